@@ -1,0 +1,34 @@
+//! The brain of Ottla: a Kafka broker as a pure function.
+//!
+//! Nothing in this crate opens a file, reads a clock, draws entropy or waits. A driver (the tokio
+//! broker, the deterministic simulator, the WebAssembly build) brings inputs to
+//! [`node::Node::turn`] and carries out the effects that the turn leaves in its [`node::Outbox`]:
+//!
+//! ```text
+//! inputs (requests, disk acknowledgements, connections)          time is an argument
+//!        |                                                              |
+//!        v                                                              v
+//!   Node::turn(now, inputs, out): apply each input -> fire due timers -> settle
+//!        |
+//!        v
+//! effects: replies (bytes still unread), disk operations, connections to close, events
+//! ```
+//!
+//! * The same inputs at the same times give the same effects, byte for byte, on every platform.
+//! * The work of one input is bounded; long work (recovery, index loading) is a job made of disk
+//!   reads.
+//! * Bytes from the network never panic it and never allocate more than a small multiple of their
+//!   frame.
+//!
+//! Reading order: [`ids`], [`time`], [`storage`] (the contract with any disk), [`wire`],
+//! [`connection`], [`log`], [`partition`], [`metadata`], [`quorum`], [`controller`], [`api`],
+//! [`node`].
+
+pub mod error;
+pub mod event;
+pub mod ids;
+pub mod limits;
+pub mod map;
+pub mod rng;
+pub mod storage;
+pub mod time;

@@ -1,0 +1,3 @@
+//! The `ottla` binary: broker and tools.
+
+fn main() {}

@@ -1,0 +1,3 @@
+//! `cargo xtask test`: everything that must hold, in one command.
+
+fn main() {}

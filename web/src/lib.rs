@@ -1,0 +1,1 @@
+//! Ottla for the browser and for Node: a thin shell around the simulator.
