@@ -29,6 +29,8 @@ pub mod event;
 pub mod ids;
 pub mod limits;
 pub mod map;
+pub mod node;
 pub mod rng;
 pub mod storage;
 pub mod time;
+pub mod wire;

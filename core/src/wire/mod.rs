@@ -1,0 +1,8 @@
+//! Kafka's wire protocol: typed requests and replies, the APIs served, record batches.
+//!
+//! The message codec is the crate `kafka-wire`, generated from Kafka's own schemas; this module
+//! decides which APIs and versions are served, dispatches on them, and looks into record batches.
+//! It does not decide what a request means (`crate::api`) nor frame a connection
+//! (`crate::connection`).
+
+pub mod request;
