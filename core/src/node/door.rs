@@ -10,7 +10,13 @@ use crate::storage::{DiskDone, DiskOp};
 use crate::wire::request::{Reply, Request, RequestHead};
 
 /// Something that happened outside, for a turn to apply.
+///
+/// Requests are by far the most frequent input, so they are not boxed.
 #[derive(Clone, Debug, PartialEq)]
+#[allow(
+    clippy::large_enum_variant,
+    reason = "nearly every input is a request: a box would cost each an allocation"
+)]
 pub enum Input {
     /// A client connected.
     Connected {
@@ -28,7 +34,8 @@ pub enum Input {
     },
     /// The disk answered.
     Disk(DiskDone),
-    /// A whole request arrived; it was decoded, and its batches checked, by the connection's worker.
+    /// A whole request arrived; it was decoded, and its batches checked, by the connection's
+    /// worker.
     Request {
         /// Where the reply goes.
         connection: ConnectionId,
