@@ -2,7 +2,7 @@
 //!
 //! Nothing in this crate opens a file, reads a clock, draws entropy or waits. A driver (the tokio
 //! broker, the deterministic simulator, the WebAssembly build) brings inputs to
-//! [`node::Node::turn`] and carries out the effects that the turn leaves in its [`node::Outbox`]:
+//! `node::Node::turn` and carries out the effects that the turn leaves in its `node::Outbox`:
 //!
 //! ```text
 //! inputs (requests, disk acknowledgements, connections)          time is an argument
@@ -21,7 +21,7 @@
 //!   frame.
 //!
 //! Reading order: [`ids`], [`time`], [`storage`] (the contract with any disk), [`wire`],
-//! [`connection`], [`log`], [`partition`], [`metadata`], [`quorum`], [`controller`], [`api`],
+//! `connection`, `log`, `partition`, `metadata`, `quorum`, `controller`, `api`,
 //! [`node`].
 
 pub mod error;
