@@ -1,1 +1,5 @@
-//! Shared parts of the tests.
+//! Shared parts of the tests, and the commands that run them.
+//!
+//! Nothing here is linked into the broker.
+
+pub mod xtask;

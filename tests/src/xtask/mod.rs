@@ -1,0 +1,93 @@
+//! `cargo xtask test`: everything that must hold, in one command.
+//!
+//! Each [`Step`] stands alone: it installs what it needs, runs, and says how many checks passed. A
+//! failing step does not hide the ones after it. Nothing here decides what is right; the steps call
+//! the tools, tests and clients that do.
+
+#![allow(
+    clippy::print_stdout,
+    reason = "the output of a command is its purpose"
+)]
+
+pub mod command;
+pub mod report;
+pub mod setup;
+pub mod steps;
+pub mod workshop;
+
+use std::process::ExitCode;
+use std::time::Instant;
+
+pub use command::Tally;
+pub use steps::{STEPS, Step};
+pub use workshop::Workshop;
+
+const USAGE: &str = "\
+usage: cargo xtask COMMAND
+
+  test                   every step; what the machine lacks is installed first
+  test --list            the steps, in order
+  test --only STEP...    these steps alone
+  test --skip STEP...    all but these
+  setup                  only the installing
+  help                   this text";
+
+/// Runs one command of `cargo xtask`; the status is not zero when anything failed.
+#[must_use]
+pub fn main(arguments: &[String]) -> ExitCode {
+    let workshop = Workshop::here();
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    match words.as_slice() {
+        ["test"] => run_steps(&workshop, STEPS.iter().collect()),
+        ["test", "--list"] => {
+            for step in STEPS {
+                println!("{:<12} {}", step.name, step.what);
+            }
+            ExitCode::SUCCESS
+        }
+        ["test", "--only", names @ ..] if !names.is_empty() => match unknown(names) {
+            Some(name) => refuse(&format!("no step `{name}`; see `cargo xtask test --list`")),
+            None => run_steps(&workshop, chosen(|step| names.contains(&step.name))),
+        },
+        ["test", "--skip", names @ ..] if !names.is_empty() => match unknown(names) {
+            Some(name) => refuse(&format!("no step `{name}`; see `cargo xtask test --list`")),
+            None => run_steps(&workshop, chosen(|step| !names.contains(&step.name))),
+        },
+        ["setup"] => run_steps(&workshop, chosen(|step| step.name == "setup")),
+        ["help" | "--help" | "-h"] => {
+            println!("{USAGE}");
+            ExitCode::SUCCESS
+        }
+        _ => refuse(USAGE),
+    }
+}
+
+fn chosen(wanted: impl Fn(&Step) -> bool) -> Vec<&'static Step> {
+    STEPS.iter().filter(|step| wanted(step)).collect()
+}
+
+fn unknown<'a>(names: &[&'a str]) -> Option<&'a str> {
+    let is_known = |name: &&str| STEPS.iter().any(|step| step.name == *name);
+    names.iter().copied().find(|name| !is_known(name))
+}
+
+fn refuse(text: &str) -> ExitCode {
+    eprintln!("{text}");
+    ExitCode::from(2)
+}
+
+fn run_steps(workshop: &Workshop, steps: Vec<&'static Step>) -> ExitCode {
+    let mut report = report::Report::default();
+    for step in steps {
+        println!("\n== {}: {}", step.name, step.what);
+        let started = Instant::now();
+        let outcome = (step.run)(workshop);
+        report.add(step.name, started.elapsed(), outcome);
+    }
+    println!("\n{report}");
+    if report.is_clean() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
+}

@@ -1,0 +1,79 @@
+//! The steps of `cargo xtask test`, in the order they run: the quick and the strict first.
+//!
+//! What a step checks lives with the thing checked; here is only how it is called.
+
+use std::process::Command;
+
+use super::command::{cargo, run};
+use super::{Tally, Workshop, setup};
+
+/// One step.
+#[derive(Clone, Copy, Debug)]
+pub struct Step {
+    /// The word for `--only` and `--skip`.
+    pub name: &'static str,
+    /// What holds when it passes.
+    pub what: &'static str,
+    /// Runs it; an error is the reason in one line.
+    pub run: fn(&Workshop) -> Result<Tally, String>,
+}
+
+/// Every step, in order.
+pub const STEPS: &[Step] = &[
+    Step {
+        name: "setup",
+        what: "what the steps need is installed",
+        run: setup::everything,
+    },
+    Step {
+        name: "fmt",
+        what: "rustfmt would change nothing",
+        run: fmt,
+    },
+    Step {
+        name: "clippy",
+        what: "no lint fires, in any target, with any feature",
+        run: clippy,
+    },
+    Step {
+        name: "doc",
+        what: "the documentation builds, with every link leading somewhere",
+        run: doc,
+    },
+    Step {
+        name: "test",
+        what: "unit, golden, property, style and real-process tests",
+        run: test,
+    },
+];
+
+fn fmt(workshop: &Workshop) -> Result<Tally, String> {
+    run(&mut cargo(workshop, 60, &["fmt", "--all", "--", "--check"]))
+}
+
+fn clippy(workshop: &Workshop) -> Result<Tally, String> {
+    let arguments = [
+        "clippy",
+        "--quiet",
+        "--workspace",
+        "--all-targets",
+        "--all-features",
+    ];
+    run(cargo(workshop, 900, &arguments).args(["--", "-D", "warnings"]))
+}
+
+fn doc(workshop: &Workshop) -> Result<Tally, String> {
+    let arguments = [
+        "doc",
+        "--quiet",
+        "--workspace",
+        "--no-deps",
+        "--all-features",
+    ];
+    run(cargo(workshop, 600, &arguments).env("RUSTDOCFLAGS", "-D warnings"))
+}
+
+fn test(workshop: &Workshop) -> Result<Tally, String> {
+    let mut command: Command = cargo(workshop, 1200, &["test", "--quiet", "--workspace"]);
+    run(command.arg("--no-fail-fast"))
+}
