@@ -26,6 +26,7 @@
 
 pub mod error;
 pub mod event;
+pub mod fetch_session;
 pub mod ids;
 pub mod limits;
 pub mod map;
@@ -33,4 +34,5 @@ pub mod node;
 pub mod rng;
 pub mod storage;
 pub mod time;
+pub mod waiting;
 pub mod wire;
