@@ -1,6 +1,7 @@
 //! What the project stands on: licences, sources, one version of each crate, core's short list.
 //!
-//! Asks cargo, without the network. Advisories are not looked up: that needs a repository elsewhere.
+//! Asks cargo, without the network. Advisories are not looked up: that needs a repository
+//! elsewhere.
 
 use std::collections::BTreeMap;
 use std::path::Path;

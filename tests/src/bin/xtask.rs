@@ -1,6 +1,7 @@
 //! `cargo xtask`: the project's own commands; see [`ottla_tests::xtask`].
 //!
-//! Holds nothing but the call, so that the modules behind it are documented and tested as a library.
+//! Holds nothing but the call, so that the modules behind it are documented and tested as a
+//! library.
 
 use std::process::ExitCode;
 

@@ -40,8 +40,8 @@ impl Tally {
 
     /// Counts one line of output, when it tells of checks.
     ///
-    /// Known are cargo's `test result: ok. 3 passed; 0 failed; ...`, and `PASS name` and `FAIL name`
-    /// of the client checks.
+    /// Known are cargo's `test result: ok. 3 passed; 0 failed; ...`, and `PASS name` and `FAIL
+    /// name` of the client checks.
     pub fn count_line(&mut self, line: &str) {
         if let Some(rest) = line.strip_prefix("test result: ") {
             let counted = |what: &str| {
