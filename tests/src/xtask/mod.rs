@@ -13,6 +13,7 @@ pub mod command;
 pub mod report;
 pub mod setup;
 pub mod steps;
+pub mod wasm;
 pub mod workshop;
 
 use std::process::ExitCode;

@@ -10,7 +10,7 @@ use std::thread;
 use std::time::Duration;
 
 use super::command::{command, quiet};
-use super::{Tally, Workshop};
+use super::{Tally, Workshop, wasm};
 
 /// Tries of an apt command before it is called failed: another process may hold its locks, and
 /// apt's own waiting does not cover the lock on the package lists.
@@ -31,6 +31,7 @@ pub fn everything(workshop: &Workshop) -> Result<Tally, String> {
         kcat(workshop),
         node_modules(workshop).map(drop),
         java(workshop).map(drop),
+        wasm::sysroot(workshop).map(drop),
     ];
     parts.into_iter().collect::<Result<Vec<()>, String>>()?;
     Ok(Tally::default())
@@ -72,15 +73,25 @@ pub fn python(workshop: &Workshop, name: &str) -> Result<PathBuf, String> {
     Ok(folder.join("bin/python"))
 }
 
+/// Node and its package manager.
+///
+/// # Errors
+///
+/// apt's.
+pub fn node(workshop: &Workshop) -> Result<(), String> {
+    if is_on_path("node") && is_on_path("npm") {
+        return Ok(());
+    }
+    debian(workshop, &["nodejs", "npm"])
+}
+
 /// The folder of Node packages of `tests/clients/package-lock.json`, for `NODE_PATH`.
 ///
 /// # Errors
 ///
 /// apt's or npm's.
 pub fn node_modules(workshop: &Workshop) -> Result<PathBuf, String> {
-    if !is_on_path("node") || !is_on_path("npm") {
-        debian(workshop, &["nodejs", "npm"])?;
-    }
+    node(workshop)?;
     let inputs = [
         workshop.tests("clients/package.json"),
         workshop.tests("clients/package-lock.json"),

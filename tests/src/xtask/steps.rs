@@ -5,7 +5,7 @@
 use std::process::Command;
 
 use super::command::{cargo, run};
-use super::{Tally, Workshop, setup};
+use super::{Tally, Workshop, setup, wasm};
 
 /// One step.
 #[derive(Clone, Copy, Debug)]
@@ -44,6 +44,11 @@ pub const STEPS: &[Step] = &[
         name: "test",
         what: "unit, golden, property, style and real-process tests",
         run: test,
+    },
+    Step {
+        name: "wasm",
+        what: "the simulator runs under Node as it runs here",
+        run: wasm::check,
     },
 ];
 
