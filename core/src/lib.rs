@@ -32,6 +32,8 @@ pub mod limits;
 pub mod map;
 pub mod node;
 pub mod rng;
+#[cfg(feature = "sim")]
+pub mod sim;
 pub mod storage;
 pub mod time;
 pub mod waiting;

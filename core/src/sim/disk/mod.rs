@@ -1,0 +1,580 @@
+//! A simulated disk: carries out [`DiskOp`]s slowly, one system call at a time, and can be crashed
+//! between any two of them.
+//!
+//! It is a driver of `crate::storage` like the native one and asserts the same contract
+//! ([`DiskContract`]). Each log is a queue of its own, so logs overtake each other; job reads
+//! overtake appends and are overtaken, as the contract allows. What survives a crash is the file
+//! system alone. It decides nothing about faults: the nemesis asks for them.
+
+pub mod content;
+mod execute;
+pub mod files;
+pub mod loss;
+mod steps;
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+pub use self::content::Content;
+pub use self::files::{DirectoryId, Entry, FileSystem};
+pub use self::loss::PowerLoss;
+use self::steps::Step;
+use super::disk_contract::DiskContract;
+use crate::ids::{DirectoryIndex, Generation, LogId, Offset};
+use crate::rng::Rng;
+use crate::storage::{
+    DirectoryFile, DirectoryListing, DiskDone, DiskError, DiskOp, FailureScope, FolderListing,
+    LogFile, Slice,
+};
+
+/// How a simulated disk behaves.
+#[derive(Clone, Debug)]
+pub struct DiskOptions {
+    /// Shortest and longest time of a read or write, in nanoseconds.
+    pub call_ns: (u64, u64),
+    /// Shortest and longest time of a sync, in nanoseconds.
+    pub sync_ns: (u64, u64),
+    /// One call in this many takes a hundred times as long; 0 for never.
+    pub slow_one_in: u64,
+    /// Bytes that fit; `None` for no limit.
+    pub capacity_bytes: Option<u64>,
+    /// Whether a sync of a log takes its index files along.
+    pub sync_takes_indexes: bool,
+    /// Whether consecutive acknowledgements may be given as one.
+    pub coalesces: bool,
+    /// One sync in this many fails with EIO, losing the pages it was for; 0 for never (D8).
+    pub sync_error_one_in: u64,
+}
+
+impl Default for DiskOptions {
+    fn default() -> Self {
+        Self {
+            call_ns: (2_000, 50_000),
+            sync_ns: (100_000, 2_000_000),
+            slow_one_in: 0,
+            capacity_bytes: None,
+            sync_takes_indexes: false,
+            coalesces: true,
+            sync_error_one_in: 0,
+        }
+    }
+}
+
+/// Operations that are carried out in order.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+enum QueueKey {
+    Directory(DirectoryIndex),
+    Log(LogId),
+}
+
+/// An operation with the calls it still needs.
+#[derive(Clone, Debug)]
+struct Pending {
+    op: DiskOp,
+    /// `None` until it begins.
+    steps: Option<VecDeque<Step>>,
+    /// Its number among the operations of its queue.
+    number: u64,
+}
+
+/// A read that waits for its turn.
+#[derive(Clone, Debug)]
+struct PendingRead {
+    op: DiskOp,
+    /// It may begin once every barrier below this number is done.
+    after: u64,
+    at_ns: u64,
+}
+
+/// The operations of one log, or of the files directly in a directory.
+#[derive(Clone, Debug, Default)]
+struct Queue {
+    pending: VecDeque<Pending>,
+    reads: Vec<PendingRead>,
+    submitted: u64,
+    /// When the next step of the first operation ends.
+    next_at_ns: Option<u64>,
+}
+
+/// Where an opened log lies.
+#[derive(Clone, Debug)]
+struct OpenedLog {
+    directory: DirectoryIndex,
+    folder: DirectoryId,
+    folder_name: Arc<str>,
+    /// The generation that ran out of space.
+    full: Option<Generation>,
+}
+
+/// One data directory.
+#[derive(Clone, Debug, Default)]
+struct Volume {
+    files: FileSystem,
+    /// Lost to this incarnation of the node.
+    failed: bool,
+}
+
+/// The disk of one node: its data directories, and what is under way on them.
+#[derive(Clone, Debug)]
+pub struct SimulatedDisk {
+    options: DiskOptions,
+    volumes: Vec<Volume>,
+    logs: BTreeMap<LogId, OpenedLog>,
+    queues: BTreeMap<QueueKey, Queue>,
+    contract: DiskContract,
+    rng: Rng,
+}
+
+impl SimulatedDisk {
+    /// An empty disk with `directories` data directories.
+    #[must_use]
+    pub fn new(directories: u8, options: DiskOptions, rng: Rng) -> Self {
+        let volumes = (0..directories).map(|_| Volume::default()).collect();
+        Self {
+            options,
+            volumes,
+            logs: BTreeMap::new(),
+            queues: BTreeMap::new(),
+            contract: DiskContract::default(),
+            rng,
+        }
+    }
+
+    /// The files of a data directory.
+    #[must_use]
+    pub fn files(&self, directory: DirectoryIndex) -> &FileSystem {
+        &self.volumes[usize::from(directory.0)].files
+    }
+
+    /// The files of a data directory, for damage done from outside.
+    pub fn files_mut(&mut self, directory: DirectoryIndex) -> &mut FileSystem {
+        &mut self.volumes[usize::from(directory.0)].files
+    }
+
+    /// Numbers of the data directories.
+    pub fn directories(&self) -> impl Iterator<Item = DirectoryIndex> {
+        (0u8..)
+            .zip(&self.volumes)
+            .map(|(index, _)| DirectoryIndex(index))
+    }
+
+    /// How it behaves, to change under way.
+    pub fn options_mut(&mut self) -> &mut DiskOptions {
+        &mut self.options
+    }
+
+    /// The folder and data directory of an opened log.
+    #[must_use]
+    pub fn folder_of(&self, log: LogId) -> Option<(DirectoryIndex, &Arc<str>)> {
+        let opened = self.logs.get(&log)?;
+        Some((opened.directory, &opened.folder_name))
+    }
+
+    /// What a node is told of a data directory at boot.
+    #[must_use]
+    pub fn listing(&self, directory: DirectoryIndex) -> DirectoryListing {
+        let files = self.files(directory);
+        let mut listing = DirectoryListing::default();
+        for (name, entry) in files.names(DirectoryId::ROOT) {
+            match entry {
+                Entry::File(_) => {
+                    let content = files.content(DirectoryId::ROOT, name);
+                    if let (Some(file), Some(content)) = (DirectoryFile::parse(name), content) {
+                        listing.files.push((file, content.to_vec().into()));
+                    }
+                }
+                Entry::Folder(folder) => listing.folders.push(folder_listing(files, folder, name)),
+            }
+        }
+        listing
+    }
+
+    /// Takes an operation, at `now_ns`. Operations come in the order the core emitted them.
+    pub fn submit(&mut self, op: DiskOp, now_ns: u64) {
+        let lengths = self.lengths_at_boot(&op);
+        self.contract.on_op(&op, &lengths);
+        if let DiskOp::OpenLog {
+            log,
+            directory,
+            folder,
+        } = &op
+        {
+            self.bind(*log, *directory, folder);
+        }
+        let key = queue_of(&op);
+        let call_ns = self.call_ns();
+        let queue = self.queues.entry(key).or_default();
+        if matches!(op, DiskOp::Read { .. }) {
+            let after = queue
+                .pending
+                .iter()
+                .rev()
+                .find(|pending| is_barrier(&pending.op))
+                .map_or(0, |pending| pending.number + 1);
+            queue.reads.push(PendingRead {
+                op,
+                after,
+                at_ns: now_ns + call_ns,
+            });
+            return;
+        }
+        let number = queue.submitted;
+        queue.submitted += 1;
+        queue.pending.push_back(Pending {
+            op,
+            steps: None,
+            number,
+        });
+        if queue.next_at_ns.is_none() {
+            queue.next_at_ns = Some(now_ns + call_ns);
+        }
+    }
+
+    /// When the next call ends, in nanoseconds of the world.
+    #[must_use]
+    pub fn next_at_ns(&self) -> Option<u64> {
+        self.queues
+            .values()
+            .flat_map(|queue| {
+                queue
+                    .next_at_ns
+                    .into_iter()
+                    .chain(queue.reads.iter().map(|read| read.at_ns))
+            })
+            .min()
+    }
+
+    /// Whether nothing is under way.
+    #[must_use]
+    pub fn is_idle(&self) -> bool {
+        self.next_at_ns().is_none()
+    }
+
+    /// Carries out every call that ends by `now_ns`; answers go to `done`.
+    pub fn advance(&mut self, now_ns: u64, done: &mut Vec<DiskDone>) {
+        let first_answer = done.len();
+        while let Some(at_ns) = self.next_at_ns().filter(|&at_ns| at_ns <= now_ns) {
+            let keys: Vec<QueueKey> = self.queues.keys().copied().collect();
+            for key in keys {
+                self.advance_reads(key, at_ns, done);
+                if self.queues.get(&key).and_then(|queue| queue.next_at_ns) == Some(at_ns) {
+                    self.advance_change(key, at_ns, done);
+                }
+            }
+        }
+        for answer in &done[first_answer..] {
+            self.contract.on_done(answer);
+        }
+    }
+
+    /// The bytes a slice names. Called at the end of the turn that emitted it, before the turn's
+    /// operations are submitted.
+    ///
+    /// # Panics
+    /// Where the slice names bytes that are not written: contract, point 6.
+    #[must_use]
+    pub fn resolve(&self, slice: &Slice) -> Bytes {
+        match slice {
+            Slice::Memory(batch) => batch.to_bytes(),
+            Slice::File {
+                log,
+                segment,
+                position,
+                length,
+            } => {
+                let opened = self.logs.get(log).expect("a slice names an opened log");
+                let files = &self.volumes[usize::from(opened.directory.0)].files;
+                let name = LogFile::Log(*segment).name();
+                let deleted = format!("{name}{}", steps::DELETED_SUFFIX);
+                let content = files
+                    .content(opened.folder, &name)
+                    .or_else(|| files.content(opened.folder, &deleted))
+                    .unwrap_or_else(|| panic!("{slice:?}: no such file"));
+                let bytes = content.read(*position, *length);
+                assert_eq!(bytes.len(), *length as usize, "{slice:?}: not written");
+                bytes.into()
+            }
+        }
+    }
+
+    /// The process died: what it asked for and did not see done may be half done.
+    pub fn crash_process(&mut self) {
+        let queues = std::mem::take(&mut self.queues);
+        for (key, queue) in queues {
+            let Some(first) = queue.pending.into_iter().next() else {
+                continue;
+            };
+            let Some(directory) = self.directory_of(key) else {
+                continue;
+            };
+            // The call under way when the process died: a write may be partly in the page cache.
+            if let Some(Step::Write(folder, name, position, bytes)) =
+                first.steps.as_ref().and_then(VecDeque::front)
+                && self.rng.chance(1, 2)
+            {
+                let kept = self.rng.below(bytes.len() as u64 + 1);
+                let kept = usize::try_from(kept).expect("at most the length of the bytes");
+                let files = &mut self.volumes[usize::from(directory.0)].files;
+                if kept > 0 {
+                    files.write(*folder, name, *position, &bytes[..kept]);
+                }
+            }
+        }
+        self.logs.clear();
+        self.contract = DiskContract::default();
+        for volume in &mut self.volumes {
+            volume.failed = false;
+        }
+    }
+
+    /// The power went: the process died, and of what was not synced only what `loss` leaves stays.
+    pub fn lose_power(&mut self, loss: &PowerLoss) {
+        self.crash_process();
+        for volume in &mut self.volumes {
+            volume.files.lose_power(loss, &mut self.rng);
+        }
+    }
+
+    fn advance_reads(&mut self, key: QueueKey, at_ns: u64, done: &mut Vec<DiskDone>) {
+        let Some(queue) = self.queues.get_mut(&key) else {
+            return;
+        };
+        let first = queue
+            .pending
+            .front()
+            .map_or(u64::MAX, |pending| pending.number);
+        let retry_ns = queue.next_at_ns.unwrap_or(at_ns).max(at_ns) + 1;
+        let mut ready = Vec::new();
+        queue.reads.retain_mut(|read| {
+            if read.at_ns > at_ns {
+                return true;
+            }
+            if read.after > first {
+                read.at_ns = retry_ns;
+                return true;
+            }
+            ready.push(read.op.clone());
+            false
+        });
+        for op in ready {
+            done.push(self.read(&op));
+        }
+    }
+
+    fn read(&self, op: &DiskOp) -> DiskDone {
+        let DiskOp::Read {
+            log,
+            file,
+            position,
+            length,
+            token,
+        } = op
+        else {
+            unreachable!("only reads are queued as reads");
+        };
+        let result = match self.logs.get(log) {
+            Some(opened) if !self.volumes[usize::from(opened.directory.0)].failed => {
+                let files = &self.volumes[usize::from(opened.directory.0)].files;
+                let content = files.content(opened.folder, &file.name());
+                Ok(content.map_or_else(Bytes::new, |content| {
+                    content.read(*position, *length).into()
+                }))
+            }
+            Some(_) => Err(DiskError::Io("the directory failed".into())),
+            None => Ok(Bytes::new()),
+        };
+        DiskDone::Read {
+            log: *log,
+            token: *token,
+            result,
+        }
+    }
+
+    /// Carries out one call of the first operation of a queue, or begins it.
+    fn advance_change(&mut self, key: QueueKey, at_ns: u64, done: &mut Vec<DiskDone>) {
+        let queue = self.queues.get_mut(&key).expect("the caller found it");
+        let Some(mut first) = queue.pending.pop_front() else {
+            queue.next_at_ns = None;
+            return;
+        };
+        // A barrier waits for the reads that were there before it.
+        let blocked =
+            is_barrier(&first.op) && queue.reads.iter().any(|read| read.after <= first.number);
+        if blocked {
+            let reads = queue.reads.iter().map(|read| read.at_ns);
+            queue.next_at_ns = Some(reads.max().unwrap_or(at_ns).max(at_ns) + 1);
+            queue.pending.push_front(first);
+            return;
+        }
+        if self.drops(&first.op) {
+            self.finish(key, at_ns);
+            return;
+        }
+        if first.steps.is_none() {
+            match self.plan(&first.op) {
+                Ok(steps) => first.steps = Some(steps.into()),
+                Err(failure) => {
+                    done.push(failure);
+                    self.finish(key, at_ns);
+                    return;
+                }
+            }
+        } else if let Some(step) = first.steps.as_mut().and_then(VecDeque::pop_front)
+            && let Err(failure) = self.carry_out(key, &step)
+        {
+            done.push(failure);
+            self.finish(key, at_ns);
+            return;
+        }
+        let next = first.steps.as_ref().and_then(VecDeque::front);
+        match next {
+            Some(step) => {
+                let duration_ns = self.duration_ns(step);
+                let queue = self.queues.get_mut(&key).expect("the caller found it");
+                queue.next_at_ns = Some(at_ns + duration_ns);
+                queue.pending.push_front(first);
+            }
+            None => {
+                done.extend(self.complete(key, &first.op));
+                self.finish(key, at_ns);
+            }
+        }
+    }
+
+    /// Goes on with the next operation of a queue.
+    fn finish(&mut self, key: QueueKey, at_ns: u64) {
+        let call_ns = self.call_ns();
+        let gone = matches!(key, QueueKey::Log(log) if !self.logs.contains_key(&log));
+        let queue = self.queues.get_mut(&key).expect("the caller found it");
+        queue.next_at_ns = (!queue.pending.is_empty()).then_some(at_ns + call_ns);
+        if queue.pending.is_empty() && queue.reads.is_empty() && gone {
+            self.queues.remove(&key);
+        }
+    }
+
+    fn call_ns(&mut self) -> u64 {
+        let (least, most) = self.options.call_ns;
+        let duration = self.rng.between(least, most + 1);
+        self.perhaps_slow(duration)
+    }
+
+    fn duration_ns(&mut self, step: &Step) -> u64 {
+        if !step.is_sync() {
+            return self.call_ns();
+        }
+        let (least, most) = self.options.sync_ns;
+        let duration = self.rng.between(least, most + 1);
+        self.perhaps_slow(duration)
+    }
+
+    fn perhaps_slow(&mut self, duration_ns: u64) -> u64 {
+        let one_in = self.options.slow_one_in;
+        if one_in > 0 && self.rng.chance(1, one_in) {
+            duration_ns * 100
+        } else {
+            duration_ns
+        }
+    }
+
+    fn directory_of(&self, key: QueueKey) -> Option<DirectoryIndex> {
+        match key {
+            QueueKey::Directory(directory) => Some(directory),
+            QueueKey::Log(log) => self.logs.get(&log).map(|opened| opened.directory),
+        }
+    }
+
+    fn directory_of_op(&self, op: &DiskOp) -> Option<DirectoryIndex> {
+        if let DiskOp::CreateLog { directory, .. } | DiskOp::OpenLog { directory, .. } = op {
+            return Some(*directory);
+        }
+        self.directory_of(queue_of(op))
+    }
+
+    /// Notes where an opened log lies.
+    fn bind(&mut self, log: LogId, directory: DirectoryIndex, folder_name: &Arc<str>) {
+        let files = self.files(directory);
+        let folder = files.folder(folder_name);
+        let opened = OpenedLog {
+            directory,
+            folder: folder.expect("an opened log names a folder that is there"),
+            folder_name: Arc::clone(folder_name),
+            full: None,
+        };
+        self.logs.insert(log, opened);
+    }
+
+    /// Lengths of the `.log` files of the folder an `OpenLog` names.
+    fn lengths_at_boot(&self, op: &DiskOp) -> BTreeMap<Offset, u32> {
+        let DiskOp::OpenLog {
+            directory, folder, ..
+        } = op
+        else {
+            return BTreeMap::new();
+        };
+        let files = self.files(*directory);
+        let folder = files
+            .folder(folder)
+            .expect("OpenLog names a folder that is there");
+        files
+            .names(folder)
+            .filter_map(|(name, _)| {
+                let Some(LogFile::Log(base)) = LogFile::parse(name) else {
+                    return None;
+                };
+                Some((base, files.content(folder, name)?.length()))
+            })
+            .collect()
+    }
+}
+
+fn folder_listing(files: &FileSystem, folder: DirectoryId, name: &str) -> FolderListing {
+    let metadata = files.content(folder, &LogFile::PartitionMetadata.name());
+    FolderListing {
+        name: name.to_owned(),
+        files: files
+            .names(folder)
+            .filter_map(|(name, _)| {
+                let content = files.content(folder, name)?;
+                Some((name.to_string(), u64::from(content.length())))
+            })
+            .collect(),
+        partition_metadata: metadata.map_or_else(Bytes::new, |content| content.to_vec().into()),
+    }
+}
+
+fn queue_of(op: &DiskOp) -> QueueKey {
+    match op {
+        DiskOp::Append { log, .. }
+        | DiskOp::AppendIndex { log, .. }
+        | DiskOp::CreateLog { log, .. }
+        | DiskOp::CreateSegment { log, .. }
+        | DiskOp::MarkLogDeleted { log, .. }
+        | DiskOp::MarkSegmentDeleted { log, .. }
+        | DiskOp::OpenLog { log, .. }
+        | DiskOp::Read { log, .. }
+        | DiskOp::RemoveFile { log, .. }
+        | DiskOp::RemoveLog { log }
+        | DiskOp::RemoveSegment { log, .. }
+        | DiskOp::SaveLogFile { log, .. }
+        | DiskOp::Sync { log, .. }
+        | DiskOp::Truncate { log, .. } => QueueKey::Log(*log),
+        DiskOp::RemoveDirectoryFile { directory, .. }
+        | DiskOp::SaveDirectoryFile { directory, .. } => QueueKey::Directory(*directory),
+    }
+}
+
+/// Whether reads may not pass the operation, nor it them.
+fn is_barrier(op: &DiskOp) -> bool {
+    !matches!(
+        op,
+        DiskOp::Append { .. }
+            | DiskOp::AppendIndex { .. }
+            | DiskOp::Read { .. }
+            | DiskOp::Sync { .. }
+    )
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,9 @@
+//! The deterministic simulator: one more driver of the core, with everything around it invented.
+//!
+//! One seed decides the network, the disks, the clocks, the faults, what the clients do and how
+//! many inputs share a turn. It executes the very operations the native broker executes, and
+//! watches from outside: what left a node, and what lies on its disk. It never looks into a node
+//! to judge it.
+
+pub mod disk;
+pub mod disk_contract;
