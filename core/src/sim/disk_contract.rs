@@ -177,11 +177,7 @@ impl LogFacts {
                 generation, file, ..
             } => {
                 self.check_generation(op, *generation);
-                let is_index = matches!(
-                    file,
-                    LogFile::OffsetIndex(_) | LogFile::TimeIndex(_) | LogFile::TransactionIndex(_)
-                );
-                assert!(is_index, "{op:?}: not an index");
+                assert!(is_index(*file), "{op:?}: not an index");
             }
             DiskOp::CreateSegment {
                 generation,
@@ -189,14 +185,7 @@ impl LogFacts {
                 ..
             } => {
                 self.check_generation(op, *generation);
-                if let (Some((active, _)), Some(end)) = (self.active, self.end) {
-                    assert!(
-                        *segment >= active,
-                        "{op:?}: before the active segment {active}"
-                    );
-                    assert!(*segment >= end, "{op:?}: the log ends at {end}");
-                }
-                self.active = Some((*segment, Some(0)));
+                self.on_create_segment(op, *segment);
             }
             DiskOp::MarkLogDeleted { .. } => {
                 assert!(!self.deleted, "{op:?}: a second time");
@@ -210,23 +199,15 @@ impl LogFacts {
                 self.check_generation(op, *generation);
                 self.segments_deleted.push(*segment);
             }
-            DiskOp::RemoveSegment { segment, .. } => {
-                let marked = self
-                    .segments_deleted
-                    .iter()
-                    .position(|base| base == segment);
-                let marked = marked.unwrap_or_else(|| panic!("{op:?}: not marked first"));
-                self.segments_deleted.remove(marked);
-            }
+            DiskOp::RemoveSegment { segment, .. } => self.on_remove_segment(op, *segment),
             DiskOp::Sync {
                 generation,
                 end_offset,
                 ..
             } => {
                 self.check_generation(op, *generation);
-                if let Some(end) = self.end {
-                    assert!(*end_offset <= end, "{op:?}: the log ends at {end}");
-                }
+                let end = self.end.unwrap_or(*end_offset);
+                assert!(*end_offset <= end, "{op:?}: the log ends at {end}");
                 self.sync_requested = self.sync_requested.max(Some(*end_offset));
             }
             DiskOp::Truncate {
@@ -251,6 +232,26 @@ impl LogFacts {
             | DiskOp::RemoveLog { .. }
             | DiskOp::SaveDirectoryFile { .. } => unreachable!("no change within a log: {op:?}"),
         }
+    }
+
+    fn on_create_segment(&mut self, op: &DiskOp, segment: Offset) {
+        if let (Some((active, _)), Some(end)) = (self.active, self.end) {
+            assert!(
+                segment >= active,
+                "{op:?}: before the active segment {active}"
+            );
+            assert!(segment >= end, "{op:?}: the log ends at {end}");
+        }
+        self.active = Some((segment, Some(0)));
+    }
+
+    fn on_remove_segment(&mut self, op: &DiskOp, segment: Offset) {
+        let marked = self
+            .segments_deleted
+            .iter()
+            .position(|base| *base == segment);
+        let marked = marked.unwrap_or_else(|| panic!("{op:?}: not marked first"));
+        self.segments_deleted.remove(marked);
     }
 
     fn on_append(
@@ -351,6 +352,13 @@ impl LogFacts {
     fn is_active(&self, base: Offset) -> bool {
         self.active.is_some_and(|(active, _)| active == base)
     }
+}
+
+fn is_index(file: LogFile) -> bool {
+    matches!(
+        file,
+        LogFile::OffsetIndex(_) | LogFile::TimeIndex(_) | LogFile::TransactionIndex(_)
+    )
 }
 
 fn stamp_word(batch: &StampedBatch, at: usize) -> [u8; 4] {

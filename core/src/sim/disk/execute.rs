@@ -73,8 +73,7 @@ impl SimulatedDisk {
             } => {
                 let size: u64 = batches.iter().map(|batch| batch.size_bytes() as u64).sum();
                 self.reserve(log, *generation, size)?;
-                let cut = self.rng.chance(1, 4).then(|| self.rng.below(size.max(1)));
-                let cut = cut.map(|cut| u32::try_from(cut).expect("a segment is below 4 GiB"));
+                let cut = self.short_write(size);
                 Ok(steps::append(folder, *segment, *position, batches, cut))
             }
             DiskOp::AppendIndex {
@@ -85,11 +84,7 @@ impl SimulatedDisk {
                 ..
             } => {
                 self.reserve(log, *generation, bytes.len() as u64)?;
-                let name: Arc<str> = file.name().into();
-                Ok(vec![
-                    Step::SetLength(folder, Arc::clone(&name), *position),
-                    Step::Write(folder, name, *position, bytes.clone()),
-                ])
+                Ok(steps::append_index(folder, *file, *position, bytes))
             }
             DiskOp::CreateSegment { segment, .. } => Ok(vec![Step::Create(
                 folder,
@@ -130,6 +125,12 @@ impl SimulatedDisk {
             | DiskOp::RemoveLog { .. }
             | DiskOp::SaveDirectoryFile { .. } => unreachable!("not within a log: {op:?}"),
         }
+    }
+
+    /// Where a write is cut in two calls, now and then.
+    fn short_write(&mut self, size: u64) -> Option<u32> {
+        let cut = self.rng.chance(1, 4).then(|| self.rng.below(size.max(1)))?;
+        Some(u32::try_from(cut).expect("a segment is below 4 GiB"))
     }
 
     fn plan_create_log(
@@ -211,18 +212,8 @@ impl SimulatedDisk {
                 batches,
                 ..
             } => {
-                assert!(
-                    ends_at(batches) == Some(end_offset.0),
-                    "checked when submitted"
-                );
-                let next = self
-                    .queues
-                    .get(&key)
-                    .and_then(|queue| queue.pending.front());
-                let speaks = next.is_some_and(|next| {
-                    matches!(&next.op, DiskOp::Append { generation: later, .. }
-                        if later == generation)
-                });
+                assert_eq!(ends_at(batches), Some(end_offset.0), "checked before");
+                let speaks = self.append_follows(key, *generation);
                 if speaks && self.coalesces() {
                     return None;
                 }
@@ -273,6 +264,14 @@ impl SimulatedDisk {
             | DiskOp::RemoveFile { .. }
             | DiskOp::RemoveSegment { .. } => None,
         }
+    }
+
+    /// Whether the next operation appends to the generation too.
+    fn append_follows(&self, key: QueueKey, generation: Generation) -> bool {
+        let queue = self.queues.get(&key);
+        queue.and_then(|queue| queue.pending.front()).is_some_and(|next| {
+            matches!(&next.op, DiskOp::Append { generation: later, .. } if *later == generation)
+        })
     }
 
     /// Whether, after appends alone, another sync of the generation is waiting. The appends may

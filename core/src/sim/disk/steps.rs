@@ -90,6 +90,20 @@ pub(super) fn append(
     }
 }
 
+/// Cuts an index where the new entries begin, and writes them.
+pub(super) fn append_index(
+    folder: DirectoryId,
+    file: LogFile,
+    position: u32,
+    bytes: &Bytes,
+) -> Vec<Step> {
+    let name: Arc<str> = file.name().into();
+    vec![
+        Step::SetLength(folder, Arc::clone(&name), position),
+        Step::Write(folder, name, position, bytes.clone()),
+    ]
+}
+
 /// Replaces a file whole and durably.
 pub(super) fn replace(directory: DirectoryId, name: &str, bytes: &Bytes) -> Vec<Step> {
     let temporary: Arc<str> = format!("{name}{TEMPORARY_SUFFIX}").into();
