@@ -31,3 +31,31 @@ pub const JOB_READ_BYTES: u32 = 1024 * 1024;
 
 /// Default of the broker's budget for the memory tail, over all partitions together.
 pub const TAIL_BYTES_DEFAULT: u64 = 16 * 1024 * 1024;
+
+/// Partitions of one Produce request that come without a batch: each is 6 bytes of frame and about
+/// 170 of memory, so 10,000 of them cost 1.7 MB. A real producer sends none.
+pub const HOLLOW_PARTITIONS_MAX: usize = 10_000;
+
+/// Elements of one array before a connection's first valid request: 4 bytes each fill the frame
+/// that is allowed then.
+pub const FIRST_ARRAY_ELEMENTS_MAX: usize = 16 * 1024;
+
+/// Tagged fields of one structure before a connection's first valid request; clients send none.
+pub const FIRST_TAGGED_FIELDS_MAX: usize = 64;
+
+/// Bytes one read of a connection asks for at first. A parked Fetch keeps the buffer it came in, so
+/// an idle consumer costs this much.
+pub const READ_BYTES_MIN: usize = 4 * 1024;
+
+/// Bytes one read of a busy connection asks for where no larger frame is under way: reads that fill
+/// their buffer double it up to this.
+pub const READ_BYTES_MAX: usize = 64 * 1024;
+
+/// Bytes of replies that may wait to be written on one connection before it reads no further
+/// request: about two of the largest Fetch answers a client asks for by default (50 MiB) would be
+/// too much to hold for a slow reader, so it is one small one.
+pub const OUTPUT_BYTES_MAX: usize = 8 * 1024 * 1024;
+
+/// A batch's body up to this many bytes is copied into a Fetch reply's buffer instead of leaving as
+/// a piece of its own: a copy of 512 bytes costs less than one more entry of a vectored write.
+pub const INLINE_SLICE_BYTES_MAX: usize = 512;

@@ -5,4 +5,11 @@
 //! It does not decide what a request means (`crate::api`) nor frame a connection
 //! (`crate::connection`).
 
+pub mod api_table;
+pub mod batch;
+pub mod fetch_reply;
+pub(crate) mod frame_writer;
+pub mod produce;
+pub(crate) mod reader;
 pub mod request;
+pub mod walk;

@@ -1,24 +1,39 @@
 //! Every request a broker serves, typed, and every reply.
 //!
-//! One table names the APIs; the enums, the dispatch of decoding and of encoding follow from it.
-//! Source: the messages of Apache Kafka 4.3, through `kafka-wire`.
+//! One table names the APIs, by number, with the versions served; the enums, the dispatch of
+//! decoding and of encoding follow from it. An API is in the table when it is implemented, because
+//! the table is what ApiVersions advertises. Source: the messages of Apache Kafka 4.3, through
+//! `kafka-wire`.
 
 use bytes::Bytes;
+use kafka_wire::KafkaMessage;
 use kafka_wire_core::{
-    ApiVersion, BytesMut, DecodeError, Decoder, EncodeError, KafkaDecode, KafkaEncode, StrBytes,
+    ApiVersion, DecodeError, DecodeLimits, Decoder, EncodeError, KafkaDecode, KafkaEncode, StrBytes,
 };
 
-use crate::storage::Slice;
+use crate::wire::api_table::ServedApi;
+use crate::wire::frame_writer::FrameWriter;
+
+pub use crate::wire::fetch_reply::FetchReply;
+pub use crate::wire::frame_writer::Piece;
+pub use crate::wire::produce::{ProduceInput, ProducePartition, ProduceTopic};
 
 macro_rules! apis {
-    ($($name:ident $request:ident $response:ty;)*) => {
+    ($(
+        $name:ident $key:literal [$first:literal, $last:literal]
+        $message:ident $body:ty => $reply:ty;
+    )*) => {
         /// A decoded request of any API served.
         #[derive(Clone, Debug, PartialEq)]
         #[non_exhaustive]
+        #[allow(
+            clippy::large_enum_variant,
+            reason = "a request is moved a few times; a box would cost each an allocation"
+        )]
         pub enum Request {
             $(
-                #[doc = concat!("`", stringify!($request), "`.")]
-                $name(kafka_wire::$request),
+                #[doc = concat!("`", stringify!($message), "`.")]
+                $name($body),
             )*
         }
 
@@ -27,20 +42,30 @@ macro_rules! apis {
         #[non_exhaustive]
         pub enum Reply {
             $(
-                #[doc = concat!("The reply to `", stringify!($request), "`.")]
-                $name($response),
+                #[doc = concat!("The reply to `", stringify!($message), "`.")]
+                $name($reply),
             )*
             /// No bytes at all: a Produce with acks=0 succeeded (K12).
             Nothing,
         }
+
+        /// The APIs served, by number.
+        pub static SERVED: &[ServedApi] = &[$(
+            ServedApi {
+                key: $key,
+                name: stringify!($name),
+                version_min: $first,
+                version_last: $last,
+                flexible_from: flexible_from::<kafka_wire::$message>(),
+            },
+        )*];
 
         impl Request {
             /// The number of the API.
             #[must_use]
             pub fn api_key(&self) -> i16 {
                 match self {
-                    $(Self::$name(_) => <kafka_wire::$request as kafka_wire::KafkaRequest>::API_KEY
-                        .value(),)*
+                    $(Self::$name(_) => $key,)*
                 }
             }
 
@@ -52,45 +77,52 @@ macro_rules! apis {
                 }
             }
 
-            /// Decodes the body of a request; the decoder must be exhausted by it.
+            /// Decodes the body of a request, all of it.
             ///
             /// # Errors
-            /// Malformed bytes, or an API or version that is not served: close the connection.
+            /// Malformed bytes: close the connection.
             pub fn decode(
-                api_key: i16,
-                version: ApiVersion,
-                mut decoder: Decoder,
+                api: &ServedApi,
+                version: i16,
+                body: Bytes,
+                limits: DecodeLimits,
             ) -> Result<Self, DecodeError> {
-                let request = match api_key {
-                    $(key if key == <kafka_wire::$request as kafka_wire::KafkaRequest>::API_KEY
-                        .value() =>
-                    {
-                        Self::$name(kafka_wire::$request::decode(&mut decoder, version)?)
-                    })*
-                    _unserved => return Err(DecodeError::UnsupportedVersion {
+                debug_assert!(api.serves(version), "the caller checks the version");
+                let version = ApiVersion::new(version);
+                match api.key {
+                    $($key => <$body as DecodeBody>::decode_body(body, version, limits)
+                        .map(Self::$name),)*
+                    _unserved => Err(DecodeError::UnsupportedVersion {
                         message: "unserved API",
                         version,
                         supported: kafka_wire_core::VersionRange::new(0, 0),
                     }),
-                };
-                decoder.finish()?;
-                Ok(request)
+                }
             }
         }
 
         impl Reply {
-            /// Appends the reply's body at `version`; file slices go out through `pieces`.
+            /// The number of the API it answers; `None` for [`Self::Nothing`].
+            #[must_use]
+            pub fn api_key(&self) -> Option<i16> {
+                match self {
+                    $(Self::$name(_) => Some($key),)*
+                    Self::Nothing => None,
+                }
+            }
+
+            /// Appends the reply's body at `version`.
             ///
             /// # Errors
             /// A field this version cannot represent: a bug of the handler that filled it.
-            pub fn encode(
+            pub(crate) fn encode(
                 &self,
-                version: ApiVersion,
-                buffer: &mut BytesMut,
-                pieces: &mut Vec<Piece>,
+                version: i16,
+                writer: &mut FrameWriter,
             ) -> Result<(), EncodeError> {
+                let version = ApiVersion::new(version);
                 match self {
-                    $(Self::$name(reply) => reply.encode_reply(version, buffer, pieces),)*
+                    $(Self::$name(reply) => reply.encode_body(version, writer),)*
                     Self::Nothing => Ok(()),
                 }
             }
@@ -99,40 +131,43 @@ macro_rules! apis {
 }
 
 apis! {
-    AlterConfigs AlterConfigsRequest kafka_wire::AlterConfigsResponse;
-    ApiVersions ApiVersionsRequest kafka_wire::ApiVersionsResponse;
-    CreateAcls CreateAclsRequest kafka_wire::CreateAclsResponse;
-    CreateDelegationToken CreateDelegationTokenRequest kafka_wire::CreateDelegationTokenResponse;
-    CreatePartitions CreatePartitionsRequest kafka_wire::CreatePartitionsResponse;
-    CreateTopics CreateTopicsRequest kafka_wire::CreateTopicsResponse;
-    DeleteAcls DeleteAclsRequest kafka_wire::DeleteAclsResponse;
-    DeleteRecords DeleteRecordsRequest kafka_wire::DeleteRecordsResponse;
-    DeleteTopics DeleteTopicsRequest kafka_wire::DeleteTopicsResponse;
-    DescribeAcls DescribeAclsRequest kafka_wire::DescribeAclsResponse;
-    DescribeCluster DescribeClusterRequest kafka_wire::DescribeClusterResponse;
-    DescribeConfigs DescribeConfigsRequest kafka_wire::DescribeConfigsResponse;
-    DescribeDelegationToken DescribeDelegationTokenRequest
-        kafka_wire::DescribeDelegationTokenResponse;
-    DescribeLogDirs DescribeLogDirsRequest kafka_wire::DescribeLogDirsResponse;
-    DescribeProducers DescribeProducersRequest kafka_wire::DescribeProducersResponse;
-    DescribeQuorum DescribeQuorumRequest kafka_wire::DescribeQuorumResponse;
-    DescribeTopicPartitions DescribeTopicPartitionsRequest
-        kafka_wire::DescribeTopicPartitionsResponse;
-    DescribeUserScramCredentials DescribeUserScramCredentialsRequest
-        kafka_wire::DescribeUserScramCredentialsResponse;
-    AlterUserScramCredentials AlterUserScramCredentialsRequest
-        kafka_wire::AlterUserScramCredentialsResponse;
-    ExpireDelegationToken ExpireDelegationTokenRequest kafka_wire::ExpireDelegationTokenResponse;
-    Fetch FetchRequest FetchReply;
-    IncrementalAlterConfigs IncrementalAlterConfigsRequest
-        kafka_wire::IncrementalAlterConfigsResponse;
-    InitProducerId InitProducerIdRequest kafka_wire::InitProducerIdResponse;
-    ListConfigResources ListConfigResourcesRequest kafka_wire::ListConfigResourcesResponse;
-    ListOffsets ListOffsetsRequest kafka_wire::ListOffsetsResponse;
-    Metadata MetadataRequest kafka_wire::MetadataResponse;
-    OffsetForLeaderEpoch OffsetForLeaderEpochRequest kafka_wire::OffsetForLeaderEpochResponse;
-    Produce ProduceRequest kafka_wire::ProduceResponse;
-    RenewDelegationToken RenewDelegationTokenRequest kafka_wire::RenewDelegationTokenResponse;
+    Produce 0 [3, 13] ProduceRequest ProduceInput => kafka_wire::ProduceResponse;
+    Fetch 1 [4, 18] FetchRequest kafka_wire::FetchRequest => FetchReply;
+    ListOffsets 2 [1, 11] ListOffsetsRequest kafka_wire::ListOffsetsRequest => kafka_wire::ListOffsetsResponse;
+    Metadata 3 [0, 13] MetadataRequest kafka_wire::MetadataRequest => kafka_wire::MetadataResponse;
+    ApiVersions 18 [0, 4] ApiVersionsRequest kafka_wire::ApiVersionsRequest => kafka_wire::ApiVersionsResponse;
+    CreateTopics 19 [2, 7] CreateTopicsRequest kafka_wire::CreateTopicsRequest => kafka_wire::CreateTopicsResponse;
+    DeleteTopics 20 [1, 6] DeleteTopicsRequest kafka_wire::DeleteTopicsRequest => kafka_wire::DeleteTopicsResponse;
+    DeleteRecords 21 [0, 2] DeleteRecordsRequest kafka_wire::DeleteRecordsRequest => kafka_wire::DeleteRecordsResponse;
+    InitProducerId 22 [0, 5] InitProducerIdRequest kafka_wire::InitProducerIdRequest => kafka_wire::InitProducerIdResponse;
+    OffsetForLeaderEpoch 23 [2, 4] OffsetForLeaderEpochRequest kafka_wire::OffsetForLeaderEpochRequest => kafka_wire::OffsetForLeaderEpochResponse;
+    DescribeAcls 29 [1, 3] DescribeAclsRequest kafka_wire::DescribeAclsRequest => kafka_wire::DescribeAclsResponse;
+    CreateAcls 30 [1, 3] CreateAclsRequest kafka_wire::CreateAclsRequest => kafka_wire::CreateAclsResponse;
+    DeleteAcls 31 [1, 3] DeleteAclsRequest kafka_wire::DeleteAclsRequest => kafka_wire::DeleteAclsResponse;
+    DescribeConfigs 32 [1, 4] DescribeConfigsRequest kafka_wire::DescribeConfigsRequest => kafka_wire::DescribeConfigsResponse;
+    AlterConfigs 33 [0, 2] AlterConfigsRequest kafka_wire::AlterConfigsRequest => kafka_wire::AlterConfigsResponse;
+    DescribeLogDirs 35 [1, 5] DescribeLogDirsRequest kafka_wire::DescribeLogDirsRequest => kafka_wire::DescribeLogDirsResponse;
+    CreatePartitions 37 [0, 3] CreatePartitionsRequest kafka_wire::CreatePartitionsRequest => kafka_wire::CreatePartitionsResponse;
+    CreateDelegationToken 38 [1, 3] CreateDelegationTokenRequest kafka_wire::CreateDelegationTokenRequest => kafka_wire::CreateDelegationTokenResponse;
+    RenewDelegationToken 39 [1, 2] RenewDelegationTokenRequest kafka_wire::RenewDelegationTokenRequest => kafka_wire::RenewDelegationTokenResponse;
+    ExpireDelegationToken 40 [1, 2] ExpireDelegationTokenRequest kafka_wire::ExpireDelegationTokenRequest => kafka_wire::ExpireDelegationTokenResponse;
+    DescribeDelegationToken 41 [1, 3] DescribeDelegationTokenRequest kafka_wire::DescribeDelegationTokenRequest => kafka_wire::DescribeDelegationTokenResponse;
+    IncrementalAlterConfigs 44 [0, 1] IncrementalAlterConfigsRequest kafka_wire::IncrementalAlterConfigsRequest => kafka_wire::IncrementalAlterConfigsResponse;
+    DescribeUserScramCredentials 50 [0, 0] DescribeUserScramCredentialsRequest kafka_wire::DescribeUserScramCredentialsRequest => kafka_wire::DescribeUserScramCredentialsResponse;
+    AlterUserScramCredentials 51 [0, 0] AlterUserScramCredentialsRequest kafka_wire::AlterUserScramCredentialsRequest => kafka_wire::AlterUserScramCredentialsResponse;
+    DescribeQuorum 55 [0, 2] DescribeQuorumRequest kafka_wire::DescribeQuorumRequest => kafka_wire::DescribeQuorumResponse;
+    DescribeCluster 60 [0, 2] DescribeClusterRequest kafka_wire::DescribeClusterRequest => kafka_wire::DescribeClusterResponse;
+    DescribeProducers 61 [0, 0] DescribeProducersRequest kafka_wire::DescribeProducersRequest => kafka_wire::DescribeProducersResponse;
+    ListConfigResources 74 [0, 1] ListConfigResourcesRequest kafka_wire::ListConfigResourcesRequest => kafka_wire::ListConfigResourcesResponse;
+    DescribeTopicPartitions 75 [0, 0] DescribeTopicPartitionsRequest kafka_wire::DescribeTopicPartitionsRequest => kafka_wire::DescribeTopicPartitionsResponse;
+}
+
+/// The first flexible version of a message.
+const fn flexible_from<M: KafkaMessage>() -> Option<i16> {
+    match M::FLEXIBLE_VERSIONS {
+        Some(range) => Some(range.min().value()),
+        None => None,
+    }
 }
 
 /// What every request begins with.
@@ -148,57 +183,61 @@ pub struct RequestHead {
     pub client_id: Option<StrBytes>,
 }
 
-/// A part of what goes out on a connection.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub enum Piece {
-    /// Bytes in memory.
-    Bytes(Bytes),
-    /// A range of a log's file, to be sent without reading it where the platform can.
-    Slice(Slice),
-}
-
-/// The answer to a Fetch: Kafka's message, with the records as slices instead of bytes.
-///
-/// `response.responses[t].partitions[p].records` is empty; its records are `records[t][p]`.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct FetchReply {
-    /// All but the records.
-    pub response: kafka_wire::FetchResponse,
-    /// The records of each topic's partitions, in the order of `response`.
-    pub records: Vec<Vec<Vec<Slice>>>,
-}
-
-/// Encoding of a reply's body.
-trait EncodeReply {
-    fn encode_reply(
-        &self,
+/// Decoding of a request's body.
+trait DecodeBody: Sized {
+    fn decode_body(
+        body: Bytes,
         version: ApiVersion,
-        buffer: &mut BytesMut,
-        pieces: &mut Vec<Piece>,
-    ) -> Result<(), EncodeError>;
+        limits: DecodeLimits,
+    ) -> Result<Self, DecodeError>;
 }
 
-impl<M: KafkaEncode> EncodeReply for M {
-    fn encode_reply(
-        &self,
+impl<M: KafkaDecode> DecodeBody for M {
+    fn decode_body(
+        body: Bytes,
         version: ApiVersion,
-        buffer: &mut BytesMut,
-        _pieces: &mut Vec<Piece>,
-    ) -> Result<(), EncodeError> {
-        self.encode_into(buffer, version).map(|_written| ())
+        limits: DecodeLimits,
+    ) -> Result<Self, DecodeError> {
+        let mut decoder = Decoder::new(body, limits)?;
+        let message = M::decode(&mut decoder, version)?;
+        decoder.finish()?;
+        Ok(message)
     }
 }
 
-impl FetchReply {
-    /// Appends the body. Records go out as slices once the hand-written encoding is there.
-    fn encode_reply(
+impl DecodeBody for ProduceInput {
+    fn decode_body(
+        body: Bytes,
+        version: ApiVersion,
+        _limits: DecodeLimits,
+    ) -> Result<Self, DecodeError> {
+        Self::decode(&body, version.value())
+    }
+}
+
+/// Encoding of a reply's body.
+trait EncodeBody {
+    fn encode_body(&self, version: ApiVersion, writer: &mut FrameWriter)
+    -> Result<(), EncodeError>;
+}
+
+impl<M: KafkaEncode> EncodeBody for M {
+    fn encode_body(
         &self,
         version: ApiVersion,
-        buffer: &mut BytesMut,
-        _pieces: &mut Vec<Piece>,
+        writer: &mut FrameWriter,
     ) -> Result<(), EncodeError> {
-        self.response
-            .encode_into(buffer, version)
+        self.encode_into(writer.buffer_mut(), version)
             .map(|_written| ())
+    }
+}
+
+impl EncodeBody for FetchReply {
+    fn encode_body(
+        &self,
+        version: ApiVersion,
+        writer: &mut FrameWriter,
+    ) -> Result<(), EncodeError> {
+        self.encode(version.value(), writer)
     }
 }

@@ -1,0 +1,157 @@
+//! Finding frames in what a socket delivers, without copying them.
+//!
+//! Small requests share a read buffer, several frames to one allocation; the buffer doubles while
+//! reads fill it. A frame that does not fit gets a buffer of exactly its size, so that the socket's
+//! bytes go straight to where they stay until they are on disk.
+
+use bytes::{Bytes, BytesMut};
+
+use crate::connection::error::{ConnectionError, Protocol};
+use crate::limits::{READ_BYTES_MAX, READ_BYTES_MIN};
+
+/// Bytes of a frame's length.
+const LENGTH_BYTES: usize = 4;
+
+/// The receiving side of a connection.
+#[derive(Clone, Debug)]
+pub(crate) struct FrameReader {
+    buffer: BytesMut,
+    /// Size of the frame at the front, without its length, once that was read and allowed.
+    frame_size: Option<usize>,
+    /// What a fresh read buffer holds.
+    read_bytes: usize,
+}
+
+impl Default for FrameReader {
+    fn default() -> Self {
+        Self {
+            buffer: BytesMut::new(),
+            frame_size: None,
+            read_bytes: READ_BYTES_MIN,
+        }
+    }
+}
+
+impl FrameReader {
+    /// Bytes that the frame at the front still lacks; of its length, where that is unknown.
+    fn missing(&self) -> usize {
+        let wanted = LENGTH_BYTES + self.frame_size.unwrap_or(0);
+        wanted.saturating_sub(self.buffer.len())
+    }
+
+    /// Spare capacity worth reading into; 0 where a fresh buffer is due.
+    fn useful_spare(&self) -> usize {
+        let spare = self.buffer.capacity() - self.buffer.len();
+        let wanted = if self.buffer.is_empty() {
+            // The rest of a read buffer whose frames are gone: no read of a few bytes.
+            READ_BYTES_MIN / 4
+        } else {
+            self.missing().max(1)
+        };
+        if spare >= wanted { spare } else { 0 }
+    }
+
+    /// See [`super::Connection::read_hint`].
+    pub(crate) fn read_hint(&self) -> usize {
+        match self.useful_spare() {
+            0 => self.missing().max(self.read_bytes),
+            spare => spare,
+        }
+    }
+
+    /// See [`super::Connection::buffer_mut`].
+    pub(crate) fn buffer_mut(&mut self) -> &mut BytesMut {
+        self.make_room();
+        &mut self.buffer
+    }
+
+    fn make_room(&mut self) {
+        if self.useful_spare() > 0 {
+            return;
+        }
+        if self.buffer.capacity() > 0 {
+            // The last buffer was filled: this connection is busy.
+            self.read_bytes = (self.read_bytes * 2).min(READ_BYTES_MAX);
+        }
+        let needed = self.buffer.len() + self.missing();
+        let capacity = needed.max(self.read_bytes);
+        // A fresh buffer of exactly this capacity: `reserve` would round up.
+        let mut fresh = BytesMut::with_capacity(capacity);
+        fresh.extend_from_slice(&self.buffer);
+        self.buffer = fresh;
+    }
+
+    /// See [`super::Connection::receive`].
+    pub(crate) fn receive(&mut self, mut bytes: &[u8]) {
+        while !bytes.is_empty() {
+            self.make_room();
+            let spare = self.buffer.capacity() - self.buffer.len();
+            let (now, later) = bytes.split_at(spare.min(bytes.len()));
+            self.buffer.extend_from_slice(now);
+            bytes = later;
+        }
+    }
+
+    /// The frame at the front without its length, if it is whole.
+    pub(crate) fn take_frame(
+        &mut self,
+        frame_bytes_max: u32,
+    ) -> Result<Option<Bytes>, ConnectionError> {
+        if self.frame_size.is_none() {
+            self.frame_size = self.parse_size(frame_bytes_max)?;
+        }
+        let Some(size) = self.frame_size else {
+            return Ok(None);
+        };
+        if self.buffer.len() < LENGTH_BYTES + size {
+            return Ok(None);
+        }
+        self.frame_size = None;
+        let frame = self.buffer.split_to(LENGTH_BYTES + size).freeze();
+        if self.buffer.capacity() == 0 {
+            // Its last bytes went with the frame: hold nothing.
+            self.buffer = BytesMut::new();
+        }
+        Ok(Some(frame.slice(LENGTH_BYTES..)))
+    }
+
+    fn parse_size(&self, frame_bytes_max: u32) -> Result<Option<usize>, ConnectionError> {
+        let Some(length) = self.buffer.first_chunk::<LENGTH_BYTES>() else {
+            return Ok(None);
+        };
+        let signed = i32::from_be_bytes(*length);
+        if let Some(protocol) = Protocol::recognise(*length) {
+            // Read as sizes, all of these are beyond what the first frames may have.
+            if signed.unsigned_abs() > frame_bytes_max {
+                return Err(ConnectionError::NotKafka(protocol));
+            }
+        }
+        let Ok(size) = u32::try_from(signed) else {
+            return Err(ConnectionError::NegativeSize { size: signed });
+        };
+        if size > frame_bytes_max {
+            return Err(ConnectionError::FrameTooLarge {
+                size,
+                size_max: frame_bytes_max,
+            });
+        }
+        Ok(Some(size as usize))
+    }
+
+    /// Bytes of memory reserved.
+    pub(crate) fn held_bytes(&self) -> usize {
+        self.buffer.capacity()
+    }
+
+    /// Whether a frame has begun and is not whole.
+    pub(crate) fn has_partial_frame(&self) -> bool {
+        !self.buffer.is_empty()
+    }
+
+    /// Drops a buffer that holds nothing, and forgets that the connection was busy.
+    pub(crate) fn release(&mut self) {
+        if self.buffer.is_empty() {
+            *self = Self::default();
+        }
+    }
+}

@@ -1,0 +1,526 @@
+//! One client connection as a pure machine: bytes in, typed requests out; replies in, bytes out.
+//!
+//! A driver reads into [`Connection::buffer_mut`], asks [`Connection::next_request`] until there is
+//! none, hands what the brain decides to [`Connection::reply`], and writes what
+//! [`Connection::take_output`] gives it. Replies leave in the order of their requests, whatever the
+//! order they were decided in (K9). Nothing leaves after [`Connection::close`].
+//!
+//! It opens no socket, knows no clock (idle limits are the driver's) and decides no request, except
+//! an ApiVersions of a version too new, whose answer is the same everywhere (K3, KIP-511).
+
+mod error;
+mod input;
+
+use std::collections::VecDeque;
+
+use bytes::{Bytes, BytesMut};
+use kafka_wire_core::DecodeLimits;
+
+pub use error::{ConnectionError, Protocol};
+
+use crate::connection::input::FrameReader;
+use crate::error::ErrorCode;
+use crate::ids::{ConnectionId, RequestSequence};
+use crate::limits;
+use crate::wire::api_table::{API_VERSIONS, PRODUCE, ServedApi};
+use crate::wire::frame_writer::{FrameWriter, Piece};
+use crate::wire::reader::Reader;
+use crate::wire::request::{Reply, Request, RequestHead};
+
+/// What a connection may send and hold.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct ConnectionLimits {
+    /// Largest frame, in bytes, once a first request was valid.
+    pub frame_bytes_max: u32,
+    /// Largest frame, in bytes, before that.
+    pub first_frame_bytes_max: u32,
+    /// Requests that may wait for their replies before the connection reads no further.
+    pub requests_in_flight_max: usize,
+    /// Bytes of replies that may wait to be written before the connection reads no further.
+    pub output_bytes_max: usize,
+}
+
+impl Default for ConnectionLimits {
+    fn default() -> Self {
+        Self {
+            frame_bytes_max: limits::FRAME_BYTES_MAX,
+            first_frame_bytes_max: limits::FIRST_FRAME_BYTES_MAX,
+            requests_in_flight_max: limits::REQUESTS_IN_FLIGHT_MAX,
+            output_bytes_max: limits::OUTPUT_BYTES_MAX,
+        }
+    }
+}
+
+/// A request that arrived whole.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Received {
+    /// Its place among the connection's requests; its reply is handed back with it.
+    pub sequence: RequestSequence,
+    /// API, version, client id.
+    pub head: RequestHead,
+    /// The body.
+    pub request: Request,
+    /// Bytes of the frame it came in.
+    pub frame_bytes: u32,
+}
+
+/// The place of a reply that has not left yet.
+#[derive(Clone, Debug)]
+struct Slot {
+    correlation_id: i32,
+    api: &'static ServedApi,
+    version: i16,
+    frame_bytes: u32,
+    reply: Waiting,
+}
+
+/// How far the reply of a slot is.
+#[derive(Clone, Debug)]
+enum Waiting {
+    /// Decided, and encoded, but a request before it still waits.
+    Encoded(Vec<Piece>),
+    /// Not decided.
+    Undecided,
+}
+
+/// The machine; see the module.
+#[derive(Clone, Debug)]
+pub struct Connection {
+    id: ConnectionId,
+    limits: ConnectionLimits,
+    input: FrameReader,
+    /// Whether a request was valid, so that the full limits apply.
+    is_trusted: bool,
+    is_closed: bool,
+    /// Whether no more requests are taken, though output may still leave.
+    is_finishing: bool,
+    /// Sequence of the slot at the front.
+    first_slot: u64,
+    slots: VecDeque<Slot>,
+    /// Bytes of the frames whose requests wait for a reply.
+    in_flight_bytes: u64,
+    /// Bytes encoded in slots behind one that waits.
+    held_bytes: usize,
+    output: FrameWriter,
+    /// Bytes taken by the driver and not written yet.
+    taken_bytes: usize,
+}
+
+impl Connection {
+    /// A connection that has sent nothing yet.
+    #[must_use]
+    pub fn new(id: ConnectionId, limits: ConnectionLimits) -> Self {
+        Self {
+            id,
+            limits,
+            input: FrameReader::default(),
+            is_trusted: false,
+            is_closed: false,
+            is_finishing: false,
+            first_slot: 0,
+            slots: VecDeque::new(),
+            in_flight_bytes: 0,
+            held_bytes: 0,
+            output: FrameWriter::default(),
+            taken_bytes: 0,
+        }
+    }
+
+    /// Its id.
+    #[must_use]
+    pub fn id(&self) -> ConnectionId {
+        self.id
+    }
+
+    /// Whether the driver should read: false while too many requests wait or too much output does.
+    #[must_use]
+    pub fn wants_input(&self) -> bool {
+        !self.is_closed
+            && !self.is_finishing
+            && self.slots.len() < self.limits.requests_in_flight_max
+            && self.output_bytes() < self.limits.output_bytes_max
+    }
+
+    /// Bytes to read next, at most: the rest of a frame whose length is known, or a small read.
+    #[must_use]
+    pub fn read_hint(&self) -> usize {
+        self.input.read_hint()
+    }
+
+    /// Where to read to: spare capacity of at least [`Self::read_hint`] bytes after what is there.
+    ///
+    /// The driver appends and never removes. A large frame is read straight into its final place,
+    /// and its reservation ends where it ends.
+    pub fn buffer_mut(&mut self) -> &mut BytesMut {
+        self.input.buffer_mut()
+    }
+
+    /// Takes bytes that are elsewhere already: copies them into the buffer.
+    pub fn receive(&mut self, bytes: &[u8]) {
+        self.input.receive(bytes);
+    }
+
+    /// The next whole request, if there is one and it may be taken; call it until there is none.
+    ///
+    /// # Errors
+    /// What was wrong; the connection is closed by it, as Kafka does, and nothing leaves any more.
+    pub fn next_request(&mut self) -> Result<Option<Received>, ConnectionError> {
+        loop {
+            if !self.wants_input() {
+                return Ok(None);
+            }
+            let taken = self.take_request();
+            match taken {
+                Ok(Taken::Answered) => {}
+                Ok(Taken::Incomplete) => return Ok(None),
+                Ok(Taken::Request(received)) => return Ok(Some(*received)),
+                Err(error) => {
+                    self.close();
+                    return Err(error);
+                }
+            }
+        }
+    }
+
+    fn take_request(&mut self) -> Result<Taken, ConnectionError> {
+        let frame_bytes_max = if self.is_trusted {
+            self.limits.frame_bytes_max
+        } else {
+            self.limits
+                .first_frame_bytes_max
+                .min(self.limits.frame_bytes_max)
+        };
+        let Some(frame) = self.input.take_frame(frame_bytes_max)? else {
+            return Ok(Taken::Incomplete);
+        };
+        let frame_bytes = u32::try_from(frame.len()).expect("a frame is within its limit");
+        let (head, api, body) = parse_head(&frame)?;
+        if !api.serves(head.version) {
+            assert!(api.key == API_VERSIONS, "parse_head refuses all others");
+            let sequence = self.open_slot(&head, api, 0, frame_bytes);
+            self.reply(sequence, Reply::ApiVersions(too_new(api)))
+                .expect("a reply without strings or tags encodes in version 0");
+            return Ok(Taken::Answered);
+        }
+        let limits = decode_limits(self.is_trusted, frame_bytes_max);
+        let request = Request::decode(api, head.version, body, limits).map_err(|error| {
+            ConnectionError::Malformed {
+                api: api.name,
+                version: head.version,
+                error,
+            }
+        })?;
+        self.is_trusted = true;
+        let sequence = self.open_slot(&head, api, head.version, frame_bytes);
+        Ok(Taken::Request(Box::new(Received {
+            sequence,
+            head,
+            request,
+            frame_bytes,
+        })))
+    }
+
+    fn open_slot(
+        &mut self,
+        head: &RequestHead,
+        api: &'static ServedApi,
+        version: i16,
+        frame_bytes: u32,
+    ) -> RequestSequence {
+        let sequence = RequestSequence(self.first_slot + self.slots.len() as u64);
+        self.slots.push_back(Slot {
+            correlation_id: head.correlation_id,
+            api,
+            version,
+            frame_bytes,
+            reply: Waiting::Undecided,
+        });
+        self.in_flight_bytes += u64::from(frame_bytes);
+        sequence
+    }
+
+    /// Takes the reply to a request; it leaves when all before it have.
+    ///
+    /// Slices are kept as they are: a driver pins their files before it hands the reply on.
+    ///
+    /// # Errors
+    /// [`ConnectionError::Unencodable`] where the reply does not fit its version: a bug of the
+    /// handler; the connection is closed.
+    ///
+    /// # Panics
+    /// Where the request was answered before, or never arrived.
+    pub fn reply(
+        &mut self,
+        sequence: RequestSequence,
+        reply: Reply,
+    ) -> Result<(), ConnectionError> {
+        if self.is_closed {
+            return Ok(());
+        }
+        assert!(sequence.0 >= self.first_slot, "answered once");
+        let index = usize::try_from(sequence.0 - self.first_slot).expect("a slot's index");
+        assert!(index < self.slots.len(), "answers a request that arrived");
+        if index > 0 {
+            let slot = &mut self.slots[index];
+            assert!(
+                matches!(slot.reply, Waiting::Undecided),
+                "a request is answered once"
+            );
+            let mut writer = FrameWriter::default();
+            let result = encode_frame(slot, &reply, &mut writer);
+            let mut pieces = Vec::new();
+            self.held_bytes += writer.take(&mut pieces);
+            slot.reply = Waiting::Encoded(pieces);
+            return result.inspect_err(|_error| self.close());
+        }
+        let slot = self.pop_slot();
+        let result = encode_frame(&slot, &reply, &mut self.output);
+        if result.is_err() {
+            self.close();
+            return result;
+        }
+        self.release_slots();
+        Ok(())
+    }
+
+    /// Lets the replies leave that waited for the one at the front.
+    fn release_slots(&mut self) {
+        while let Some(Slot {
+            reply: Waiting::Encoded(_),
+            ..
+        }) = self.slots.front()
+        {
+            let slot = self.pop_slot();
+            if let Waiting::Encoded(pieces) = slot.reply {
+                for piece in pieces {
+                    self.held_bytes -= piece.size_bytes();
+                    self.output.put_piece(piece);
+                }
+            }
+        }
+    }
+
+    fn pop_slot(&mut self) -> Slot {
+        let slot = self.slots.pop_front().expect("the caller saw the slot");
+        self.first_slot += 1;
+        self.in_flight_bytes -= u64::from(slot.frame_bytes);
+        slot
+    }
+
+    /// Moves what may be written to the end of `pieces`; answers the number of bytes. The driver
+    /// says by [`Self::wrote`] how far it came.
+    pub fn take_output(&mut self, pieces: &mut Vec<Piece>) -> usize {
+        if self.is_closed {
+            return 0;
+        }
+        let size = self.output.take(pieces);
+        self.taken_bytes += size;
+        size
+    }
+
+    /// Whether [`Self::take_output`] would give anything.
+    #[must_use]
+    pub fn has_output(&self) -> bool {
+        !self.is_closed && self.output.size_bytes() > 0
+    }
+
+    /// Notes that so many bytes taken before are written.
+    pub fn wrote(&mut self, bytes: usize) {
+        assert!(bytes <= self.taken_bytes, "wrote what was taken");
+        self.taken_bytes -= bytes;
+    }
+
+    /// Bytes of replies encoded and not written yet.
+    #[must_use]
+    pub fn output_bytes(&self) -> usize {
+        self.held_bytes + self.output.size_bytes() + self.taken_bytes
+    }
+
+    /// Bytes the connection holds: input read, frames whose requests wait, output.
+    #[must_use]
+    pub fn held_bytes(&self) -> u64 {
+        self.input.held_bytes() as u64 + self.in_flight_bytes + self.output_bytes() as u64
+    }
+
+    /// Requests that wait for their replies.
+    #[must_use]
+    pub fn requests_in_flight(&self) -> usize {
+        self.slots.len()
+    }
+
+    /// Whether a part of a frame has arrived, so that its sender may be told to hurry.
+    #[must_use]
+    pub fn has_partial_frame(&self) -> bool {
+        self.input.has_partial_frame()
+    }
+
+    /// Gives buffers back that hold nothing; for a driver that is about to wait for a quiet
+    /// connection.
+    pub fn release_buffers(&mut self) {
+        self.input.release();
+        self.output.release();
+    }
+
+    /// Takes no more requests; what was decided still leaves, what was not is forgotten (K33).
+    pub fn finish(&mut self) {
+        self.is_finishing = true;
+    }
+
+    /// Whether the driver may close the socket: closed, or finishing with nothing left to write.
+    #[must_use]
+    pub fn is_done(&self) -> bool {
+        self.is_closed
+            || self.is_finishing && self.output.size_bytes() == 0 && self.taken_bytes == 0
+    }
+
+    /// Forgets everything; nothing leaves any more.
+    pub fn close(&mut self) {
+        self.is_closed = true;
+        self.input = FrameReader::default();
+        self.first_slot += self.slots.len() as u64;
+        self.slots = VecDeque::new();
+        self.in_flight_bytes = 0;
+        self.held_bytes = 0;
+        self.output = FrameWriter::default();
+    }
+
+    /// Whether it was closed.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        self.is_closed
+    }
+}
+
+/// What one frame came to.
+enum Taken {
+    /// An ApiVersions of a version too new, answered here.
+    Answered,
+    /// The frame is not whole yet.
+    Incomplete,
+    /// A request for the brain.
+    Request(Box<Received>),
+}
+
+/// Bytes that decoding a frame of this API may need at its worst, for a driver's budget.
+///
+/// Measured peaks of the codec are 47 times the frame (many empty structures). Produce is decoded
+/// by hand: real batches need less than 3 times their frame, and partitions without a batch are
+/// limited in number.
+#[must_use]
+pub fn decode_cost_bytes(api_key: i16, frame_bytes: u32) -> u64 {
+    let frame = u64::from(frame_bytes);
+    if api_key == PRODUCE {
+        const HOLLOW_BYTES: u64 = 256 * limits::HOLLOW_PARTITIONS_MAX as u64;
+        return frame * 3 + (frame * 28).min(HOLLOW_BYTES);
+    }
+    frame * 48
+}
+
+fn decode_limits(is_trusted: bool, frame_bytes_max: u32) -> DecodeLimits {
+    let frame = frame_bytes_max as usize;
+    let (elements, tags) = if is_trusted {
+        (limits::ARRAY_ELEMENTS_MAX, limits::TAGGED_FIELDS_MAX)
+    } else {
+        (
+            limits::FIRST_ARRAY_ELEMENTS_MAX,
+            limits::FIRST_TAGGED_FIELDS_MAX,
+        )
+    };
+    let mut decode = DecodeLimits::default();
+    decode.max_frame_bytes = frame;
+    decode.max_string_bytes = frame;
+    decode.max_bytes_bytes = frame;
+    decode.max_array_elements = elements;
+    decode.max_tagged_fields = tags;
+    decode.max_tag_bytes = frame;
+    decode.max_total_tag_bytes = frame;
+    decode
+}
+
+/// Reads a request's header (K2); the version is served, or it is an ApiVersions too new.
+fn parse_head(frame: &Bytes) -> Result<(RequestHead, &'static ServedApi, Bytes), ConnectionError> {
+    let mut reader = Reader::new(frame);
+    let start = (reader.i16(), reader.i16(), reader.i32());
+    let (Ok(api_key), Ok(version), Ok(correlation_id)) = start else {
+        return Err(ConnectionError::FrameTooSmall { size: frame.len() });
+    };
+    let api = ServedApi::find(api_key).ok_or(ConnectionError::UnknownApi { api_key })?;
+    let mut head = RequestHead {
+        api_key,
+        version,
+        correlation_id,
+        client_id: None,
+    };
+    if !api.serves(version) {
+        // The body and even the header of an ApiVersions to come are unknown: not looked at.
+        return if api.key == API_VERSIONS && version > api.version_last {
+            Ok((head, api, Bytes::new()))
+        } else {
+            Err(ConnectionError::UnsupportedVersion {
+                api: api.name,
+                version,
+            })
+        };
+    }
+    let malformed = |error| ConnectionError::Malformed {
+        api: api.name,
+        version,
+        error,
+    };
+    head.client_id = reader.nullable_string(false).map_err(malformed)?;
+    if api.request_header_version(version) >= 2 {
+        reader.skip_tagged_fields().map_err(malformed)?;
+    }
+    Ok((head, api, frame.slice(reader.offset()..)))
+}
+
+/// What an ApiVersions of a version too new is answered, at version 0: the one range that helps.
+fn too_new(api: &ServedApi) -> kafka_wire::ApiVersionsResponse {
+    let mut range = kafka_wire::api_versions_response::ApiVersion::default();
+    range.api_key = api.key;
+    range.min_version = api.advertised_min();
+    range.max_version = api.version_last;
+    let mut response = kafka_wire::ApiVersionsResponse::default();
+    response.error_code = ErrorCode::UnsupportedVersion.code();
+    response.api_keys = vec![range];
+    response
+}
+
+/// Encodes a whole frame: length, header, body.
+fn encode_frame(
+    slot: &Slot,
+    reply: &Reply,
+    writer: &mut FrameWriter,
+) -> Result<(), ConnectionError> {
+    let Some(api_key) = reply.api_key() else {
+        return Ok(());
+    };
+    assert!(api_key == slot.api.key, "a reply answers its own API");
+    let unencodable = |reason: String| ConnectionError::Unencodable {
+        api: slot.api.name,
+        version: slot.version,
+        reason,
+    };
+    let start = writer.begin();
+    writer
+        .buffer_mut()
+        .extend_from_slice(&slot.correlation_id.to_be_bytes());
+    if slot.api.response_header_version(slot.version) >= 1 {
+        writer.buffer_mut().extend_from_slice(&[0]);
+    }
+    let encoded = reply
+        .encode(slot.version, writer)
+        .map_err(|error| unencodable(error.to_string()))
+        .and_then(|()| {
+            writer
+                .end(&start)
+                .map_err(|size| unencodable(format!("{size} bytes are too many for a frame")))
+        });
+    if encoded.is_err() {
+        writer.abandon(&start);
+    }
+    encoded
+}
+
+#[cfg(test)]
+mod tests;

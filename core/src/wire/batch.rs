@@ -1,0 +1,543 @@
+//! The header of a record batch, and the checks a broker makes before it takes one.
+//!
+//! A view over the bytes as they came; nothing here decompresses, and nothing is copied. Which
+//! checks depend on a topic's configuration (size, timestamps, keys on compacted topics) is decided
+//! by the partition, from the facts exposed here. Format: magic 2 of KIP-98; compare Kafka's
+//! `DefaultRecordBatch` and `LogValidator`, 4.3.1.
+
+use std::fmt;
+
+use bytes::{Bytes, BytesMut};
+
+use crate::error::ErrorCode;
+use crate::ids::{LeaderEpoch, Offset, ProducerEpoch, ProducerId, Sequence};
+use crate::time::Timestamp;
+use crate::wire::walk::{RecordFacts, walk_records};
+
+/// Bytes of a batch before its records.
+pub const BATCH_HEADER_BYTES: usize = 61;
+/// Bytes of a batch before what its length field counts: base offset and the length itself.
+pub const BATCH_LENGTH_END: usize = 12;
+/// The one record format served.
+pub const MAGIC: i8 = 2;
+/// First byte that the CRC covers: the attributes.
+const CRC_START: usize = 21;
+const MAGIC_AT: usize = 16;
+const CRC_AT: usize = 17;
+const ATTRIBUTES_AT: usize = 21;
+const MAX_TIMESTAMP_AT: usize = 35;
+
+/// CRC-32C of Kafka's record batches.
+#[must_use]
+pub fn crc32c(bytes: &[u8]) -> u32 {
+    u32::try_from(crc_fast::checksum(
+        crc_fast::CrcAlgorithm::Crc32Iscsi,
+        bytes,
+    ))
+    .expect("a 32-bit checksum fits in u32")
+}
+
+/// How a batch's records are compressed, by Kafka's numbers.
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub enum Compression {
+    /// Not at all.
+    #[default]
+    None,
+    /// RFC 1952.
+    Gzip,
+    /// Snappy, in the framing of xerial's Java library.
+    Snappy,
+    /// LZ4 frames.
+    Lz4,
+    /// Zstandard (KIP-110).
+    Zstd,
+}
+
+impl Compression {
+    /// Every codec, by number.
+    pub const ALL: [Self; 5] = [Self::None, Self::Gzip, Self::Snappy, Self::Lz4, Self::Zstd];
+
+    /// The number in a batch's attributes.
+    #[must_use]
+    pub fn id(self) -> i16 {
+        match self {
+            Self::None => 0,
+            Self::Gzip => 1,
+            Self::Snappy => 2,
+            Self::Lz4 => 3,
+            Self::Zstd => 4,
+        }
+    }
+
+    /// The codec of a number; `None` where there is none.
+    #[must_use]
+    pub fn from_id(id: i16) -> Option<Self> {
+        Self::ALL.into_iter().find(|codec| codec.id() == id)
+    }
+
+    /// The name in configurations and tools.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Gzip => "gzip",
+            Self::Snappy => "snappy",
+            Self::Lz4 => "lz4",
+            Self::Zstd => "zstd",
+        }
+    }
+
+    /// The codec of a name; `None` where there is none.
+    #[must_use]
+    pub fn parse(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|codec| codec.name() == name)
+    }
+}
+
+/// What a batch's timestamps mean.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum TimestampType {
+    /// Each record has its producer's time.
+    #[default]
+    CreateTime,
+    /// All records have the time of the append, which is the batch's maximum.
+    LogAppendTime,
+}
+
+/// A batch's attribute bits.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Attributes(pub i16);
+
+impl Attributes {
+    const COMPRESSION: i16 = 0x07;
+    const LOG_APPEND_TIME: i16 = 0x08;
+    const TRANSACTIONAL: i16 = 0x10;
+    const CONTROL: i16 = 0x20;
+    const DELETE_HORIZON: i16 = 0x40;
+
+    /// The codec; `None` for a number that no codec has.
+    #[must_use]
+    pub fn compression(self) -> Option<Compression> {
+        Compression::from_id(self.0 & Self::COMPRESSION)
+    }
+
+    /// What the timestamps mean.
+    #[must_use]
+    pub fn timestamp_type(self) -> TimestampType {
+        if self.0 & Self::LOG_APPEND_TIME == 0 {
+            TimestampType::CreateTime
+        } else {
+            TimestampType::LogAppendTime
+        }
+    }
+
+    /// Whether the batch is part of a transaction.
+    #[must_use]
+    pub fn is_transactional(self) -> bool {
+        self.0 & Self::TRANSACTIONAL != 0
+    }
+
+    /// Whether the batch holds control records: markers, which no client may write.
+    #[must_use]
+    pub fn is_control(self) -> bool {
+        self.0 & Self::CONTROL != 0
+    }
+
+    /// Whether the base timestamp is a delete horizon (KIP-534).
+    #[must_use]
+    pub fn has_delete_horizon(self) -> bool {
+        self.0 & Self::DELETE_HORIZON != 0
+    }
+
+    /// These bits with this codec.
+    #[must_use]
+    pub fn with_compression(self, codec: Compression) -> Self {
+        Self(self.0 & !Self::COMPRESSION | codec.id())
+    }
+
+    /// These bits with this meaning of timestamps.
+    #[must_use]
+    pub fn with_timestamp_type(self, kind: TimestampType) -> Self {
+        match kind {
+            TimestampType::CreateTime => Self(self.0 & !Self::LOG_APPEND_TIME),
+            TimestampType::LogAppendTime => Self(self.0 | Self::LOG_APPEND_TIME),
+        }
+    }
+
+    /// These bits, as part of a transaction.
+    #[must_use]
+    pub fn with_transactional(self) -> Self {
+        Self(self.0 | Self::TRANSACTIONAL)
+    }
+
+    /// These bits, holding control records.
+    #[must_use]
+    pub fn with_control(self) -> Self {
+        Self(self.0 | Self::CONTROL)
+    }
+}
+
+/// The fields in front of a batch's records.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct BatchHeader {
+    /// Offset of the first record.
+    pub base_offset: Offset,
+    /// Bytes after the length field; the batch is [`BATCH_LENGTH_END`] longer.
+    pub batch_length: i32,
+    /// The leader's epoch at the append; stamped by the broker.
+    pub leader_epoch: LeaderEpoch,
+    /// The record format; 2.
+    pub magic: i8,
+    /// CRC-32C from the attributes to the end.
+    pub crc: u32,
+    /// Codec and flags.
+    pub attributes: Attributes,
+    /// Offset of the last record, relative to the base offset.
+    pub last_offset_delta: i32,
+    /// Timestamp that the records' deltas count from.
+    pub base_timestamp: Timestamp,
+    /// The highest timestamp of the records.
+    pub max_timestamp: Timestamp,
+    /// The idempotent or transactional producer, or none.
+    pub producer_id: ProducerId,
+    /// Its epoch, or none.
+    pub producer_epoch: ProducerEpoch,
+    /// Sequence of the first record, or none.
+    pub base_sequence: Sequence,
+    /// Number of records; fewer than the offsets suggest after compaction.
+    pub records_count: i32,
+}
+
+fn field<const N: usize>(bytes: &[u8; BATCH_HEADER_BYTES], at: usize) -> [u8; N] {
+    let mut value = [0; N];
+    value.copy_from_slice(&bytes[at..at + N]);
+    value
+}
+
+impl BatchHeader {
+    /// Reads the header at the front of `bytes`; `None` where there are fewer than
+    /// [`BATCH_HEADER_BYTES`]. Nothing is checked.
+    #[must_use]
+    pub fn parse(bytes: &[u8]) -> Option<Self> {
+        let bytes = bytes.first_chunk::<BATCH_HEADER_BYTES>()?;
+        Some(Self {
+            base_offset: Offset(i64::from_be_bytes(field(bytes, 0))),
+            batch_length: i32::from_be_bytes(field(bytes, 8)),
+            leader_epoch: LeaderEpoch(i32::from_be_bytes(field(bytes, 12))),
+            magic: i8::from_be_bytes(field(bytes, MAGIC_AT)),
+            crc: u32::from_be_bytes(field(bytes, CRC_AT)),
+            attributes: Attributes(i16::from_be_bytes(field(bytes, ATTRIBUTES_AT))),
+            last_offset_delta: i32::from_be_bytes(field(bytes, 23)),
+            base_timestamp: Timestamp(i64::from_be_bytes(field(bytes, 27))),
+            max_timestamp: Timestamp(i64::from_be_bytes(field(bytes, MAX_TIMESTAMP_AT))),
+            producer_id: ProducerId(i64::from_be_bytes(field(bytes, 43))),
+            producer_epoch: ProducerEpoch(i16::from_be_bytes(field(bytes, 51))),
+            base_sequence: Sequence(i32::from_be_bytes(field(bytes, 53))),
+            records_count: i32::from_be_bytes(field(bytes, 57)),
+        })
+    }
+
+    /// Writes the header, as it is, to the front of `bytes`, which must have room for it.
+    pub fn write(&self, bytes: &mut [u8]) {
+        assert!(bytes.len() >= BATCH_HEADER_BYTES, "room for a header");
+        bytes[0..8].copy_from_slice(&self.base_offset.0.to_be_bytes());
+        bytes[8..12].copy_from_slice(&self.batch_length.to_be_bytes());
+        bytes[12..16].copy_from_slice(&self.leader_epoch.0.to_be_bytes());
+        bytes[16..17].copy_from_slice(&self.magic.to_be_bytes());
+        bytes[17..21].copy_from_slice(&self.crc.to_be_bytes());
+        bytes[21..23].copy_from_slice(&self.attributes.0.to_be_bytes());
+        bytes[23..27].copy_from_slice(&self.last_offset_delta.to_be_bytes());
+        bytes[27..35].copy_from_slice(&self.base_timestamp.0.to_be_bytes());
+        bytes[35..43].copy_from_slice(&self.max_timestamp.0.to_be_bytes());
+        bytes[43..51].copy_from_slice(&self.producer_id.0.to_be_bytes());
+        bytes[51..53].copy_from_slice(&self.producer_epoch.0.to_be_bytes());
+        bytes[53..57].copy_from_slice(&self.base_sequence.0.to_be_bytes());
+        bytes[57..61].copy_from_slice(&self.records_count.to_be_bytes());
+    }
+
+    /// Size of the whole batch in bytes; `None` where the length field makes no sense.
+    #[must_use]
+    pub fn size_bytes(&self) -> Option<usize> {
+        let length = usize::try_from(self.batch_length).ok()?;
+        let size = length.checked_add(BATCH_LENGTH_END)?;
+        (size >= BATCH_HEADER_BYTES).then_some(size)
+    }
+
+    /// Offset of the last record.
+    #[must_use]
+    pub fn last_offset(&self) -> Offset {
+        self.base_offset.plus(i64::from(self.last_offset_delta))
+    }
+
+    /// Offset after the batch.
+    #[must_use]
+    pub fn next_offset(&self) -> Offset {
+        self.last_offset().plus(1)
+    }
+
+    /// Sequence of the last record, wrapping; none where the batch has no sequences.
+    #[must_use]
+    pub fn last_sequence(&self) -> Sequence {
+        if self.base_sequence == Sequence::NONE || self.last_offset_delta < 0 {
+            return Sequence::NONE;
+        }
+        self.base_sequence.plus(self.last_offset_delta)
+    }
+
+    /// Whether an idempotent or transactional producer wrote it.
+    #[must_use]
+    pub fn has_producer(&self) -> bool {
+        self.producer_id.0 >= 0
+    }
+}
+
+/// What is wrong with a batch.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum BatchError {
+    /// Its base offset is not 0, which is all a client may send.
+    BaseOffset,
+    /// A client may not write control records.
+    Control,
+    /// The records do not match the header: their number, offsets or lengths.
+    Count,
+    /// The CRC does not match.
+    Crc,
+    /// The length field makes no sense, or the bytes end before it says.
+    Length,
+    /// The record format is not magic 2.
+    Magic,
+    /// There is no batch, or more than one.
+    NotOne,
+    /// A record is malformed.
+    Record,
+    /// A producer id without a sequence.
+    Sequence,
+    /// The codec is unknown, or not allowed in this version of the request.
+    UnsupportedCompression,
+    /// The record format is one that never was.
+    UnknownMagic,
+}
+
+impl BatchError {
+    /// The error a client is told (checked against Kafka 4.3.1).
+    #[must_use]
+    pub fn code(self) -> ErrorCode {
+        match self {
+            Self::Crc | Self::Length | Self::UnknownMagic => ErrorCode::CorruptMessage,
+            Self::UnsupportedCompression => ErrorCode::UnsupportedCompressionType,
+            Self::BaseOffset
+            | Self::Control
+            | Self::Count
+            | Self::Magic
+            | Self::NotOne
+            | Self::Record
+            | Self::Sequence => ErrorCode::InvalidRecord,
+        }
+    }
+
+    /// What is wrong, in a sentence for the client.
+    #[must_use]
+    pub fn message(self) -> &'static str {
+        match self {
+            Self::BaseOffset => "The batch's base offset must be 0.",
+            Self::Control => "Clients may not write control records.",
+            Self::Count => "The batch's header disagrees with its records.",
+            Self::Crc => "The batch's CRC does not match its bytes.",
+            Self::Length => "The batch's length does not match its bytes.",
+            Self::Magic => "Only record batches of magic 2 are accepted.",
+            Self::NotOne => "There must be exactly one record batch per partition.",
+            Self::Record => "A record of the batch is malformed.",
+            Self::Sequence => "The batch has a producer id but no sequence number.",
+            Self::UnknownMagic => "The batch's format is unknown.",
+            Self::UnsupportedCompression => {
+                "The batch's compression is not supported in this version."
+            }
+        }
+    }
+}
+
+impl fmt::Display for BatchError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.message())
+    }
+}
+
+/// A batch that passed every check that needs no topic: what a partition appends.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct PreparedBatch {
+    /// Its header, as in `bytes`.
+    pub header: BatchHeader,
+    /// The whole batch, as the client sent it.
+    pub bytes: Bytes,
+    /// What walking the records found; `None` for compressed records, which were not opened.
+    pub facts: Option<RecordFacts>,
+}
+
+impl PreparedBatch {
+    /// Checks the records field of a Produce request of `version`, which must be one whole batch
+    /// (K29, K30, K31, K36).
+    ///
+    /// # Errors
+    /// The first check that fails, in Kafka's order.
+    pub fn from_client(bytes: Bytes, version: i16) -> Result<Self, BatchError> {
+        let header = one_batch(&bytes)?;
+        let compression = header
+            .attributes
+            .compression()
+            .ok_or(BatchError::UnsupportedCompression)?;
+        if compression == Compression::Zstd && version < 7 {
+            return Err(BatchError::UnsupportedCompression);
+        }
+        if header.base_offset != Offset::ZERO {
+            return Err(BatchError::BaseOffset);
+        }
+        let size = header.size_bytes().ok_or(BatchError::Length)?;
+        assert!(size <= bytes.len(), "one_batch saw the whole batch");
+        let bytes = if size == bytes.len() {
+            bytes
+        } else {
+            bytes.slice(..size)
+        };
+        if crc32c(&bytes[CRC_START..]) != header.crc {
+            return Err(BatchError::Crc);
+        }
+        check_client_header(&header)?;
+        Self::checked(header, bytes, compression)
+    }
+
+    /// Checks a whole batch that this cluster wrote: length, magic and CRC; offsets and epoch stand
+    /// as they are.
+    ///
+    /// # Errors
+    /// The first check that fails.
+    pub fn from_log(bytes: Bytes) -> Result<Self, BatchError> {
+        let header = BatchHeader::parse(&bytes).ok_or(BatchError::Length)?;
+        if header.size_bytes() != Some(bytes.len()) {
+            return Err(BatchError::Length);
+        }
+        if header.magic != MAGIC {
+            return Err(BatchError::Magic);
+        }
+        if crc32c(&bytes[CRC_START..]) != header.crc {
+            return Err(BatchError::Crc);
+        }
+        Ok(Self {
+            header,
+            bytes,
+            facts: None,
+        })
+    }
+
+    fn checked(
+        header: BatchHeader,
+        bytes: Bytes,
+        compression: Compression,
+    ) -> Result<Self, BatchError> {
+        if compression != Compression::None {
+            return Ok(Self {
+                header,
+                bytes,
+                facts: None,
+            });
+        }
+        let facts = walk_records(&header, &bytes[BATCH_HEADER_BYTES..])?;
+        let batch = Self {
+            header,
+            bytes,
+            facts: Some(facts),
+        };
+        // Kafka corrects a maximum that its records do not bear out.
+        let lies = header.attributes.timestamp_type() == TimestampType::CreateTime
+            && header.max_timestamp != facts.max_timestamp;
+        Ok(if lies {
+            batch.with_timestamps(TimestampType::CreateTime, facts.max_timestamp)
+        } else {
+            batch
+        })
+    }
+
+    /// Size of the batch in bytes, as limits count it.
+    #[must_use]
+    pub fn size_bytes(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// The batch with this meaning of timestamps and this maximum, and the CRC that follows;
+    /// copies it (K31, K38).
+    #[must_use]
+    pub fn with_timestamps(self, kind: TimestampType, max_timestamp: Timestamp) -> Self {
+        let mut header = self.header;
+        header.attributes = header.attributes.with_timestamp_type(kind);
+        header.max_timestamp = max_timestamp;
+        let mut bytes = BytesMut::from(&self.bytes[..]);
+        seal(&mut header, &mut bytes);
+        Self {
+            header,
+            bytes: bytes.freeze(),
+            facts: self.facts,
+        }
+    }
+}
+
+/// Writes `header` to the front of a whole batch, with the length and the CRC that its bytes have.
+pub(crate) fn seal(header: &mut BatchHeader, batch: &mut [u8]) {
+    assert!(batch.len() >= BATCH_HEADER_BYTES, "a whole batch");
+    header.batch_length =
+        i32::try_from(batch.len() - BATCH_LENGTH_END).expect("a batch is below 2 GiB");
+    header.write(batch);
+    header.crc = crc32c(&batch[CRC_START..]);
+    batch[CRC_AT..CRC_START].copy_from_slice(&header.crc.to_be_bytes());
+}
+
+/// The header of the one batch in `bytes`.
+///
+/// Kafka takes a batch that is cut short, and anything after the first that is not a whole batch,
+/// for no batch at all.
+fn one_batch(bytes: &[u8]) -> Result<BatchHeader, BatchError> {
+    let size = match whole_batch(bytes)? {
+        Some(size) => size,
+        None => return Err(BatchError::NotOne),
+    };
+    if bytes[MAGIC_AT] != MAGIC.to_be_bytes()[0] {
+        return Err(BatchError::Magic);
+    }
+    if whole_batch(&bytes[size..])?.is_some() {
+        return Err(BatchError::NotOne);
+    }
+    BatchHeader::parse(&bytes[..size]).ok_or(BatchError::Length)
+}
+
+/// Size of the whole batch, of any magic, at the front of `bytes`; `None` where it is cut short.
+fn whole_batch(bytes: &[u8]) -> Result<Option<usize>, BatchError> {
+    let Some(front) = bytes.first_chunk::<{ MAGIC_AT + 1 }>() else {
+        return Ok(None);
+    };
+    let mut length = [0; 4];
+    length.copy_from_slice(&front[8..12]);
+    let length = usize::try_from(i32::from_be_bytes(length)).map_err(|_sign| BatchError::Length)?;
+    // The least a batch of any format has after its length field.
+    if length < 14 {
+        return Err(BatchError::Length);
+    }
+    if !(0..=MAGIC).contains(&i8::from_be_bytes([front[MAGIC_AT]])) {
+        return Err(BatchError::UnknownMagic);
+    }
+    let size = length + BATCH_LENGTH_END;
+    Ok((size <= bytes.len()).then_some(size))
+}
+
+fn check_client_header(header: &BatchHeader) -> Result<(), BatchError> {
+    if header.last_offset_delta < 0 || header.records_count <= 0 {
+        return Err(BatchError::Count);
+    }
+    if i64::from(header.last_offset_delta) + 1 != i64::from(header.records_count) {
+        return Err(BatchError::Count);
+    }
+    if header.attributes.is_control() {
+        return Err(BatchError::Control);
+    }
+    if header.has_producer() && header.base_sequence.0 < 0 {
+        return Err(BatchError::Sequence);
+    }
+    Ok(())
+}
