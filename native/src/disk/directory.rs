@@ -1,0 +1,297 @@
+//! A data directory: opened, locked against other brokers, listed, and failed for good.
+//!
+//! What the names and small files mean is the core's business: this module hands it a listing.
+//! Kafka's lock file is `.lock`; both kinds of lock are taken on it, the one of Kafka (`fcntl`,
+//! Java's `FileChannel.lock`) and the one that survives a stray close (`flock`).
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::fs::{File, TryLockError};
+use std::io::{self, Read as _};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use bytes::Bytes;
+use ottla_core::ids::DirectoryIndex;
+use ottla_core::storage::{
+    DirectoryFile, DirectoryListing, DiskDone, FailureScope, FolderListing, LogFile, Token,
+};
+use rustix::fs::FlockOperation;
+
+use super::calls::SystemCalls;
+use super::commit::Committer;
+use super::failure::Failure;
+use super::handles::Handles;
+use super::log::Log;
+
+/// Largest of a directory's own files that is read at boot: a checkpoint of a million partitions
+/// with names of 60 characters.
+const DIRECTORY_FILE_BYTES_MAX: u64 = 64 * 1024 * 1024;
+
+/// Largest `partition.metadata` that is read at boot; Kafka's has 50 bytes.
+const PARTITION_METADATA_BYTES_MAX: u64 = 4 * 1024;
+
+/// One data directory, locked while this lives.
+#[derive(Debug)]
+pub(crate) struct Directory {
+    index: DirectoryIndex,
+    path: PathBuf,
+    calls: Arc<dyn SystemCalls>,
+    handles: Arc<Handles>,
+    has_failed: AtomicBool,
+    queue: Mutex<DirectoryQueue>,
+    committer: Committer,
+    _lock: File,
+}
+
+/// The changes that wait, each with the logs to flush before it.
+#[derive(Debug, Default)]
+struct DirectoryQueue {
+    changes: VecDeque<DirectoryChange>,
+    is_held: bool,
+}
+
+/// A change of one of the directory's own files.
+#[derive(Debug)]
+pub(crate) struct DirectoryChange {
+    pub(crate) file: DirectoryFile,
+    /// Its new content; `None` removes it.
+    pub(crate) content: Option<Bytes>,
+    pub(crate) token: Token,
+    /// Logs whose files become durable first: all of the directory's before the marker of a clean
+    /// stop, none otherwise.
+    pub(crate) flush_first: Vec<Arc<Log>>,
+}
+
+/// Why a data directory cannot be used.
+#[derive(Debug)]
+pub(crate) struct OpenError {
+    path: PathBuf,
+    what: &'static str,
+    error: io::Error,
+    advice: &'static str,
+}
+
+impl fmt::Display for OpenError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            path,
+            what,
+            error,
+            advice,
+        } = self;
+        write!(
+            f,
+            "data directory {}: {what}: {error}; {advice}",
+            path.display()
+        )
+    }
+}
+
+impl Directory {
+    /// Makes the directory if it is not there, and locks it.
+    pub(crate) fn open(
+        index: DirectoryIndex,
+        path: &Path,
+        calls: Arc<dyn SystemCalls>,
+        handles: Arc<Handles>,
+    ) -> Result<Self, OpenError> {
+        let fail = |what, error, advice| OpenError {
+            path: path.to_owned(),
+            what,
+            error,
+            advice,
+        };
+        std::fs::create_dir_all(path).map_err(|error| {
+            fail(
+                "cannot be made",
+                error,
+                "choose another with log.dirs, or make it for this user",
+            )
+        })?;
+        let advice = "give this user the right to write there, or choose another with log.dirs";
+        let lock = calls
+            .create(&path.join(".lock"))
+            .map_err(|error| fail("cannot be written to", error, advice))?;
+        take_lock(&lock).map_err(|error| {
+            fail(
+                "is in use by another broker",
+                error,
+                "stop that one, or choose another directory with log.dirs",
+            )
+        })?;
+        Ok(Self {
+            index,
+            path: path.to_owned(),
+            calls,
+            handles,
+            has_failed: AtomicBool::new(false),
+            queue: Mutex::default(),
+            committer: Committer::default(),
+            _lock: lock,
+        })
+    }
+
+    /// Its place among the node's data directories.
+    pub(crate) fn index(&self) -> DirectoryIndex {
+        self.index
+    }
+
+    /// Its path.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// How its files are touched.
+    pub(crate) fn calls(&self) -> &dyn SystemCalls {
+        &*self.calls
+    }
+
+    /// The files that are open.
+    pub(crate) fn handles(&self) -> &Handles {
+        &self.handles
+    }
+
+    /// Who makes its files durable.
+    pub(crate) fn committer(&self) -> &Committer {
+        &self.committer
+    }
+
+    /// Whether a change failed for good: nothing is changed here any more.
+    pub(crate) fn has_failed(&self) -> bool {
+        self.has_failed.load(Ordering::Acquire)
+    }
+
+    /// Gives the directory up; the first to do so tells the core.
+    pub(crate) fn fail(&self, failure: &Failure, done: &mut Vec<DiskDone>) {
+        if self.has_failed.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        done.push(DiskDone::Failed {
+            scope: FailureScope::Directory(self.index),
+            error: failure.error(),
+        });
+    }
+
+    /// Queues a change; `true` where the caller now holds the queue.
+    #[must_use]
+    pub(crate) fn enqueue(&self, change: DirectoryChange) -> bool {
+        let mut queue = self.lock_queue();
+        queue.changes.push_back(change);
+        !std::mem::replace(&mut queue.is_held, true)
+    }
+
+    /// The next change for the queue's holder; `None` lets go of the queue.
+    pub(crate) fn next_change(&self) -> Option<DirectoryChange> {
+        let mut queue = self.lock_queue();
+        let next = queue.changes.pop_front();
+        queue.is_held = next.is_some();
+        next
+    }
+
+    fn lock_queue(&self) -> MutexGuard<'_, DirectoryQueue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Lists what the directory holds, for the core to boot from.
+    pub(crate) fn list(&self) -> Result<DirectoryListing, OpenError> {
+        list(&self.path).map_err(|error| OpenError {
+            path: self.path.clone(),
+            what: "cannot be read",
+            error,
+            advice: "check its permissions and the disk, or choose another with log.dirs",
+        })
+    }
+}
+
+fn take_lock(lock: &File) -> io::Result<()> {
+    match lock.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => {
+            return Err(io::Error::new(
+                io::ErrorKind::WouldBlock,
+                "its .lock is held",
+            ));
+        }
+        Err(TryLockError::Error(error)) => return Err(error),
+    }
+    Ok(rustix::fs::fcntl_lock(
+        lock,
+        FlockOperation::NonBlockingLockExclusive,
+    )?)
+}
+
+fn list(path: &Path) -> io::Result<DirectoryListing> {
+    let mut listing = DirectoryListing::default();
+    for entry in std::fs::read_dir(path)? {
+        let entry = entry?;
+        // A name that is not text is none of Kafka's.
+        let Ok(name) = entry.file_name().into_string() else {
+            continue;
+        };
+        let kind = entry.file_type()?;
+        if kind.is_dir() {
+            // Unreadable folders of others (lost+found) are not ours; an unreadable log is.
+            match list_folder(&entry.path(), name) {
+                Ok(folder) => listing.folders.push(folder),
+                Err((name, error)) if name.contains('-') => return Err(error),
+                Err(_not_ours) => {}
+            }
+        } else if kind.is_file()
+            && let Some(file) = DirectoryFile::parse(&name)
+        {
+            let bytes = read_small(&entry.path(), DIRECTORY_FILE_BYTES_MAX)?;
+            listing.files.push((file, bytes));
+        }
+    }
+    listing.files.sort_by_key(|(file, _)| *file);
+    listing.folders.sort_by(|a, b| a.name.cmp(&b.name));
+    Ok(listing)
+}
+
+fn list_folder(path: &Path, name: String) -> Result<FolderListing, (String, io::Error)> {
+    let mut listing = FolderListing {
+        name,
+        ..FolderListing::default()
+    };
+    let mut fill = || -> io::Result<()> {
+        for entry in std::fs::read_dir(path)? {
+            let entry = entry?;
+            if !entry.file_type()?.is_file() {
+                continue;
+            }
+            let Ok(name) = entry.file_name().into_string() else {
+                continue;
+            };
+            if name == LogFile::PartitionMetadata.name() {
+                let bytes = read_small(&entry.path(), PARTITION_METADATA_BYTES_MAX)?;
+                listing.partition_metadata = bytes;
+            }
+            listing.files.push((name, entry.metadata()?.len()));
+        }
+        Ok(())
+    };
+    match fill() {
+        Ok(()) => {
+            listing.files.sort();
+            Ok(listing)
+        }
+        Err(error) => Err((listing.name, error)),
+    }
+}
+
+/// Reads a file of at most `bytes_max`; a longer one is an error, for it is not what it is named.
+fn read_small(path: &Path, bytes_max: u64) -> io::Result<Bytes> {
+    let mut content = Vec::new();
+    let name =
+        |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", path.display()));
+    let file = File::open(path).map_err(name)?;
+    file.take(bytes_max + 1)
+        .read_to_end(&mut content)
+        .map_err(name)?;
+    if content.len() as u64 > bytes_max {
+        return Err(name(io::Error::other("is far too long")));
+    }
+    Ok(content.into())
+}

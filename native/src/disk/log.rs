@@ -1,0 +1,251 @@
+//! One log's queue of operations, and the files they go to.
+//!
+//! Operations are queued while the order of effects is held, and carried out by whoever then holds
+//! the queue: the worker that brought the request, or a disk worker. One at a time, first in first
+//! out; there is no thread of the log's own. What an operation does is in `execute.rs`.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+use ottla_core::ids::{Generation, LogId, Offset};
+use ottla_core::storage::{DiskOp, LogFile};
+
+use super::directory::Directory;
+use super::handles::LazyFile;
+use super::segment::Segment;
+
+/// One log, bound to a folder.
+#[derive(Debug)]
+pub(crate) struct Log {
+    id: LogId,
+    directory: Arc<Directory>,
+    name_at_binding: Arc<str>,
+    folder: RwLock<Arc<str>>,
+    queue: Mutex<Queue>,
+    segments: Mutex<BTreeMap<Offset, Arc<Segment>>>,
+    /// Used by whoever holds the queue alone, so it is never waited for.
+    writer: Mutex<Writer>,
+}
+
+/// Operations that wait.
+#[derive(Debug, Default)]
+struct Queue {
+    operations: VecDeque<DiskOp>,
+    /// Somebody carries operations out, and will look again.
+    is_held: bool,
+    /// The folder has its new name: it is out of the way.
+    is_renamed: bool,
+    /// The log that takes over the folder's name, and whose queue this one holds until then.
+    successor: Option<Arc<Log>>,
+}
+
+/// What the next change of a log needs to know.
+#[derive(Debug, Default)]
+pub(crate) struct Writer {
+    pub(crate) generation: Generation,
+    /// A change of this generation did not fit: its others are dropped.
+    pub(crate) is_stopped: bool,
+    pub(crate) active: Option<Active>,
+    pub(crate) indexes: Vec<Index>,
+    pub(crate) dirty: Dirty,
+}
+
+/// The segment that is appended to.
+#[derive(Debug)]
+pub(crate) struct Active {
+    pub(crate) segment: Arc<Segment>,
+    pub(crate) length: u64,
+    /// Up to here space is allocated; not below `length` where it is known.
+    pub(crate) allocated_end: u64,
+}
+
+/// An index file that was appended to.
+#[derive(Debug)]
+pub(crate) struct Index {
+    pub(crate) file: LogFile,
+    pub(crate) handle: Arc<LazyFile>,
+    /// `None` until the file was cut to where the entries begin.
+    pub(crate) length: Option<u64>,
+    pub(crate) is_dirty: bool,
+}
+
+/// What the next sync has to make durable.
+#[derive(Debug, Default)]
+pub(crate) struct Dirty {
+    pub(crate) segments: Vec<Arc<Segment>>,
+    pub(crate) indexes: Vec<(LogFile, Arc<LazyFile>)>,
+    /// Files were made or removed in the folder.
+    pub(crate) folder: bool,
+    /// The folder itself was made or renamed.
+    pub(crate) folder_name: bool,
+}
+
+impl Log {
+    /// Binds an id to a folder; touches no file.
+    pub(crate) fn new(id: LogId, directory: Arc<Directory>, folder: Arc<str>) -> Self {
+        Self {
+            id,
+            directory,
+            name_at_binding: Arc::clone(&folder),
+            folder: RwLock::new(folder),
+            queue: Mutex::default(),
+            segments: Mutex::default(),
+            writer: Mutex::default(),
+        }
+    }
+
+    /// The core's name for the log.
+    pub(crate) fn id(&self) -> LogId {
+        self.id
+    }
+
+    /// The data directory it lies in.
+    pub(crate) fn directory(&self) -> &Arc<Directory> {
+        &self.directory
+    }
+
+    /// The folder's name when the log was bound to it.
+    pub(crate) fn name_at_binding(&self) -> &Arc<str> {
+        &self.name_at_binding
+    }
+
+    /// Path of the folder as it is named now.
+    pub(crate) fn folder_path(&self) -> PathBuf {
+        self.directory.path().join(&**self.hold_folder())
+    }
+
+    /// Keeps the folder's name as it is.
+    pub(crate) fn hold_folder(&self) -> RwLockReadGuard<'_, Arc<str>> {
+        self.folder.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Locks the folder's name, to rename it.
+    pub(crate) fn lock_folder(&self) -> RwLockWriteGuard<'_, Arc<str>> {
+        self.folder.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The segment with this base offset; it is known from now on. Touches no file.
+    pub(crate) fn segment(&self, base: Offset) -> Arc<Segment> {
+        let mut segments = self.lock_segments();
+        let segment = segments
+            .entry(base)
+            .or_insert_with(|| Arc::new(Segment::new(base)));
+        Arc::clone(segment)
+    }
+
+    /// Forgets a segment; answers it for its last rites.
+    pub(crate) fn forget_segment(&self, base: Offset) -> Option<Arc<Segment>> {
+        self.lock_segments().remove(&base)
+    }
+
+    /// Forgets the segments from `start` on.
+    pub(crate) fn forget_segments(&self, start: Offset) -> BTreeMap<Offset, Arc<Segment>> {
+        self.lock_segments().split_off(&start)
+    }
+
+    fn lock_segments(&self) -> MutexGuard<'_, BTreeMap<Offset, Arc<Segment>>> {
+        self.segments.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The writer's state; for whoever holds the queue, and after the end.
+    pub(crate) fn writer(&self) -> MutexGuard<'_, Writer> {
+        self.writer.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Queues an operation. `true` where the caller now holds the queue and must see to it that it
+    /// is carried out.
+    #[must_use]
+    pub(crate) fn enqueue(&self, operation: DiskOp) -> bool {
+        let mut queue = self.lock_queue();
+        queue.operations.push_back(operation);
+        !std::mem::replace(&mut queue.is_held, true)
+    }
+
+    /// Exchanges carried-out operations for waiting ones; `false` lets go of the queue, for there
+    /// are none.
+    pub(crate) fn take_operations(&self, operations: &mut VecDeque<DiskOp>) -> bool {
+        assert!(operations.is_empty(), "operations are carried out in order");
+        let mut queue = self.lock_queue();
+        assert!(queue.is_held, "only the holder takes operations");
+        if queue.operations.is_empty() {
+            queue.is_held = false;
+            return false;
+        }
+        std::mem::swap(operations, &mut queue.operations);
+        true
+    }
+
+    /// Holds the queue of a new log until this one's folder is out of its way. There is no order
+    /// between logs otherwise.
+    pub(crate) fn hold_back(&self, successor: &Arc<Self>) {
+        let mut queue = self.lock_queue();
+        if !queue.is_renamed {
+            successor.lock_queue().is_held = true;
+            queue.successor = Some(Arc::clone(successor));
+        }
+    }
+
+    /// Says that the folder is out of the way; answers the log that waited for it, whose queue the
+    /// caller holds now.
+    pub(crate) fn step_aside(&self) -> Option<Arc<Self>> {
+        let mut queue = self.lock_queue();
+        queue.is_renamed = true;
+        queue.successor.take()
+    }
+
+    fn lock_queue(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Writer {
+    /// Marks the active segment as written to since the last sync.
+    pub(crate) fn mark_active_dirty(&mut self) {
+        let Some(active) = &self.active else {
+            return;
+        };
+        let is_marked = self.dirty.segments.last();
+        if !is_marked.is_some_and(|segment| Arc::ptr_eq(segment, &active.segment)) {
+            self.dirty.segments.push(Arc::clone(&active.segment));
+        }
+    }
+
+    /// Moves the indexes of segments that are not appended to any more to what the next sync
+    /// makes durable, or all of them when the log closes.
+    pub(crate) fn retire_indexes(&mut self, closing: bool) {
+        let active = self.active.as_ref().map(|active| active.segment.base());
+        let dirty = &mut self.dirty;
+        self.indexes.retain_mut(|index| {
+            if !closing && index_base(index.file) == active {
+                return true;
+            }
+            if std::mem::take(&mut index.is_dirty) {
+                dirty.indexes.push((index.file, Arc::clone(&index.handle)));
+            }
+            false
+        });
+    }
+}
+
+impl Dirty {
+    /// Whether there is nothing to make durable.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.segments.is_empty() && self.indexes.is_empty() && !self.folder && !self.folder_name
+    }
+}
+
+/// Base offset of an index file's segment; `None` for other files.
+pub(crate) fn index_base(file: LogFile) -> Option<Offset> {
+    match file {
+        LogFile::OffsetIndex(base) | LogFile::TimeIndex(base) | LogFile::TransactionIndex(base) => {
+            Some(base)
+        }
+        LogFile::LeaderEpochs
+        | LogFile::Log(_)
+        | LogFile::PartitionMetadata
+        | LogFile::ProducerSnapshot(_)
+        | LogFile::QuorumState
+        | LogFile::Snapshot(..) => None,
+    }
+}

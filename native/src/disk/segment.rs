@@ -1,0 +1,189 @@
+//! A segment's `.log` file, and ranges of it that replies still have to send.
+//!
+//! A range is taken while the order of effects is held, and sent later, from another thread. What
+//! may happen in between: the file is closed (it is opened again), renamed (the name is looked up
+//! at opening), removed (it is opened before it loses its name), or cut. A cut into a range makes
+//! that range an error, so that a reply never carries bytes written after it was decided.
+
+use std::fs::File;
+use std::io;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+use ottla_core::ids::Offset;
+use ottla_core::storage::LogFile;
+
+use super::handles::LazyFile;
+use super::log::Log;
+
+/// One segment's `.log` file.
+#[derive(Debug)]
+pub(crate) struct Segment {
+    base: Offset,
+    file: Arc<LazyFile>,
+    marked_deleted: AtomicBool,
+    cut: RwLock<Cut>,
+}
+
+/// What truncations did to a file.
+#[derive(Clone, Copy, Debug)]
+struct Cut {
+    count: u32,
+    /// The lowest position ever cut to.
+    lowest: u64,
+}
+
+impl Segment {
+    /// Names a segment; the file is not touched.
+    pub(crate) fn new(base: Offset) -> Self {
+        Self {
+            base,
+            file: Arc::default(),
+            marked_deleted: AtomicBool::new(false),
+            cut: RwLock::new(Cut {
+                count: 0,
+                lowest: u64::MAX,
+            }),
+        }
+    }
+
+    /// Base offset: the number in the file's name.
+    pub(crate) fn base(&self) -> Offset {
+        self.base
+    }
+
+    /// The file's slot.
+    pub(crate) fn file(&self) -> &LazyFile {
+        &self.file
+    }
+
+    /// The file's path in a log's folder as it is named now.
+    fn path(&self, log: &Log) -> PathBuf {
+        let mut name = LogFile::Log(self.base).name();
+        if self.marked_deleted.load(Ordering::Acquire) {
+            name.push_str(DELETED_SUFFIX);
+        }
+        log.folder_path().join(name)
+    }
+
+    /// The open file; it must exist.
+    pub(crate) fn open(&self, log: &Log) -> io::Result<Arc<File>> {
+        let directory = log.directory();
+        let _name_stays = log.hold_folder();
+        directory.handles().open(&self.file, || {
+            let path = self.path(log);
+            directory.calls().open(&path)
+        })
+    }
+
+    /// The open file, made if it is not there.
+    pub(crate) fn create(&self, log: &Log) -> io::Result<Arc<File>> {
+        let directory = log.directory();
+        let _name_stays = log.hold_folder();
+        directory.handles().open(&self.file, || {
+            let path = self.path(log);
+            directory.calls().create(&path)
+        })
+    }
+
+    /// Says that the file is renamed; the caller holds the slot's lock.
+    pub(crate) fn mark_deleted(&self) {
+        self.marked_deleted.store(true, Ordering::Release);
+    }
+
+    /// Readies the file to lose its name: ranges that are still to be sent keep it open.
+    pub(crate) fn retire(self: &Arc<Self>, log: &Log) {
+        // One reference is the caller's; the map's is gone.
+        if Arc::strong_count(self) > 1 && self.open(log).is_ok() {
+            self.file.keep_open();
+        }
+    }
+
+    /// Keeps readers out while the file is cut to `position`.
+    pub(crate) fn begin_cut(&self, position: u64) -> impl Drop + '_ {
+        let mut cut: RwLockWriteGuard<'_, Cut> =
+            self.cut.write().unwrap_or_else(PoisonError::into_inner);
+        cut.count += 1;
+        cut.lowest = cut.lowest.min(position);
+        CutGuard(cut)
+    }
+
+    fn hold_cut(&self) -> RwLockReadGuard<'_, Cut> {
+        self.cut.read().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+struct CutGuard<'a>(#[allow(dead_code, reason = "held for its drop")] RwLockWriteGuard<'a, Cut>);
+
+impl Drop for CutGuard<'_> {
+    fn drop(&mut self) {}
+}
+
+/// What Kafka appends to the names of files that are to be removed.
+pub(crate) const DELETED_SUFFIX: &str = ".deleted";
+
+/// A range of a segment that a reply names; it keeps the file reachable.
+#[derive(Debug)]
+pub(crate) struct FileRange {
+    log: Arc<Log>,
+    segment: Arc<Segment>,
+    cuts_seen: u32,
+    position: u64,
+    length: u32,
+}
+
+impl FileRange {
+    /// Pins a range of written bytes; touches no file.
+    pub(crate) fn new(log: Arc<Log>, segment: Arc<Segment>, position: u32, length: u32) -> Self {
+        assert!(length > 0, "a slice names at least one byte");
+        let cuts_seen = segment.hold_cut().count;
+        Self {
+            log,
+            segment,
+            cuts_seen,
+            position: u64::from(position),
+            length,
+        }
+    }
+
+    /// Length in bytes.
+    pub(crate) fn length(&self) -> u32 {
+        self.length
+    }
+
+    /// Runs `send` with the file and the position of the range's byte `skip`, while no truncation
+    /// can change it.
+    ///
+    /// # Errors
+    /// That of `send`, of opening, or that the log was cut into the range meanwhile: the reply can
+    /// not be sent, so its connection must end.
+    pub(crate) fn with_file<T>(
+        &self,
+        skip: u32,
+        send: impl FnOnce(&Arc<File>, u64) -> io::Result<T>,
+    ) -> io::Result<T> {
+        assert!(skip <= self.length, "a reply sends its range once");
+        let file = self.segment.open(&self.log)?;
+        let cut = self.segment.hold_cut();
+        if cut.count != self.cuts_seen && cut.lowest < self.position + u64::from(self.length) {
+            return Err(io::Error::other("the log was truncated below a reply"));
+        }
+        send(&file, self.position + u64::from(skip))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cut_is_remembered_at_its_lowest() {
+        let segment = Segment::new(Offset(5));
+        drop(segment.begin_cut(100));
+        drop(segment.begin_cut(200));
+        let cut = *segment.hold_cut();
+        assert_eq!((cut.count, cut.lowest), (2, 100));
+        assert_eq!(segment.base(), Offset(5));
+    }
+}
