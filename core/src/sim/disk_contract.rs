@@ -188,8 +188,8 @@ impl LogFacts {
                 self.on_create_segment(op, *segment);
             }
             DiskOp::MarkLogDeleted { .. } => {
-                assert!(!self.deleted, "{op:?}: a second time");
-                self.deleted = true;
+                let before = std::mem::replace(&mut self.deleted, true);
+                assert!(!before, "{op:?}: a second time");
             }
             DiskOp::MarkSegmentDeleted {
                 generation,
@@ -217,9 +217,7 @@ impl LogFacts {
                 end_offset,
                 ..
             } => self.on_truncate(op, *generation, *segment, *position, *end_offset),
-            DiskOp::Read { length, .. } => {
-                assert!(*length > 0, "{op:?}: reads nothing");
-            }
+            DiskOp::Read { length, .. } => assert!(*length > 0, "{op:?}: reads nothing"),
             DiskOp::RemoveFile { file, .. } | DiskOp::SaveLogFile { file, .. } => {
                 assert!(
                     !matches!(file, LogFile::Log(base) if self.is_active(*base)),

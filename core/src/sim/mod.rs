@@ -5,5 +5,9 @@
 //! watches from outside: what left a node, and what lies on its disk. It never looks into a node
 //! to judge it.
 
+pub mod clock;
 pub mod disk;
 pub mod disk_contract;
+pub mod network;
+pub mod schedule;
+pub mod trace;
