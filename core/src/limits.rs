@@ -59,3 +59,22 @@ pub const OUTPUT_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// A batch's body up to this many bytes is copied into a Fetch reply's buffer instead of leaving as
 /// a piece of its own: a copy of 512 bytes costs less than one more entry of a vectored write.
 pub const INLINE_SLICE_BYTES_MAX: usize = 512;
+
+/// Most bytes that a batch's records may decompress to; see [`decompressed_bytes_max`].
+pub const DECOMPRESSED_BYTES_MAX: usize = 64 * 1024 * 1024;
+
+/// Most times its size that a batch may decompress to. Log lines of one kind reach 100; 1,000 is
+/// what zstd makes of a constant.
+pub const DECOMPRESSION_RATIO_MAX: usize = 1_000;
+
+/// Largest window of a zstd frame: what a browser is required to support (RFC 8878).
+pub const ZSTD_WINDOW_BYTES_MAX: usize = 8 * 1024 * 1024;
+
+/// Most bytes that this many compressed bytes may become: [`DECOMPRESSION_RATIO_MAX`] times as
+/// many, at least 1 MiB (a small batch of zeros is no attack), at most [`DECOMPRESSED_BYTES_MAX`].
+#[must_use]
+pub fn decompressed_bytes_max(compressed_bytes: usize) -> usize {
+    compressed_bytes
+        .saturating_mul(DECOMPRESSION_RATIO_MAX)
+        .clamp(1024 * 1024, DECOMPRESSED_BYTES_MAX)
+}

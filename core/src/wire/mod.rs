@@ -7,9 +7,12 @@
 
 pub mod api_table;
 pub mod batch;
+pub mod builder;
+pub mod compression;
 pub mod fetch_reply;
 pub(crate) mod frame_writer;
 pub mod produce;
 pub(crate) mod reader;
+pub mod records;
 pub mod request;
 pub mod walk;
