@@ -188,8 +188,7 @@ impl LogFacts {
                 self.on_create_segment(op, *segment);
             }
             DiskOp::MarkLogDeleted { .. } => {
-                let before = std::mem::replace(&mut self.deleted, true);
-                assert!(!before, "{op:?}: a second time");
+                assert!(!std::mem::replace(&mut self.deleted, true), "{op:?}: twice");
             }
             DiskOp::MarkSegmentDeleted {
                 generation,

@@ -5,6 +5,7 @@
 //! watches from outside: what left a node, and what lies on its disk. It never looks into a node
 //! to judge it.
 
+pub mod checkers;
 pub mod clock;
 pub mod disk;
 pub mod disk_contract;
