@@ -2,4 +2,5 @@
 //!
 //! Nothing here is linked into the broker.
 
+pub mod broker;
 pub mod xtask;

@@ -9,6 +9,7 @@
     reason = "the output of a command is its purpose"
 )]
 
+pub mod clients;
 pub mod command;
 pub mod report;
 pub mod setup;
@@ -31,6 +32,7 @@ usage: cargo xtask COMMAND
   test --only STEP...    these steps alone
   test --skip STEP...    all but these
   setup                  only the installing
+  clients HOST:PORT      the client checks against a broker that runs already
   help                   this text";
 
 /// Runs one command of `cargo xtask`; the status is not zero when anything failed.
@@ -55,6 +57,13 @@ pub fn main(arguments: &[String]) -> ExitCode {
             None => run_steps(&workshop, chosen(|step| !names.contains(&step.name))),
         },
         ["setup"] => run_steps(&workshop, chosen(|step| step.name == "setup")),
+        ["clients", address] => {
+            let mut report = report::Report::default();
+            let started = Instant::now();
+            let tally = clients::clients_against(&workshop, address);
+            report.add("clients", started.elapsed(), Ok(tally));
+            conclude(&report)
+        }
         ["help" | "--help" | "-h"] => {
             println!("{USAGE}");
             ExitCode::SUCCESS
@@ -85,6 +94,10 @@ fn run_steps(workshop: &Workshop, steps: Vec<&'static Step>) -> ExitCode {
         let outcome = (step.run)(workshop);
         report.add(step.name, started.elapsed(), outcome);
     }
+    conclude(&report)
+}
+
+fn conclude(report: &report::Report) -> ExitCode {
     println!("\n{report}");
     if report.is_clean() {
         ExitCode::SUCCESS

@@ -116,8 +116,8 @@ pub fn node_modules(workshop: &Workshop) -> Result<PathBuf, String> {
 ///
 /// apt's or Maven's.
 pub fn java(workshop: &Workshop) -> Result<PathBuf, String> {
-    if !is_on_path("java") {
-        debian(workshop, &["openjdk-17-jre-headless"])?;
+    if !is_on_path("javac") {
+        debian(workshop, &["openjdk-17-jdk-headless"])?;
     }
     if !is_on_path("mvn") {
         debian(workshop, &["maven"])?;

@@ -5,7 +5,7 @@
 use std::process::Command;
 
 use super::command::{cargo, run};
-use super::{Tally, Workshop, setup, wasm};
+use super::{Tally, Workshop, clients, setup, wasm};
 
 /// One step.
 #[derive(Clone, Copy, Debug)]
@@ -49,6 +49,11 @@ pub const STEPS: &[Step] = &[
         name: "wasm",
         what: "the simulator runs under Node as it runs here",
         run: wasm::check,
+    },
+    Step {
+        name: "release",
+        what: "the broker builds as it is released",
+        run: clients::release,
     },
 ];
 
