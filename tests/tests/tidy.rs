@@ -12,6 +12,12 @@ use source::{Source, functions, identifiers, sources, words};
 /// Columns of a line.
 const LINE_COLUMNS_MAX: usize = 100;
 
+/// Files with tables whose rows are longer, each with its reason.
+const MAY_BE_WIDE: &[(&str, &str)] = &[(
+    "core/src/wire/request.rs",
+    "one row for each API, read by a macro and by people",
+)];
+
 /// Lines of a function, from `fn` to its closing brace.
 const FUNCTION_LINES_MAX: usize = 70;
 
@@ -65,7 +71,8 @@ fn rust() -> impl Iterator<Item = Source> {
 #[test]
 fn lines_fit_the_page() {
     let mut complaints = Complaints::default();
-    for source in sources() {
+    let is_wide = |source: &Source| MAY_BE_WIDE.iter().any(|(path, _)| *path == source.path);
+    for source in sources().into_iter().filter(|source| !is_wide(source)) {
         for (number, line) in source.lines() {
             let columns = line.chars().count();
             if columns > LINE_COLUMNS_MAX {
