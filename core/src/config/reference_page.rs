@@ -13,7 +13,8 @@ pub fn reference_markdown() -> String {
     let mut page = String::from(
         "# Configuration reference\n\n\
          Names, types, defaults and bounds are those of Apache Kafka 4.3, and a \
-         `server.properties` of Kafka works as it is. The column *effect* says what Ottla does with a configuration: \
+         `server.properties` of Kafka works as it is. The column *effect* says what Ottla does \
+         with a configuration: \
          **active** ones do what is written here, **later** ones are checked and stored for a part \
          that is still to come, and **none** means that it is checked, stored and otherwise \
          ignored. *Update* says whether it may change while the broker runs.\n",

@@ -192,7 +192,8 @@ impl PreparedBatch {
     /// `deep`, compacted topics and bounds on timestamps ask for.
     ///
     /// # Errors
-    /// [`BatchError::Count`] or [`BatchError::Record`] where the records do not bear the header out.
+    /// [`BatchError::Count`] or [`BatchError::Record`] where the records do not bear the header
+    /// out.
     pub fn deep_facts(&self) -> Result<RecordFacts, BatchError> {
         match self.facts {
             Some(facts) => Ok(facts),
