@@ -31,6 +31,7 @@ pub mod event;
 pub mod fetch_session;
 pub mod ids;
 pub mod limits;
+pub mod log;
 pub mod map;
 pub mod node;
 pub mod rng;

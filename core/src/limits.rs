@@ -78,3 +78,33 @@ pub fn decompressed_bytes_max(compressed_bytes: usize) -> usize {
         .saturating_mul(DECOMPRESSION_RATIO_MAX)
         .clamp(1024 * 1024, DECOMPRESSED_BYTES_MAX)
 }
+
+/// What a batch in the memory tail costs beside its bytes: its entry of about 100 bytes and the
+/// header of its allocation.
+pub const TAIL_BATCH_OVERHEAD_BYTES: u64 = 128;
+
+/// Index entries gathered before they are written: one write of 256 bytes for 128 KiB of log at
+/// the default `index.interval.bytes`, where one for each entry would double the system calls of
+/// small appends.
+pub const INDEX_ENTRIES_BATCHED: usize = 32;
+
+/// Entries of each index that a segment in use keeps in memory, evenly thinned: 512 * (8 + 16)
+/// bytes is 12 KiB for the busiest log, next to nothing for an idle one.
+pub const INDEX_ENTRIES_KEPT: usize = 512;
+
+/// Entries kept of an index that was loaded for reads of a closed segment: 4,096 * 8 bytes, 32 KiB.
+pub const INDEX_ENTRIES_LOADED: usize = 4_096;
+
+/// Memory for loaded indexes of closed segments, over all logs: about 128 of the largest.
+pub const INDEX_CACHE_BYTES_MAX: usize = 4 * 1024 * 1024;
+
+/// Bytes a look-up reads at once to step over batch headers: four times the distance between two
+/// index entries, so that one read nearly always answers.
+pub const LOOKUP_READ_BYTES: u32 = 16 * 1024;
+
+/// Segments one retention pass removes from a log before it lets others have their turn.
+pub const RETENTION_SEGMENTS_PER_PASS: usize = 64;
+
+/// Log that may grow after a producer snapshot before another is taken: bounds the replay of an
+/// unclean start to what one core reads in a tenth of a second.
+pub const PRODUCER_SNAPSHOT_INTERVAL_BYTES: u64 = 64 * 1024 * 1024;
