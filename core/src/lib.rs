@@ -24,6 +24,7 @@
 //! `connection`, `log`, `partition`, `metadata`, `quorum`, `controller`, `api`,
 //! [`node`].
 
+pub mod client;
 pub mod config;
 pub mod connection;
 pub mod error;

@@ -9,7 +9,7 @@
 //! an ApiVersions of a version too new, whose answer is the same everywhere (K3, KIP-511).
 
 mod error;
-mod input;
+pub(crate) mod input;
 
 use std::collections::VecDeque;
 

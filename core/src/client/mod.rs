@@ -1,0 +1,9 @@
+//! A sans-I/O client: for the command line, the simulator, and brokers towards peers.
+//!
+//! Machines that take time and inputs and leave effects, like the broker itself: the same client
+//! runs over real sockets and over simulated ones. Reading order: [`message`], [`connection`],
+//! [`network`]. It holds no opinion on what to do with data, and starts nothing by itself.
+
+pub mod connection;
+pub mod message;
+pub mod network;
