@@ -262,7 +262,8 @@ fn collect(folder: &Path, files: &mut Vec<PathBuf>) -> std::io::Result<()> {
     Ok(())
 }
 
-fn failure(problem: String) -> Tally {
+/// One failed check.
+pub(super) fn failure(problem: String) -> Tally {
     Tally {
         passed: 0,
         failed: 1,
@@ -270,7 +271,8 @@ fn failure(problem: String) -> Tally {
     }
 }
 
-fn empty_folder(workshop: &Workshop, name: &str) -> Result<PathBuf, String> {
+/// A fresh folder of that name for a broker.
+pub(super) fn empty_folder(workshop: &Workshop, name: &str) -> Result<PathBuf, String> {
     let folder = workshop.target.join("checks").join(name);
     let problem = |error: std::io::Error| format!("{}: {error}", folder.display());
     if folder.exists() {

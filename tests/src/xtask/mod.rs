@@ -14,6 +14,7 @@ pub mod command;
 pub mod report;
 pub mod setup;
 pub mod steps;
+pub mod suites;
 pub mod wasm;
 pub mod workshop;
 
@@ -33,6 +34,7 @@ usage: cargo xtask COMMAND
   test --skip STEP...    all but these
   setup                  only the installing
   clients HOST:PORT      the client checks against a broker that runs already
+  suites HOST:PORT       the suites beside the repository against such a broker
   help                   this text";
 
 /// Runs one command of `cargo xtask`; the status is not zero when anything failed.
@@ -57,13 +59,10 @@ pub fn main(arguments: &[String]) -> ExitCode {
             None => run_steps(&workshop, chosen(|step| !names.contains(&step.name))),
         },
         ["setup"] => run_steps(&workshop, chosen(|step| step.name == "setup")),
-        ["clients", address] => {
-            let mut report = report::Report::default();
-            let started = Instant::now();
-            let tally = clients::clients_against(&workshop, address);
-            report.add("clients", started.elapsed(), Ok(tally));
-            conclude(&report)
-        }
+        ["clients", address] => against("clients", || {
+            Ok(clients::clients_against(&workshop, address))
+        }),
+        ["suites", address] => against("suites", || suites::suites_against(&workshop, address)),
         ["help" | "--help" | "-h"] => {
             println!("{USAGE}");
             ExitCode::SUCCESS
@@ -94,6 +93,15 @@ fn run_steps(workshop: &Workshop, steps: Vec<&'static Step>) -> ExitCode {
         let outcome = (step.run)(workshop);
         report.add(step.name, started.elapsed(), outcome);
     }
+    conclude(&report)
+}
+
+/// One run of checks outside the list of steps.
+fn against(name: &'static str, checks: impl FnOnce() -> Result<Tally, String>) -> ExitCode {
+    let mut report = report::Report::default();
+    let started = Instant::now();
+    let outcome = checks();
+    report.add(name, started.elapsed(), outcome);
     conclude(&report)
 }
 

@@ -7,6 +7,9 @@ use std::time::Duration;
 
 use super::Tally;
 
+/// Columns of the table that a problem may take; all of it stands in the output above.
+const PROBLEM_COLUMNS: usize = 160;
+
 /// What came of the steps so far.
 #[derive(Clone, Debug, Default)]
 pub struct Report {
@@ -73,7 +76,7 @@ impl fmt::Display for Report {
                 row.name
             )?;
             match &row.problem {
-                Some(problem) => writeln!(f, ": {problem}")?,
+                Some(problem) => writeln!(f, ": {}", shortened(problem))?,
                 None => writeln!(f)?,
             }
             total.passed += passed;
@@ -83,6 +86,16 @@ impl fmt::Display for Report {
         writeln!(f, "{:<12} {seconds:>8.1}\n", "all")?;
         write!(f, "{} passed, {} failed", total.passed, total.failed)
     }
+}
+
+/// The first line of a text, cut to what a terminal shows.
+fn shortened(text: &str) -> String {
+    text.lines()
+        .next()
+        .unwrap_or_default()
+        .chars()
+        .take(PROBLEM_COLUMNS)
+        .collect()
 }
 
 #[cfg(test)]
