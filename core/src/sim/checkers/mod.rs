@@ -5,6 +5,8 @@
 //! such as R54 name the invariants of the project's reliability rules; `ARCHITECTURE.md` lists
 //! those.
 
+pub mod door;
+pub mod durability;
 pub mod log_files;
 pub mod log_image;
 

@@ -1,0 +1,495 @@
+//! What must be left of each log after a crash: R50, R51, R57, R58, R59 and R61.
+//!
+//! It notes every batch a node asked its disk to write and everything that left the node about
+//! them: acknowledgements, and records served to consumers. After a crash it reads the files as the
+//! next process will find them, with its own reader, and says whether what was promised is there.
+//! The next process must then go on exactly where the intact run of batches ends: less loses
+//! records, more invents them.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::Violation;
+use super::log_image::{FoundBatch, FoundLog, LogImage, i32_at, i64_at};
+use crate::ids::{LogId, Offset, TopicId};
+use crate::sim::disk::{DirectoryId, FileSystem};
+use crate::sim::trace::hash_of;
+use crate::storage::{DirectoryFile, DiskOp, StampedBatch};
+
+/// What is known of one batch.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+struct BatchFact {
+    last_offset: Offset,
+    records_hash: u64,
+}
+
+/// What is known of one log.
+#[derive(Clone, Debug, Default)]
+struct LogFacts {
+    topic_id: Option<TopicId>,
+    /// By base offset; the batches ever asked to be written there, the latest last. More than one
+    /// only where a truncation came between, which a crash may undo.
+    batches: BTreeMap<Offset, Vec<BatchFact>>,
+    segments: BTreeSet<Offset>,
+    /// Where the next batch belongs.
+    end: Offset,
+    /// Below this, records were acknowledged or served: they survive the process.
+    crash_safe_end: Offset,
+    /// Below this, they survive the power.
+    power_safe_end: Offset,
+    /// Whether nothing was appended since the boot: the first change must agree with the files.
+    resuming: bool,
+}
+
+/// The logs of all nodes of a world.
+#[derive(Clone, Debug, Default)]
+pub struct DurabilityChecker {
+    logs: BTreeMap<(u32, String), LogFacts>,
+    opened: BTreeMap<(u32, LogId), String>,
+    violations: Vec<Violation>,
+}
+
+impl DurabilityChecker {
+    /// Takes what was found so far.
+    pub fn take_violations(&mut self) -> Vec<Violation> {
+        std::mem::take(&mut self.violations)
+    }
+
+    /// Folder of the partition of this topic id on a node.
+    #[must_use]
+    pub fn folder_of(&self, node: u32, topic_id: TopicId, partition: i32) -> Option<String> {
+        let suffix = format!("-{partition}");
+        self.logs
+            .iter()
+            .find(|((at, folder), facts)| {
+                *at == node && facts.topic_id == Some(topic_id) && folder.ends_with(&suffix)
+            })
+            .map(|((_, folder), _)| folder.clone())
+    }
+
+    /// Notes an operation in the order of emission.
+    pub fn on_op(&mut self, node: u32, op: &DiskOp) {
+        match op {
+            DiskOp::CreateLog {
+                log,
+                folder,
+                partition_metadata,
+                ..
+            } => self.on_create(node, *log, folder, partition_metadata),
+            DiskOp::OpenLog { log, folder, .. } => {
+                self.opened.insert((node, *log), folder.to_string());
+            }
+            DiskOp::MarkLogDeleted { log, .. } => {
+                if let Some(folder) = self.opened.remove(&(node, *log)) {
+                    self.logs.remove(&(node, folder));
+                }
+            }
+            DiskOp::Append { log, batches, .. } => self.on_append(node, *log, batches),
+            DiskOp::CreateSegment { log, segment, .. } => {
+                if let Some((_, facts)) = self.facts(node, *log) {
+                    facts.segments.insert(*segment);
+                }
+            }
+            DiskOp::MarkSegmentDeleted { log, segment, .. } => {
+                self.on_segment_deleted(node, *log, *segment);
+            }
+            DiskOp::Truncate {
+                log, end_offset, ..
+            } => self.on_truncate(node, *log, *end_offset),
+            DiskOp::AppendIndex { .. }
+            | DiskOp::Read { .. }
+            | DiskOp::RemoveDirectoryFile { .. }
+            | DiskOp::RemoveFile { .. }
+            | DiskOp::RemoveLog { .. }
+            | DiskOp::RemoveSegment { .. }
+            | DiskOp::SaveDirectoryFile { .. }
+            | DiskOp::SaveLogFile { .. }
+            | DiskOp::Sync { .. } => {}
+        }
+    }
+
+    /// Notes that a produce request was acknowledged: its records begin at `base`. Answers whether
+    /// they do.
+    pub fn on_acknowledged(
+        &mut self,
+        node: u32,
+        folder: &str,
+        base: Offset,
+        records_hash: u64,
+        survives_power: bool,
+    ) {
+        let Some(facts) = self.logs.get_mut(&(node, folder.to_owned())) else {
+            let what = format!("{folder}: offset {base} acknowledged, and there is no log");
+            self.violations.push(Violation::new("R50", what));
+            return;
+        };
+        let fact = facts
+            .batches
+            .get(&base)
+            .and_then(|variants| variants.last());
+        let Some(fact) = fact.filter(|fact| fact.records_hash == records_hash) else {
+            if facts.segments.first().is_some_and(|first| base < *first) {
+                return;
+            }
+            let what = format!("{folder}: offset {base} acknowledged for other records: {fact:?}");
+            self.violations.push(Violation::new("R61", what));
+            return;
+        };
+        let end = fact.last_offset.plus(1);
+        facts.promise(end, survives_power);
+    }
+
+    /// Notes that records were served to a consumer, in whole batches.
+    pub fn on_served(&mut self, node: u32, folder: &str, bytes: &[u8], survives_power: bool) {
+        let Some(facts) = self.logs.get_mut(&(node, folder.to_owned())) else {
+            let what = format!("{folder}: records served, and there is no log");
+            self.violations.push(Violation::new("R41", what));
+            return;
+        };
+        for (base, fact) in whole_batches(bytes) {
+            let written = facts
+                .batches
+                .get(&base)
+                .and_then(|variants| variants.last());
+            if written != Some(&fact) || fact.last_offset >= facts.end {
+                let what = format!("{folder}: served {fact:?} at {base}, written was {written:?}");
+                self.violations.push(Violation::new("R41", what));
+                return;
+            }
+            facts.promise(fact.last_offset.plus(1), survives_power);
+        }
+    }
+
+    /// Judges the files of a node whose process died, or whose power went.
+    pub fn on_crash(&mut self, node: u32, files: &[&FileSystem], power: bool) {
+        self.opened.retain(|(at, _), _| *at != node);
+        let images: BTreeMap<String, (LogImage, FoundLog)> = files
+            .iter()
+            .flat_map(|files| LogImage::take_all(files))
+            .map(|image| {
+                let found = image.read();
+                (image.folder.clone(), (image, found))
+            })
+            .collect();
+        for files in files {
+            self.check_marker(node, files, &images);
+            self.check_recovery_points(files, &images);
+        }
+        let names: Vec<String> = self
+            .logs
+            .keys()
+            .filter(|(at, _)| *at == node)
+            .map(|(_, folder)| folder.clone())
+            .collect();
+        for folder in names {
+            let key = (node, folder);
+            let facts = self.logs.get_mut(&key).expect("it was just listed");
+            let found = images.get(&key.1).map(|(_, found)| found);
+            if let Err(violation) = facts.judge(&key.1, found, power) {
+                self.violations.push(violation);
+            }
+            if found.is_none() {
+                self.logs.remove(&key);
+            }
+        }
+        for (folder, (image, found)) in &images {
+            let facts = self.logs.entry((node, folder.clone())).or_default();
+            facts.topic_id = image.topic_id().or(facts.topic_id);
+            facts.adopt(found);
+        }
+    }
+
+    /// Judges that a log at rest holds exactly what was written to it.
+    pub fn check_at_rest(&mut self, node: u32, files: &[&FileSystem]) {
+        for image in files.iter().flat_map(|files| LogImage::take_all(files)) {
+            let found = image.read();
+            if let Some(facts) = self.logs.get(&(node, image.folder.clone()))
+                && found.end_offset() != facts.end
+            {
+                let what = format!(
+                    "{}: the files end at {}, the log at {}: {:?}",
+                    image.folder,
+                    found.end_offset(),
+                    facts.end,
+                    found.damage
+                );
+                self.violations.push(Violation::new("R50", what));
+            }
+        }
+    }
+
+    fn facts(&mut self, node: u32, log: LogId) -> Option<(String, &mut LogFacts)> {
+        let folder = self.opened.get(&(node, log))?.clone();
+        let facts = self.logs.get_mut(&(node, folder.clone()))?;
+        Some((folder, facts))
+    }
+
+    fn on_create(&mut self, node: u32, log: LogId, folder: &str, metadata: &[u8]) {
+        let key = (node, folder.to_owned());
+        if let Some(former) = self.logs.get(&key)
+            && former.power_safe_end > Offset::ZERO
+        {
+            let what = format!("{folder}: made again over {}", former.power_safe_end);
+            self.violations.push(Violation::new("R50", what));
+        }
+        let files = BTreeMap::from([("partition.metadata".to_owned(), metadata.to_vec())]);
+        let image = LogImage {
+            folder: folder.to_owned(),
+            files,
+        };
+        let facts = LogFacts {
+            topic_id: image.topic_id(),
+            ..LogFacts::default()
+        };
+        self.logs.insert(key, facts);
+        self.opened.insert((node, log), folder.to_owned());
+    }
+
+    fn on_append(&mut self, node: u32, log: LogId, batches: &[StampedBatch]) {
+        let Some((folder, facts)) = self.facts(node, log) else {
+            return;
+        };
+        let mut complaint = None;
+        for batch in batches {
+            let (base, fact) = fact_of(&batch.stamp, &batch.body);
+            if base != facts.end && complaint.is_none() {
+                let check = if facts.resuming { "R50" } else { "R54" };
+                let what = format!("{folder}: appends at {base}, the log ends at {}", facts.end);
+                complaint = Some(Violation::new(check, what));
+            }
+            facts.resuming = false;
+            facts.end = fact.last_offset.plus(1);
+            facts.batches.entry(base).or_default().push(fact);
+        }
+        self.violations.extend(complaint);
+    }
+
+    fn on_truncate(&mut self, node: u32, log: LogId, end: Offset) {
+        let Some((folder, facts)) = self.facts(node, log) else {
+            return;
+        };
+        let (from, safe) = (facts.end, facts.crash_safe_end);
+        let resuming = facts.resuming;
+        facts.end = end;
+        if resuming && end != from {
+            let what = format!("{folder}: recovery cuts at {end}, intact up to {from}");
+            self.violations.push(Violation::new("R50", what));
+        } else if end < safe {
+            let what = format!("{folder}: cut at {end}, promised up to {safe}");
+            self.violations.push(Violation::new("R61", what));
+        }
+    }
+
+    fn on_segment_deleted(&mut self, node: u32, log: LogId, segment: Offset) {
+        let Some((folder, facts)) = self.facts(node, log) else {
+            return;
+        };
+        let first = facts.segments.first().copied();
+        facts.segments.remove(&segment);
+        let start = facts.segments.first().copied().unwrap_or(facts.end);
+        facts.batches.retain(|base, _| *base >= start);
+        if first.is_some_and(|first| first != segment) {
+            let what = format!("{folder}: segment {segment} deleted before {first:?}");
+            self.violations.push(Violation::new("R59", what));
+        }
+    }
+
+    /// R58: the marker of an orderly stop says that every log is whole.
+    fn check_marker(
+        &mut self,
+        node: u32,
+        files: &FileSystem,
+        images: &BTreeMap<String, (LogImage, FoundLog)>,
+    ) {
+        let marker = DirectoryFile::CleanShutdown.name();
+        if files.lookup(DirectoryId::ROOT, marker).is_none() {
+            return;
+        }
+        for (folder, (_, found)) in images {
+            let end = self
+                .logs
+                .get(&(node, folder.clone()))
+                .map(|facts| facts.end);
+            let ends_there = end.is_none_or(|end| end == found.end_offset());
+            if found.damage.is_some() || !ends_there {
+                let what = format!(
+                    "{folder}: marked as closed in order, ends at {} of {end:?}: {:?}",
+                    found.end_offset(),
+                    found.damage
+                );
+                self.violations.push(Violation::new("R58", what));
+            }
+        }
+    }
+
+    /// R57: below a recovery point everything is there, and the file is whole.
+    fn check_recovery_points(
+        &mut self,
+        files: &FileSystem,
+        images: &BTreeMap<String, (LogImage, FoundLog)>,
+    ) {
+        for file in [
+            DirectoryFile::RecoveryPoints,
+            DirectoryFile::HighWatermarks,
+            DirectoryFile::LogStartOffsets,
+        ] {
+            let Some(content) = files.content(DirectoryId::ROOT, file.name()) else {
+                continue;
+            };
+            let points = match read_checkpoint(&content.to_vec()) {
+                Ok(points) => points,
+                Err(what) => {
+                    let what = format!("{}: {what}", file.name());
+                    self.violations.push(Violation::new("R57", what));
+                    continue;
+                }
+            };
+            for (folder, point) in points {
+                let end = images.get(&folder).map(|(_, found)| found.end_offset());
+                if file == DirectoryFile::RecoveryPoints && end.is_some_and(|end| end < point) {
+                    let what = format!("{folder}: recovery point {point}, intact up to {end:?}");
+                    self.violations.push(Violation::new("R57", what));
+                }
+            }
+        }
+    }
+}
+
+impl LogFacts {
+    fn promise(&mut self, end: Offset, survives_power: bool) {
+        self.crash_safe_end = self.crash_safe_end.max(end);
+        if survives_power {
+            self.power_safe_end = self.power_safe_end.max(end);
+        }
+    }
+
+    /// R50: nothing promised is gone, nothing is there that was never written.
+    fn judge(&self, folder: &str, found: Option<&FoundLog>, power: bool) -> Result<(), Violation> {
+        let promised = if power {
+            self.power_safe_end
+        } else {
+            self.crash_safe_end
+        };
+        let violation = |what| Err(Violation::new("R50", format!("{folder}: {what}")));
+        let Some(found) = found else {
+            return match promised {
+                Offset::ZERO => Ok(()),
+                _some => violation(format!("gone, promised up to {promised}")),
+            };
+        };
+        if found.end_offset() < promised {
+            return violation(format!(
+                "intact up to {}, promised up to {promised}: {:?}",
+                found.end_offset(),
+                found.damage
+            ));
+        }
+        let start = self.segments.first().copied().unwrap_or(self.end);
+        if found.start_offset() > start && start < promised {
+            return violation(format!("begins at {}, not {start}", found.start_offset()));
+        }
+        for batch in found
+            .batches
+            .iter()
+            .filter(|batch| batch.base_offset >= start)
+        {
+            let variants = self.batches.get(&batch.base_offset);
+            let variants = variants.map_or(&[][..], Vec::as_slice);
+            let fact = BatchFact::from(batch);
+            let is_right = if batch.last_offset < promised {
+                variants.last() == Some(&fact)
+            } else {
+                variants.contains(&fact)
+            };
+            if !is_right {
+                let base = batch.base_offset;
+                return violation(format!("{fact:?} at {base}, written were {variants:?}"));
+            }
+        }
+        Ok(())
+    }
+
+    /// From now on, the files are what the log must go on from.
+    fn adopt(&mut self, found: &FoundLog) {
+        self.batches = found
+            .batches
+            .iter()
+            .map(|batch| (batch.base_offset, vec![BatchFact::from(batch)]))
+            .collect();
+        self.segments = found.segments.iter().map(|(base, _)| *base).collect();
+        self.end = found.end_offset();
+        self.crash_safe_end = self.crash_safe_end.min(self.end);
+        self.power_safe_end = self.power_safe_end.min(self.end);
+        self.resuming = true;
+    }
+}
+
+impl From<&FoundBatch> for BatchFact {
+    fn from(batch: &FoundBatch) -> Self {
+        Self {
+            last_offset: batch.last_offset,
+            records_hash: batch.records_hash,
+        }
+    }
+}
+
+/// Bytes of a batch from its magic byte to its records.
+const BODY_BEFORE_RECORDS: usize = 45;
+
+/// Base offset and facts of a batch, from its two parts.
+fn fact_of(stamp: &[u8], body: &[u8]) -> (Offset, BatchFact) {
+    let base = Offset(i64_at(stamp, 0));
+    let fact = BatchFact {
+        last_offset: base.plus(i64::from(i32_at(body, 7))),
+        records_hash: hash_of(&body[BODY_BEFORE_RECORDS..]),
+    };
+    (base, fact)
+}
+
+/// Hash of the records of a batch as a producer sent it.
+#[must_use]
+pub fn records_hash(batch: &[u8]) -> u64 {
+    hash_of(batch.get(BODY_BEFORE_RECORDS + 16..).unwrap_or_default())
+}
+
+/// The whole batches at the front of what was served; the last may be cut.
+fn whole_batches(mut bytes: &[u8]) -> impl Iterator<Item = (Offset, BatchFact)> {
+    std::iter::from_fn(move || {
+        if bytes.len() < BODY_BEFORE_RECORDS + 16 {
+            return None;
+        }
+        let size = usize::try_from(i64::from(i32_at(bytes, 8)) + 12).ok()?;
+        let batch = bytes.get(..size)?;
+        bytes = &bytes[size..];
+        Some(fact_of(&batch[..16], &batch[16..]))
+    })
+}
+
+/// Folders and offsets of a checkpoint file: version, count, then `topic partition offset` lines.
+fn read_checkpoint(bytes: &[u8]) -> Result<Vec<(String, Offset)>, String> {
+    let text = std::str::from_utf8(bytes).map_err(|error| error.to_string())?;
+    let mut lines = text.lines();
+    if lines.next() != Some("0") {
+        return Err(format!("no version 0 in front: {text:?}"));
+    }
+    let count: usize = lines
+        .next()
+        .and_then(|line| line.parse().ok())
+        .ok_or_else(|| format!("no count: {text:?}"))?;
+    let mut entries = Vec::new();
+    for line in lines {
+        let mut fields = line.split(' ');
+        let entry = match (fields.next(), fields.next(), fields.next(), fields.next()) {
+            (Some(topic), Some(partition), Some(offset), None) => offset
+                .parse()
+                .ok()
+                .map(|offset| (format!("{topic}-{partition}"), Offset(offset))),
+            _other => None,
+        };
+        entries.push(entry.ok_or_else(|| format!("{line:?}"))?);
+    }
+    if entries.len() == count {
+        Ok(entries)
+    } else {
+        Err(format!("{} entries, not {count}", entries.len()))
+    }
+}
