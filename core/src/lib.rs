@@ -35,6 +35,7 @@ pub mod limits;
 pub mod log;
 pub mod map;
 pub mod node;
+pub mod partition;
 pub mod rng;
 #[cfg(feature = "sim")]
 pub mod sim;

@@ -27,6 +27,12 @@ impl Instant {
     }
 }
 
+/// The duration of a number of milliseconds from the wire or a configuration; negative is none.
+#[must_use]
+pub fn from_ms(milliseconds: i64) -> Duration {
+    Duration::from_millis(u64::try_from(milliseconds).unwrap_or(0))
+}
+
 /// Wall-clock time in milliseconds since 1970, as records carry it. `-1` is none.
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct Timestamp(pub i64);

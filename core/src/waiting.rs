@@ -72,6 +72,25 @@ impl<T> Waiting<T> {
         id
     }
 
+    /// Parks a request again whose wait was taken, under its old id and without a deadline: what it
+    /// still waits for knows it by that id, and is sure to come.
+    pub fn park_again(&mut self, id: WaitId, reply_to: ReplyTo, state: T) {
+        let deadline = None;
+        self.by_connection.insert((reply_to.connection, id));
+        let former = self.waiters.insert(
+            id,
+            Waiter {
+                reply_to,
+                deadline,
+                state,
+            },
+        );
+        assert!(
+            former.is_none(),
+            "only a wait that was taken is parked again"
+        );
+    }
+
     /// What a request waits for; `None` once it was answered or its connection is gone.
     #[must_use]
     pub fn get(&self, id: WaitId) -> Option<&T> {

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use crate::event::Event;
 use crate::ids::{ConnectionId, ListenerId, RequestSequence};
 use crate::storage::{DiskDone, DiskOp};
+use crate::waiting::ReplyTo;
 use crate::wire::request::{Reply, Request, RequestHead};
 
 /// Something that happened outside, for a turn to apply.
@@ -82,6 +83,15 @@ impl Outbox {
             && self.disk.is_empty()
             && self.close.is_empty()
             && self.events.is_empty()
+    }
+
+    /// Answers a request.
+    pub fn reply(&mut self, to: ReplyTo, reply: Reply) {
+        self.replies.push(ReplyEffect {
+            connection: to.connection,
+            sequence: to.sequence,
+            reply,
+        });
     }
 
     /// Empties it, keeping its memory.

@@ -371,6 +371,8 @@ pub struct PreparedBatch {
     pub bytes: Bytes,
     /// What walking the records found; `None` for compressed records, which were not opened.
     pub facts: Option<RecordFacts>,
+    /// Size of the read buffer that `bytes` keeps alive, itself at least: what holding it costs.
+    pub pinned_bytes: usize,
 }
 
 impl PreparedBatch {
@@ -423,6 +425,7 @@ impl PreparedBatch {
         }
         Ok(Self {
             header,
+            pinned_bytes: bytes.len(),
             bytes,
             facts: None,
         })
@@ -436,6 +439,7 @@ impl PreparedBatch {
         if compression != Compression::None {
             return Ok(Self {
                 header,
+                pinned_bytes: bytes.len(),
                 bytes,
                 facts: None,
             });
@@ -443,6 +447,7 @@ impl PreparedBatch {
         let facts = walk_records(&header, &bytes[BATCH_HEADER_BYTES..])?;
         let batch = Self {
             header,
+            pinned_bytes: bytes.len(),
             bytes,
             facts: Some(facts),
         };
@@ -473,6 +478,7 @@ impl PreparedBatch {
         seal(&mut header, &mut bytes);
         Self {
             header,
+            pinned_bytes: bytes.len(),
             bytes: bytes.freeze(),
             facts: self.facts,
         }

@@ -68,7 +68,7 @@ impl ProduceInput {
         let count = reader.array_count(flexible, ARRAY_ELEMENTS_MAX, TOPIC_BYTES_MIN)?;
         input.topics.reserve_exact(count);
         for _topic in 0..count {
-            let topic = decode_topic(&mut reader, version, &mut hollow_left)?;
+            let topic = decode_topic(&mut reader, version, body.len(), &mut hollow_left)?;
             input.topics.push(topic);
         }
         if flexible {
@@ -88,6 +88,7 @@ impl ProduceInput {
 fn decode_topic(
     reader: &mut Reader<'_>,
     version: i16,
+    frame_bytes: usize,
     hollow_left: &mut usize,
 ) -> Result<ProduceTopic, DecodeError> {
     let flexible = version >= 9;
@@ -118,7 +119,10 @@ fn decode_topic(
         }
         topic.partitions.push(ProducePartition {
             index,
-            batch: PreparedBatch::from_client(records, version),
+            batch: PreparedBatch::from_client(records, version).map(|batch| PreparedBatch {
+                pinned_bytes: frame_bytes.max(batch.pinned_bytes),
+                ..batch
+            }),
         });
     }
     if flexible {

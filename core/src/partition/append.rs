@@ -1,0 +1,169 @@
+//! What a leader checks before it appends a client's batch, and what it answers.
+//!
+//! The batch was checked for itself on its connection; here it meets the topic's configuration and
+//! the log's producers. Compare Kafka's `LogValidator` and `UnifiedLog.appendAsLeader`, 4.3.1.
+
+use super::Partition;
+use crate::config::{self, LogConfig};
+use crate::error::ErrorCode;
+use crate::ids::Offset;
+use crate::log::{AppendError, LeaderBatch, LogMemory};
+use crate::storage::DiskOp;
+use crate::time::{Now, Timestamp};
+use crate::wire::batch::{PreparedBatch, TimestampType};
+
+/// A batch that is in the log.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Appended {
+    /// Offset of its first record; of the original's where it is a duplicate.
+    pub base_offset: Offset,
+    /// Offset after its last record: what an acknowledgement waits for.
+    pub end_offset: Offset,
+    /// The time stamped into it, or [`Timestamp::NONE`] where the producer's times stand.
+    pub log_append_time: Timestamp,
+    /// The log's start.
+    pub log_start_offset: Offset,
+}
+
+/// A batch that was refused; nothing was appended.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct AppendRefusal {
+    /// The error for the client.
+    pub code: ErrorCode,
+    /// What is wrong, for a person; empty where the code says it all.
+    pub message: String,
+    /// Indexes, in the batch, of the records at fault.
+    pub records: Vec<i32>,
+}
+
+impl AppendRefusal {
+    fn new(code: ErrorCode, message: String) -> Self {
+        Self {
+            code,
+            message,
+            records: Vec::new(),
+        }
+    }
+}
+
+impl Partition {
+    /// Appends a client's batch as the leader.
+    ///
+    /// # Errors
+    /// [`AppendRefusal`], and then the log is as it was.
+    pub fn append(
+        &mut self,
+        now: Now,
+        batch: PreparedBatch,
+        (memory, disk): (&mut LogMemory, &mut Vec<DiskOp>),
+    ) -> Result<Appended, AppendRefusal> {
+        let (batch, log_append_time) = self.admit(now, batch)?;
+        let log_start_offset = self.log.log_start_offset();
+        let batch = LeaderBatch::new(&batch.bytes, batch.pinned_bytes)
+            .expect("the connection checked the header");
+        let appended = self
+            .log
+            .append_as_leader(now, &batch, self.leader_epoch, memory, disk)
+            .map_err(|error| self.refusal(&error))?;
+        Ok(Appended {
+            base_offset: appended.base_offset,
+            end_offset: appended.end_offset,
+            log_append_time: if log_append_time == Timestamp::NONE {
+                Timestamp::NONE
+            } else {
+                appended.max_timestamp
+            },
+            log_start_offset,
+        })
+    }
+
+    /// Checks a batch against the topic's configuration; answers it as it is to be appended.
+    fn admit(
+        &self,
+        now: Now,
+        batch: PreparedBatch,
+    ) -> Result<(PreparedBatch, Timestamp), AppendRefusal> {
+        let name = self.topic_partition();
+        let size = batch.size_bytes();
+        if size > self.config.max_message_bytes as usize {
+            return Err(AppendRefusal::new(
+                ErrorCode::MessageTooLarge,
+                format!(
+                    "The record batch size in the append to {name} is {size} bytes which exceeds \
+                     the maximum configured value of {}.",
+                    self.config.max_message_bytes
+                ),
+            ));
+        }
+        if self.config.compact {
+            check_keys(&batch)?;
+        }
+        match self.config.message_timestamp_type {
+            config::TimestampType::LogAppendTime => {
+                let stamped = batch.with_timestamps(TimestampType::LogAppendTime, now.wall);
+                Ok((stamped, now.wall))
+            }
+            config::TimestampType::CreateTime => {
+                check_timestamps(now, &batch, &self.config)?;
+                Ok((batch, Timestamp::NONE))
+            }
+        }
+    }
+
+    fn refusal(&self, error: &AppendError) -> AppendRefusal {
+        let name = self.topic_partition();
+        AppendRefusal::new(error.code(), format!("{error} ({name})"))
+    }
+}
+
+/// A compacted topic keeps the last record of each key, so each record needs one (K37).
+fn check_keys(batch: &PreparedBatch) -> Result<(), AppendRefusal> {
+    let without_key = batch
+        .facts
+        .as_ref()
+        .and_then(|facts| facts.first_without_key);
+    match without_key {
+        None => Ok(()),
+        Some(index) => Err(AppendRefusal {
+            code: ErrorCode::InvalidRecord,
+            message: "Compacted topic cannot accept message without key in topic partition."
+                .to_owned(),
+            records: vec![index],
+        }),
+    }
+}
+
+/// The producer's times must lie near the broker's (K38).
+fn check_timestamps(
+    now: Now,
+    batch: &PreparedBatch,
+    config: &LogConfig,
+) -> Result<(), AppendRefusal> {
+    let after_max = now
+        .wall
+        .0
+        .saturating_add(config.message_timestamp_after_max_ms);
+    let before_min = now
+        .wall
+        .0
+        .saturating_sub(config.message_timestamp_before_max_ms);
+    let newest = batch.header.max_timestamp;
+    let oldest = batch
+        .facts
+        .as_ref()
+        .map_or(newest, |facts| facts.min_timestamp);
+    let wrong = [newest, oldest]
+        .into_iter()
+        .find(|time| *time != Timestamp::NONE && !(before_min..=after_max).contains(&time.0));
+    match wrong {
+        None => Ok(()),
+        Some(time) => Err(AppendRefusal {
+            code: ErrorCode::InvalidTimestamp,
+            message: format!(
+                "Timestamp {time} of message with offset 0 is out of range. The timestamp should \
+                 be within [{before_min}, {after_max}]"
+            ),
+            records: vec![0],
+        }),
+    }
+}

@@ -1,0 +1,166 @@
+//! One replica of a partition: its log, its place in replication, and who waits for it.
+//!
+//! A partition decides what may be appended and read here and now; it does not know how requests
+//! look on the wire, nor other partitions. Today every replica leads alone, and its high watermark
+//! is the mark of its log that the flush policy names; followers, the ISR and transactions add
+//! states here. Compare Kafka's `Partition`; KIP-101, KIP-279, KIP-320.
+
+mod append;
+mod read;
+mod settings;
+mod table;
+mod watermark;
+
+pub use append::{AppendRefusal, Appended};
+pub use read::{ReadLimit, ReadRefusal, ReadResult, Resumed, Visibility};
+pub use settings::log_settings;
+pub use table::PartitionTable;
+pub use watermark::{Acknowledgement, Wakeups};
+
+use std::collections::{BTreeSet, VecDeque};
+use std::sync::Arc;
+
+use crate::config::LogConfig;
+use crate::error::ErrorCode;
+use crate::ids::{LeaderEpoch, LogId, Offset, PartitionIndex, TopicId, TopicName, TopicPartition};
+use crate::log::Log;
+use crate::waiting::WaitId;
+
+/// What a partition is, apart from its log.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct PartitionIdentity {
+    /// The log's id in this incarnation of the node.
+    pub log: LogId,
+    /// The topic's name.
+    pub topic: TopicName,
+    /// The topic's id.
+    pub topic_id: TopicId,
+    /// The partition's index.
+    pub index: PartitionIndex,
+}
+
+/// One replica of a partition, leading.
+#[derive(Clone, Debug)]
+pub struct Partition {
+    identity: PartitionIdentity,
+    config: Arc<LogConfig>,
+    log: Log,
+    leader_epoch: LeaderEpoch,
+    /// Highest offset known to be on every in-sync replica; consumers read below it. Exclusive
+    /// end. Does not regress within one leader epoch. Invariant: `high_watermark <=
+    /// log_end_offset`. Never used to truncate (KIP-101).
+    high_watermark: Offset,
+    /// acks=1 requests, by the end offset that must be written.
+    until_written: VecDeque<Acknowledgement>,
+    /// acks=all requests, by the end offset the high watermark must reach.
+    until_committed: VecDeque<Acknowledgement>,
+    /// Fetches to look at again when the high watermark moves or a read of the disk ends.
+    fetches: BTreeSet<WaitId>,
+}
+
+impl Partition {
+    /// A replica that leads in `leader_epoch` from now on.
+    #[must_use]
+    pub fn lead(
+        identity: PartitionIdentity,
+        config: Arc<LogConfig>,
+        log: Log,
+        leader_epoch: LeaderEpoch,
+    ) -> Self {
+        let mut partition = Self {
+            identity,
+            config,
+            log,
+            leader_epoch,
+            high_watermark: Offset::ZERO,
+            until_written: VecDeque::new(),
+            until_committed: VecDeque::new(),
+            fetches: BTreeSet::new(),
+        };
+        partition.high_watermark = partition.committed_end();
+        partition
+    }
+
+    /// What it is.
+    #[must_use]
+    pub fn identity(&self) -> &PartitionIdentity {
+        &self.identity
+    }
+
+    /// Its topic's name and its index.
+    #[must_use]
+    pub fn topic_partition(&self) -> TopicPartition {
+        TopicPartition {
+            topic: self.identity.topic.clone(),
+            partition: self.identity.index,
+        }
+    }
+
+    /// Its log.
+    #[must_use]
+    pub fn log(&self) -> &Log {
+        &self.log
+    }
+
+    /// Its log, for what does not concern replication: disk answers, retention, closing.
+    pub fn log_mut(&mut self) -> &mut Log {
+        &mut self.log
+    }
+
+    /// The topic's configuration.
+    #[must_use]
+    pub fn config(&self) -> &Arc<LogConfig> {
+        &self.config
+    }
+
+    /// The topic's configuration changed.
+    pub fn reconfigure(&mut self, config: Arc<LogConfig>) {
+        self.log.reconfigure(log_settings(&config));
+        self.config = config;
+    }
+
+    /// The epoch it leads in.
+    #[must_use]
+    pub fn leader_epoch(&self) -> LeaderEpoch {
+        self.leader_epoch
+    }
+
+    /// Exclusive end of what consumers may read.
+    #[must_use]
+    pub fn high_watermark(&self) -> Offset {
+        self.high_watermark
+    }
+
+    /// Exclusive end of what consumers of committed records may read (K56).
+    #[must_use]
+    pub fn last_stable_offset(&self) -> Offset {
+        match self.log.producers().first_open_transaction() {
+            Some(start) => start.min(self.high_watermark),
+            None => self.high_watermark,
+        }
+    }
+
+    /// Checks the leader epoch that a client believes in (K58, KIP-320); `-1` is not checked.
+    ///
+    /// # Errors
+    /// `FENCED_LEADER_EPOCH` where the client is behind, `UNKNOWN_LEADER_EPOCH` where we are.
+    pub fn check_leader_epoch(&self, believed: LeaderEpoch) -> Result<(), ErrorCode> {
+        if believed == LeaderEpoch::NONE || believed == self.leader_epoch {
+            Ok(())
+        } else if believed < self.leader_epoch {
+            Err(ErrorCode::FencedLeaderEpoch)
+        } else {
+            Err(ErrorCode::UnknownLeaderEpoch)
+        }
+    }
+
+    /// Parks a fetch here: it is looked at again when there is news.
+    pub fn park_fetch(&mut self, id: WaitId) {
+        self.fetches.insert(id);
+    }
+
+    /// A parked fetch was answered or its client is gone.
+    pub fn unpark_fetch(&mut self, id: WaitId) {
+        self.fetches.remove(&id);
+    }
+}
