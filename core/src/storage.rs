@@ -361,7 +361,8 @@ pub enum DiskOp {
         /// The log.
         log: LogId,
     },
-    /// Removes the files of a segment marked as deleted.
+    /// Removes the files of a segment marked as deleted, in this incarnation of the node or an
+    /// earlier one.
     RemoveSegment {
         /// The log.
         log: LogId,

@@ -11,18 +11,18 @@ use bytes::Bytes;
 use crate::ids::{LeaderEpoch, Offset, ProducerEpoch, ProducerId, Sequence};
 use crate::storage::{STAMP_BYTES, StampedBatch};
 use crate::time::Timestamp;
+use crate::wire::batch::{
+    Attributes, BATCH_HEADER_BYTES, BatchHeader, MAGIC, PreparedBatch, crc32c,
+};
 
 /// Size of a v2 batch's header, in bytes.
-pub const HEADER_BYTES: usize = 61;
+pub(super) const HEADER_BYTES: usize = BATCH_HEADER_BYTES;
 
 /// Bytes of a batch that its length field does not count: base offset and the length itself.
-pub const LENGTH_OVERHEAD_BYTES: u32 = 12;
+const LENGTH_OVERHEAD_BYTES: u32 = 12;
 
 /// Position of the first byte under the CRC, the attributes.
 const CRC_START: usize = 21;
-
-const ATTRIBUTE_TRANSACTIONAL: i16 = 1 << 4;
-const ATTRIBUTE_CONTROL: i16 = 1 << 5;
 
 /// The header of a v2 record batch.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -36,7 +36,7 @@ pub struct BatchInfo {
     /// CRC-32C of everything from the attributes on.
     pub crc: u32,
     /// Codec, timestamp type, transactional, control.
-    pub attributes: i16,
+    pub attributes: Attributes,
     /// Offset of the last record relative to the first; never negative.
     pub last_offset_delta: i32,
     /// Timestamp of the first record.
@@ -97,36 +97,44 @@ impl BatchInfo {
         if header.iter().all(|&byte| byte == 0) {
             return Err(BatchDamage::Zeros);
         }
-        if header[16] != 2 {
+        let header = BatchHeader::parse(header).expect("there are enough bytes");
+        Self::of(&header)
+    }
+
+    /// Checks a header that was read already.
+    ///
+    /// # Errors
+    ///
+    /// [`BatchDamage`] where it cannot be the header of a batch.
+    pub fn of(header: &BatchHeader) -> Result<Self, BatchDamage> {
+        if header.magic != MAGIC {
             return Err(BatchDamage::Magic);
         }
-        let length = i32_at(header, 8);
-        let Ok(length) = u32::try_from(length) else {
+        let Ok(length) = u32::try_from(header.batch_length) else {
             return Err(BatchDamage::Length);
         };
         let size_bytes = length + LENGTH_OVERHEAD_BYTES;
         if (size_bytes as usize) < HEADER_BYTES {
             return Err(BatchDamage::Length);
         }
-        let info = Self {
-            base_offset: Offset(i64_at(header, 0)),
-            size_bytes,
-            leader_epoch: LeaderEpoch(i32_at(header, 12)),
-            crc: i32_at(header, 17).cast_unsigned(),
-            attributes: i16_at(header, 21),
-            last_offset_delta: i32_at(header, 23),
-            base_timestamp: Timestamp(i64_at(header, 27)),
-            max_timestamp: Timestamp(i64_at(header, 35)),
-            producer_id: ProducerId(i64_at(header, 43)),
-            producer_epoch: ProducerEpoch(i16_at(header, 51)),
-            base_sequence: Sequence(i32_at(header, 53)),
-            count: i32_at(header, 57),
-        };
         let room = i64::MAX - i64::from(i32::MAX) - 1;
-        if info.last_offset_delta < 0 || !(0..=room).contains(&info.base_offset.0) {
+        if header.last_offset_delta < 0 || !(0..=room).contains(&header.base_offset.0) {
             return Err(BatchDamage::Offsets);
         }
-        Ok(info)
+        Ok(Self {
+            base_offset: header.base_offset,
+            size_bytes,
+            leader_epoch: header.leader_epoch,
+            crc: header.crc,
+            attributes: header.attributes,
+            last_offset_delta: header.last_offset_delta,
+            base_timestamp: header.base_timestamp,
+            max_timestamp: header.max_timestamp,
+            producer_id: header.producer_id,
+            producer_epoch: header.producer_epoch,
+            base_sequence: header.base_sequence,
+            count: header.records_count,
+        })
     }
 
     /// Checks the CRC of a whole batch, of which this is the header.
@@ -171,13 +179,13 @@ impl BatchInfo {
     /// Whether its records belong to a transaction.
     #[must_use]
     pub fn is_transactional(&self) -> bool {
-        self.attributes & ATTRIBUTE_TRANSACTIONAL != 0
+        self.attributes.is_transactional()
     }
 
     /// Whether it holds a control record: a transaction's marker, or one of the quorum's.
     #[must_use]
     pub fn is_control(&self) -> bool {
-        self.attributes & ATTRIBUTE_CONTROL != 0
+        self.attributes.is_control()
     }
 }
 
@@ -190,24 +198,26 @@ pub struct LeaderBatch {
 }
 
 impl LeaderBatch {
-    /// Takes a whole batch as the producer sent it; its CRC and records were checked before.
+    /// Takes a batch that passed validation.
     ///
-    /// `pinned_bytes` is the size of the read buffer that `batch` keeps alive; a small batch in a
-    /// large buffer is copied before it enters the tail.
+    /// `pinned_bytes` is the size of the read buffer that it keeps alive; a small batch in a large
+    /// buffer is copied before it enters the tail.
     ///
-    /// # Errors
+    /// # Panics
     ///
-    /// [`BatchDamage`] where `batch` is not exactly one v2 batch.
-    pub fn new(batch: &Bytes, pinned_bytes: usize) -> Result<Self, BatchDamage> {
-        let info = BatchInfo::parse(batch)?;
-        if info.size_bytes as usize != batch.len() {
-            return Err(BatchDamage::Length);
-        }
-        Ok(Self {
+    /// Where the header is none of a whole batch, which validation excludes.
+    #[must_use]
+    pub fn new(batch: &PreparedBatch, pinned_bytes: usize) -> Self {
+        let info = BatchInfo::of(&batch.header).expect("validation checked the header");
+        assert!(
+            info.size_bytes as usize == batch.bytes.len(),
+            "validation checked the length"
+        );
+        Self {
             info,
-            body: batch.slice(STAMP_BYTES..),
-            pinned_bytes: pinned_bytes.max(batch.len()),
-        })
+            body: batch.bytes.slice(STAMP_BYTES..),
+            pinned_bytes: pinned_bytes.max(batch.bytes.len()),
+        }
     }
 
     /// Its header, with the base offset and leader epoch that the producer sent.
@@ -235,29 +245,6 @@ impl LeaderBatch {
         };
         (StampedBatch { stamp, body }, pinned as u64)
     }
-}
-
-/// CRC-32C (Castagnoli), as record batches and producer snapshots carry it.
-#[must_use]
-pub fn crc32c(bytes: &[u8]) -> u32 {
-    let sum = crc_fast::checksum(crc_fast::CrcAlgorithm::Crc32Iscsi, bytes);
-    u32::try_from(sum).expect("a CRC-32 has 32 bits")
-}
-
-fn i64_at(bytes: &[u8; HEADER_BYTES], at: usize) -> i64 {
-    let mut word = [0; 8];
-    word.copy_from_slice(&bytes[at..at + 8]);
-    i64::from_be_bytes(word)
-}
-
-fn i32_at(bytes: &[u8; HEADER_BYTES], at: usize) -> i32 {
-    let mut word = [0; 4];
-    word.copy_from_slice(&bytes[at..at + 4]);
-    i32::from_be_bytes(word)
-}
-
-fn i16_at(bytes: &[u8; HEADER_BYTES], at: usize) -> i16 {
-    i16::from_be_bytes([bytes[at], bytes[at + 1]])
 }
 
 /// Batches for tests: real headers and real checksums around opaque records.
@@ -317,6 +304,11 @@ pub(crate) mod build {
         bytes[17..21].copy_from_slice(&crc.to_be_bytes());
         Bytes::from(bytes)
     }
+
+    /// The same, ready to be appended.
+    pub(crate) fn leader_batch(wanted: Wanted) -> LeaderBatch {
+        LeaderBatch::new(&PreparedBatch::from_log(batch(wanted)).unwrap(), 0)
+    }
 }
 
 #[cfg(test)]
@@ -331,7 +323,7 @@ mod tests {
             producer: (9, 1, i32::MAX - 1),
             ..Wanted::default()
         });
-        let prepared = LeaderBatch::new(&whole, 0).unwrap();
+        let prepared = LeaderBatch::new(&PreparedBatch::from_log(whole.clone()).unwrap(), 0);
         let (stamped, pinned) = prepared.stamp(Offset(40), LeaderEpoch(6));
         assert_eq!(pinned, whole.len() as u64);
         let there = stamped.to_bytes();
@@ -347,7 +339,8 @@ mod tests {
     #[test]
     fn a_small_batch_does_not_pin_a_large_buffer() {
         let whole = batch(Wanted::default());
-        let prepared = LeaderBatch::new(&whole, 1_000_000).unwrap();
+        let prepared = PreparedBatch::from_log(whole).unwrap();
+        let prepared = LeaderBatch::new(&prepared, 1_000_000);
         let (stamped, pinned) = prepared.stamp(Offset(0), LeaderEpoch(0));
         assert_eq!(pinned, stamped.body.len() as u64);
         assert_ne!(stamped.body.as_ptr(), prepared.body.as_ptr());
@@ -373,10 +366,5 @@ mod tests {
         let info = BatchInfo::parse(&rotten).unwrap();
         assert_eq!(info.check_crc(&rotten), Err(BatchDamage::Crc));
         assert_eq!(info.check_crc(&rotten[..70]), Err(BatchDamage::Short));
-        let longer = [&whole[..], &[0]].concat();
-        assert_eq!(
-            LeaderBatch::new(&Bytes::from(longer), 0).unwrap_err(),
-            BatchDamage::Length
-        );
     }
 }

@@ -9,10 +9,10 @@ use std::fmt;
 
 use bytes::Bytes;
 
-use super::batch::crc32c;
 use super::producer_state::{Producer, ProducerBatch, Producers};
 use crate::ids::{Offset, ProducerEpoch, ProducerId, Sequence};
 use crate::time::Timestamp;
+use crate::wire::batch::crc32c;
 
 const VERSION: i16 = 1;
 /// Bytes in front of what the CRC covers: version and CRC.

@@ -155,8 +155,7 @@ impl Tail {
 
 #[cfg(test)]
 mod tests {
-    use super::super::batch::LeaderBatch;
-    use super::super::batch::build::{Wanted, batch};
+    use super::super::batch::build::{Wanted, leader_batch};
     use super::*;
     use crate::ids::LeaderEpoch;
 
@@ -165,14 +164,12 @@ mod tests {
     fn filled(budget: &mut TailBudget) -> Tail {
         let mut tail = Tail::default();
         for number in 0..4 {
-            let whole = batch(Wanted {
+            let base = Offset(100 + number * 10);
+            let wanted = Wanted {
                 count: 10,
                 ..Wanted::default()
-            });
-            let base = Offset(100 + number * 10);
-            let stamped = LeaderBatch::new(&whole, 0)
-                .unwrap()
-                .stamp(base, LeaderEpoch(0));
+            };
+            let stamped = leader_batch(wanted).stamp(base, LeaderEpoch(0));
             let position = u32::try_from(number).unwrap() * SIZE as u32;
             tail.push(LogId(1), (base, base.plus(10)), position, stamped, budget);
         }

@@ -33,6 +33,8 @@ struct LogFacts {
     deleted: bool,
     /// Segments renamed out of the way, to be removed.
     segments_deleted: Vec<Offset>,
+    /// It was there at boot, perhaps with segments that an earlier incarnation had marked.
+    was_there: bool,
     /// Lengths of the segments that were there at boot.
     lengths_at_boot: BTreeMap<Offset, u32>,
 }
@@ -62,6 +64,7 @@ impl DiskContract {
             DiskOp::OpenLog { log, .. } => {
                 let facts = LogFacts {
                     lengths_at_boot: lengths.clone(),
+                    was_there: true,
                     ..LogFacts::default()
                 };
                 let former = self.logs.insert(*log, facts);
@@ -247,8 +250,12 @@ impl LogFacts {
             .segments_deleted
             .iter()
             .position(|base| *base == segment);
-        let marked = marked.unwrap_or_else(|| panic!("{op:?}: not marked first"));
-        self.segments_deleted.remove(marked);
+        match marked {
+            Some(marked) => {
+                self.segments_deleted.remove(marked);
+            }
+            None => assert!(self.was_there, "{op:?}: not marked first"),
+        }
     }
 
     fn on_append(
