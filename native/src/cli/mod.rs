@@ -5,16 +5,139 @@
 //! the sans-I/O client: they start in milliseconds and have no runtime. The broker itself
 //! (`ottla serve`, `kafka-server-start.sh`) is not here.
 
+mod admin;
+mod args;
+mod broker_api_versions;
+mod cluster;
+mod configs;
+mod console;
+mod delete_records;
+mod driver;
+mod failure;
+mod get_offsets;
+mod kafka_order;
+mod link;
+mod log_dirs;
+mod metadata_quorum;
+mod properties;
+mod topics;
+
 use std::ffi::{OsStr, OsString};
+use std::io::{BufWriter, IsTerminal};
 use std::path::Path;
 use std::process::ExitCode;
+
+use clap::{ArgMatches, Command};
+
+use console::{Console, joined};
+use failure::Failure;
+
+/// One of the tools.
+struct Tool {
+    /// Its name: Kafka's script without `kafka-` and `.sh`.
+    name: &'static str,
+    /// A shorter name for people; empty for none.
+    short: &'static str,
+    command: fn() -> Command,
+    run: fn(&ArgMatches, &mut Console<'_>) -> Result<(), Failure>,
+}
+
+/// Every tool, by name.
+const TOOLS: &[Tool] = &[
+    Tool {
+        name: "broker-api-versions",
+        short: "",
+        command: broker_api_versions::command,
+        run: broker_api_versions::run,
+    },
+    Tool {
+        name: "cluster",
+        short: "",
+        command: cluster::command,
+        run: cluster::run,
+    },
+    Tool {
+        name: "configs",
+        short: "",
+        command: configs::command,
+        run: configs::run,
+    },
+    Tool {
+        name: "delete-records",
+        short: "",
+        command: delete_records::command,
+        run: delete_records::run,
+    },
+    Tool {
+        name: "get-offsets",
+        short: "",
+        command: get_offsets::command,
+        run: get_offsets::run,
+    },
+    Tool {
+        name: "log-dirs",
+        short: "",
+        command: log_dirs::command,
+        run: log_dirs::run,
+    },
+    Tool {
+        name: "metadata-quorum",
+        short: "",
+        command: metadata_quorum::command,
+        run: metadata_quorum::run,
+    },
+    Tool {
+        name: "topics",
+        short: "",
+        command: topics::command,
+        run: topics::run,
+    },
+];
 
 /// Runs one tool, named without `kafka-` and `.sh`, with the arguments after its name.
 ///
 /// The exit status is Kafka's: 0 when it did what was asked, 1 otherwise.
-pub(crate) fn main(tool: &str, _args: Vec<OsString>) -> ExitCode {
-    eprintln!("ottla: there is no tool '{tool}'; `ottla help` lists them.");
-    ExitCode::FAILURE
+pub(crate) fn main(name: &str, args: Vec<OsString>) -> ExitCode {
+    let stdout = std::io::stdout();
+    let out_is_terminal = stdout.is_terminal();
+    let mut console = Console {
+        command_line: joined(args.iter().map(|arg| arg.to_string_lossy()), " "),
+        out: &mut BufWriter::new(stdout),
+        err: &mut std::io::stderr(),
+        out_is_terminal,
+    };
+    let result = run(name, args, &mut console);
+    // What was printed before a failure is part of what happened.
+    let flushed = console.flush();
+    match result.and(flushed) {
+        Ok(()) | Err(Failure::ClosedPipe) => ExitCode::SUCCESS,
+        Err(Failure::Told) => ExitCode::FAILURE,
+        Err(Failure::Usage(message)) => {
+            console.notice(message);
+            console.notice(format!("For help: ottla {name} --help"));
+            ExitCode::FAILURE
+        }
+        Err(failure @ (Failure::Call(_) | Failure::Refused(_))) => {
+            console.notice(failure.to_string());
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(name: &str, args: Vec<OsString>, console: &mut Console<'_>) -> Result<(), Failure> {
+    let Some(tool) = TOOLS
+        .iter()
+        .find(|tool| tool.name == name || tool.short == name)
+    else {
+        return Err(Failure::refused(format!(
+            "ottla: there is no tool '{name}'; `ottla help` lists them."
+        )));
+    };
+    let command = (tool.command)();
+    match args::parse(&command, args, console)? {
+        Some(matches) => (tool.run)(&matches, console),
+        None => Ok(()),
+    }
 }
 
 /// The tool that a program name stands for: `/opt/bin/kafka-topics.sh` is `topics`.
@@ -43,5 +166,12 @@ mod tests {
         );
         assert_eq!(called_as("./target/release/ottla"), None);
         assert_eq!(called_as(""), None);
+    }
+
+    #[test]
+    fn every_command_line_is_sound() {
+        for tool in TOOLS {
+            (tool.command)().debug_assert();
+        }
     }
 }

@@ -1,0 +1,153 @@
+//! Questions several tools ask a cluster, and the words for its refusals.
+//!
+//! Typed answers only; how they are printed belongs to the tools.
+
+use kafka_wire::describe_configs_request::DescribeConfigsResource;
+use kafka_wire::describe_configs_response::DescribeConfigsResult;
+use kafka_wire::metadata_response::MetadataResponseTopic;
+use kafka_wire::{DescribeConfigsRequest, MetadataRequest};
+use kafka_wire_core::StrBytes;
+use ottla_core::error::ErrorCode;
+use regex_lite::Regex;
+
+use crate::cli::driver::Cluster;
+use crate::cli::failure::Failure;
+
+/// `ConfigResource.Type` numbers on the wire.
+pub(crate) mod resource {
+    /// A topic.
+    pub(crate) const TOPIC: i8 = 2;
+    /// A broker; the empty name is every broker's default.
+    pub(crate) const BROKER: i8 = 4;
+    /// The log levels of a broker.
+    pub(crate) const BROKER_LOGGER: i8 = 8;
+    /// A metrics subscription (KIP-714).
+    pub(crate) const CLIENT_METRICS: i8 = 16;
+    /// A group.
+    pub(crate) const GROUP: i8 = 32;
+}
+
+/// The error in a reply, in the broker's words where it gave any; `Ok` for none.
+pub(crate) fn check(code: i16, message: Option<&StrBytes>) -> Result<(), Failure> {
+    if code == ErrorCode::None.code() {
+        return Ok(());
+    }
+    Err(Failure::Refused(words(code, message)))
+}
+
+/// What a tool prints for an error: the broker's words, or else what the code means.
+pub(crate) fn words(code: i16, message: Option<&StrBytes>) -> String {
+    if let Some(message) = message.filter(|message| !message.is_empty()) {
+        return message.to_string();
+    }
+    match ErrorCode::from_code(code) {
+        Some(ErrorCode::UnknownTopicOrPartition) => {
+            "This server does not host this topic-partition.".to_owned()
+        }
+        Some(ErrorCode::OffsetOutOfRange) => {
+            "The requested offset is not within the range of offsets maintained by the server."
+                .to_owned()
+        }
+        Some(error) => format!("The broker answered {error}."),
+        None => format!("The broker answered error {code}, which this tool does not know."),
+    }
+}
+
+/// Kafka's name of an error's Java class, which its tools print before the words.
+pub(crate) fn exception_name(code: i16) -> String {
+    let name = ErrorCode::from_code(code).map_or("UNKNOWN_SERVER_ERROR", ErrorCode::name);
+    let mut class = String::from("org.apache.kafka.common.errors.");
+    for word in name.split('_') {
+        class.push_str(&word[..1]);
+        class.push_str(&word[1..].to_ascii_lowercase());
+    }
+    if !class.ends_with("Exception") {
+        class.push_str("Exception");
+    }
+    class
+}
+
+/// Every topic of the cluster, by name.
+pub(crate) fn all_topics(cluster: &mut Cluster) -> Result<Vec<MetadataResponseTopic>, Failure> {
+    let mut request = MetadataRequest::default();
+    request.topics = None;
+    let mut topics = cluster.metadata(&request)?.topics;
+    topics.retain(|topic| topic.name.is_some());
+    topics.sort_by(|a, b| name_of(a).cmp(name_of(b)));
+    Ok(topics)
+}
+
+/// A topic's name; empty where the broker told none.
+pub(crate) fn name_of(topic: &MetadataResponseTopic) -> &str {
+    topic.name.as_ref().map_or("", StrBytes::as_str)
+}
+
+/// A filter of topic names: a list of regular expressions, separated by commas, of which one must
+/// match the whole name. Kafka's `IncludeList`.
+pub(crate) fn topic_filter(pattern: &str) -> Result<Regex, Failure> {
+    let trimmed = pattern.trim().trim_matches(['"', '\'']);
+    let alternatives = trimmed.replace(',', "|").replace(' ', "");
+    Regex::new(&format!("^(?:{alternatives})$"))
+        .map_err(|error| Failure::refused(format!("{pattern} is an invalid regex: {error}")))
+}
+
+/// Asks for configurations; one result per resource, in the order asked.
+pub(crate) fn describe_configs(
+    cluster: &mut Cluster,
+    resources: &[(i8, &str)],
+) -> Result<Vec<DescribeConfigsResult>, Failure> {
+    let mut request = DescribeConfigsRequest::default();
+    request.include_synonyms = true;
+    for &(resource_type, name) in resources {
+        let mut resource = DescribeConfigsResource::default();
+        resource.resource_type = resource_type;
+        resource.resource_name = StrBytes::from(name);
+        resource.configuration_keys = None;
+        request.resources.push(resource);
+    }
+    // The settings of a broker are known to that broker alone.
+    let node_id = match resources {
+        [(resource::BROKER | resource::BROKER_LOGGER, name)] => name.parse().ok(),
+        _several => None,
+    };
+    let answer = match node_id {
+        Some(node_id) => cluster.call_node(node_id, &request)?,
+        None => cluster.call(&request)?,
+    };
+    if answer.results.len() != resources.len() {
+        return Err(Failure::refused(
+            "The broker answered for other configurations than asked.",
+        ));
+    }
+    Ok(answer.results)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_filter_matches_whole_names() {
+        let matches = |pattern: &str, name: &str| {
+            topic_filter(pattern)
+                .expect("a good pattern")
+                .is_match(name)
+        };
+        assert!(matches("a|my.*", "my.topic"));
+        assert!(matches("a,b", "b"));
+        assert!(!matches("a", "aa"));
+        assert!(!matches("a|b", "xb"));
+        assert!(topic_filter("(").is_err());
+    }
+
+    #[test]
+    fn errors_have_kafkas_class_names() {
+        let name = exception_name(ErrorCode::OffsetOutOfRange.code());
+        assert_eq!(
+            name,
+            "org.apache.kafka.common.errors.OffsetOutOfRangeException"
+        );
+        let name = exception_name(ErrorCode::InvalidTopicException.code());
+        assert_eq!(name, "org.apache.kafka.common.errors.InvalidTopicException");
+    }
+}

@@ -1,0 +1,91 @@
+//! Where a tool reads and writes, handed to it so that tests can look.
+//!
+//! No tool touches the process's own streams; `main` connects them here.
+
+use std::fmt::Write as _;
+use std::io::Write;
+
+use crate::cli::failure::Failure;
+
+/// The streams of one tool.
+pub(crate) struct Console<'a> {
+    /// The arguments as they were given, for the messages that repeat them.
+    pub(crate) command_line: String,
+    /// Standard output: results only. Buffered; flushed when the tool ends or waits.
+    pub(crate) out: &'a mut dyn Write,
+    /// Standard error: notices and failures.
+    pub(crate) err: &'a mut dyn Write,
+    /// Whether a person reads standard output: only then is there colour.
+    pub(crate) out_is_terminal: bool,
+}
+
+impl Console<'_> {
+    /// Prints one line of a result.
+    pub(crate) fn line(&mut self, text: impl AsRef<str>) -> Result<(), Failure> {
+        self.out.write_all(text.as_ref().as_bytes())?;
+        self.out.write_all(b"\n")?;
+        Ok(())
+    }
+
+    /// Tells the person something that is not part of the result.
+    ///
+    /// A standard error that is gone is no reason to fail.
+    pub(crate) fn notice(&mut self, text: impl AsRef<str>) {
+        let line = format!("{}\n", text.as_ref());
+        let _gone = self.err.write_all(line.as_bytes());
+    }
+
+    /// Prints a JSON value, indented for a person, on one line for a program.
+    pub(crate) fn json(&mut self, value: &serde_json::Value) -> Result<(), Failure> {
+        let text = if self.out_is_terminal {
+            format!("{value:#}")
+        } else {
+            value.to_string()
+        };
+        self.line(text)
+    }
+
+    /// Prints everything buffered; called before a wait.
+    pub(crate) fn flush(&mut self) -> Result<(), Failure> {
+        self.out.flush()?;
+        Ok(())
+    }
+}
+
+/// Joins the texts of `items` with `separator`.
+pub(crate) fn joined<T: std::fmt::Display>(
+    items: impl IntoIterator<Item = T>,
+    separator: &str,
+) -> String {
+    let mut text = String::new();
+    for (i, item) in items.into_iter().enumerate() {
+        if i > 0 {
+            text.push_str(separator);
+        }
+        write!(text, "{item}").expect("writing to a String cannot fail");
+    }
+    text
+}
+
+/// A console over memory, for tests.
+#[cfg(test)]
+pub(crate) mod testing {
+    use super::*;
+
+    /// Runs `tool`; gives its result, its output and its notices.
+    pub(crate) fn with_console(
+        tool: impl FnOnce(&mut Console<'_>) -> Result<(), Failure>,
+    ) -> (Result<(), Failure>, String, String) {
+        let mut out = Vec::new();
+        let mut err = Vec::new();
+        let mut console = Console {
+            command_line: String::new(),
+            out: &mut out,
+            err: &mut err,
+            out_is_terminal: false,
+        };
+        let result = tool(&mut console);
+        let text = |bytes| String::from_utf8(bytes).expect("tools under test print UTF-8");
+        (result, text(out), text(err))
+    }
+}
