@@ -200,14 +200,13 @@ pub struct LeaderBatch {
 impl LeaderBatch {
     /// Takes a batch that passed validation.
     ///
-    /// `pinned_bytes` is the size of the read buffer that it keeps alive; a small batch in a large
-    /// buffer is copied before it enters the tail.
+    /// A small batch that keeps a large read buffer alive is copied before it enters the tail.
     ///
     /// # Panics
     ///
     /// Where the header is none of a whole batch, which validation excludes.
     #[must_use]
-    pub fn new(batch: &PreparedBatch, pinned_bytes: usize) -> Self {
+    pub fn new(batch: &PreparedBatch) -> Self {
         let info = BatchInfo::of(&batch.header).expect("validation checked the header");
         assert!(
             info.size_bytes as usize == batch.bytes.len(),
@@ -216,7 +215,7 @@ impl LeaderBatch {
         Self {
             info,
             body: batch.bytes.slice(STAMP_BYTES..),
-            pinned_bytes: pinned_bytes.max(batch.bytes.len()),
+            pinned_bytes: batch.pinned_bytes.max(batch.bytes.len()),
         }
     }
 
@@ -307,7 +306,7 @@ pub(crate) mod build {
 
     /// The same, ready to be appended.
     pub(crate) fn leader_batch(wanted: Wanted) -> LeaderBatch {
-        LeaderBatch::new(&PreparedBatch::from_log(batch(wanted)).unwrap(), 0)
+        LeaderBatch::new(&PreparedBatch::from_log(batch(wanted)).unwrap())
     }
 }
 
@@ -323,7 +322,7 @@ mod tests {
             producer: (9, 1, i32::MAX - 1),
             ..Wanted::default()
         });
-        let prepared = LeaderBatch::new(&PreparedBatch::from_log(whole.clone()).unwrap(), 0);
+        let prepared = LeaderBatch::new(&PreparedBatch::from_log(whole.clone()).unwrap());
         let (stamped, pinned) = prepared.stamp(Offset(40), LeaderEpoch(6));
         assert_eq!(pinned, whole.len() as u64);
         let there = stamped.to_bytes();
@@ -339,8 +338,9 @@ mod tests {
     #[test]
     fn a_small_batch_does_not_pin_a_large_buffer() {
         let whole = batch(Wanted::default());
-        let prepared = PreparedBatch::from_log(whole).unwrap();
-        let prepared = LeaderBatch::new(&prepared, 1_000_000);
+        let mut prepared = PreparedBatch::from_log(whole).unwrap();
+        prepared.pinned_bytes = 1_000_000;
+        let prepared = LeaderBatch::new(&prepared);
         let (stamped, pinned) = prepared.stamp(Offset(0), LeaderEpoch(0));
         assert_eq!(pinned, stamped.body.len() as u64);
         assert_ne!(stamped.body.as_ptr(), prepared.body.as_ptr());

@@ -59,8 +59,7 @@ impl Partition {
     ) -> Result<Appended, AppendRefusal> {
         let (batch, log_append_time) = self.admit(now, batch)?;
         let log_start_offset = self.log.log_start_offset();
-        let batch = LeaderBatch::new(&batch.bytes, batch.pinned_bytes)
-            .expect("the connection checked the header");
+        let batch = LeaderBatch::new(&batch);
         let appended = self
             .log
             .append_as_leader(now, &batch, self.leader_epoch, memory, disk)
