@@ -172,6 +172,7 @@ calls! {
     DescribeQuorum 55 DescribeQuorumRequest DescribeQuorumResponse;
     DescribeCluster 60 DescribeClusterRequest DescribeClusterResponse;
     DescribeProducers 61 DescribeProducersRequest DescribeProducersResponse;
+    UnregisterBroker 64 UnregisterBrokerRequest UnregisterBrokerResponse;
     ListConfigResources 74 ListConfigResourcesRequest ListConfigResourcesResponse;
     DescribeTopicPartitions 75 DescribeTopicPartitionsRequest DescribeTopicPartitionsResponse;
 }
