@@ -71,7 +71,7 @@ pub(crate) fn exception_name(code: i16) -> String {
 pub(crate) fn all_topics(cluster: &mut Cluster) -> Result<Vec<MetadataResponseTopic>, Failure> {
     let mut request = MetadataRequest::default();
     request.topics = None;
-    let mut topics = cluster.metadata(&request)?.topics;
+    let mut topics = cluster.metadata(request)?.topics;
     topics.retain(|topic| topic.name.is_some());
     topics.sort_by(|a, b| name_of(a).cmp(name_of(b)));
     Ok(topics)
@@ -111,8 +111,8 @@ pub(crate) fn describe_configs(
         _several => None,
     };
     let answer = match node_id {
-        Some(node_id) => cluster.call_node(node_id, &request)?,
-        None => cluster.call(&request)?,
+        Some(node_id) => cluster.call_node(node_id, request)?,
+        None => cluster.call(request)?,
     };
     if answer.results.len() != resources.len() {
         return Err(Failure::refused(

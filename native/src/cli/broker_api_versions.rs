@@ -7,9 +7,10 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use clap::{ArgMatches, Command};
-use kafka_wire::API_DESCRIPTORS;
 use kafka_wire::api_versions_response::ApiVersion;
 use kafka_wire::metadata_response::MetadataResponseBroker;
+use kafka_wire::{API_DESCRIPTORS, ApiVersionsRequest};
+use kafka_wire_core::StrBytes;
 use serde_json::{Value, json};
 
 use crate::cli::args;
@@ -45,11 +46,8 @@ pub(crate) fn run(matches: &ArgMatches, console: &mut Console<'_>) -> Result<(),
     let mut described = Vec::new();
     for broker in &brokers {
         let link = cluster.node(broker.node_id)?;
-        let served = link
-            .handshake()
-            .api_keys
-            .iter()
-            .map(|api| (api.api_key, api.clone()));
+        let answer = link.call(introduction())?;
+        let served = answer.api_keys.into_iter().map(|api| (api.api_key, api));
         let served: BTreeMap<i16, ApiVersion> = served.collect();
         if matches.get_flag("json") {
             described.push(to_json(broker, &served));
@@ -61,6 +59,14 @@ pub(crate) fn run(matches: &ArgMatches, console: &mut Console<'_>) -> Result<(),
         return console.json(&Value::Array(described));
     }
     Ok(())
+}
+
+/// The request for a broker's versions; from version 3 a client has to name itself.
+fn introduction() -> ApiVersionsRequest {
+    let mut request = ApiVersionsRequest::default();
+    request.client_software_name = StrBytes::from("ottla");
+    request.client_software_version = StrBytes::from(env!("CARGO_PKG_VERSION"));
+    request
 }
 
 /// The APIs of a client, with their names and the versions this tool could use.

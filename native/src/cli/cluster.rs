@@ -126,14 +126,14 @@ fn describe(
     let mut request = DescribeClusterRequest::default();
     let version = cluster
         .any()?
-        .version_of::<DescribeClusterRequest>()?
-        .value();
+        .version_of::<DescribeClusterRequest>()
+        .unwrap_or(0);
     if endpoint_type != ENDPOINT_BROKER && version < 1 || include_fenced && version < 2 {
         return Err(Failure::refused("The broker is too old to be asked this."));
     }
     request.endpoint_type = endpoint_type;
     request.include_fenced_brokers = include_fenced;
-    let answer = cluster.call(&request)?;
+    let answer = cluster.call(request)?;
     admin::check(answer.error_code, answer.error_message.as_ref())?;
     Ok(answer)
 }
@@ -150,7 +150,7 @@ fn unregister(
     };
     let mut request = UnregisterBrokerRequest::default();
     request.broker_id = id;
-    let answer = cluster.call(&request)?;
+    let answer = cluster.call(request)?;
     admin::check(answer.error_code, answer.error_message.as_ref())?;
     console.line(format!("Broker {id} is no longer registered."))
 }
@@ -174,7 +174,6 @@ fn list_endpoints(
     };
     let mut nodes = describe(cluster, endpoint_type, include_fenced)?.brokers;
     nodes.sort_by_key(|node| node.broker_id);
-    let kind = if controllers { "controller" } else { "broker" };
     if matches.get_flag("json") {
         let shown = nodes.iter().map(|node| {
             json!({
@@ -183,29 +182,37 @@ fn list_endpoints(
                 "port": node.port,
                 "rack": node.rack.as_ref().map(|rack| rack.as_str()),
                 "state": state(node),
-                "endpointType": kind,
+                "endpointType": if controllers { "controller" } else { "broker" },
             })
         });
         return console.json(&shown.collect());
     }
-    // Kafka's tool makes the host's column as wide as the longest host.
+    print_endpoints(&nodes, controllers, console)
+}
+
+/// Prints nodes in Kafka's columns: the host's and the rack's as wide as the longest.
+fn print_endpoints(
+    nodes: &[DescribeClusterBroker],
+    controllers: bool,
+    console: &mut Console<'_>,
+) -> Result<(), Failure> {
+    let rack_of = |node: &DescribeClusterBroker| match &node.rack {
+        Some(rack) => rack.to_string(),
+        None => "null".to_owned(),
+    };
     let host_width = nodes
         .iter()
         .map(|node| node.host.len())
         .max()
         .unwrap_or(0)
         .max(4);
-    let rack_of = |node: &DescribeClusterBroker| match &node.rack {
-        Some(rack) => rack.to_string(),
-        None => "null".to_owned(),
-    };
     let rack_width = nodes
         .iter()
         .map(|node| rack_of(node).len())
         .max()
         .unwrap_or(0)
         .max(10);
-    let row = |id: &str, host: &str, port: &str, rack: &str, state: &str, kind: &str| {
+    let row = |[id, host, port, rack, state, kind]: [&str; 6]| {
         let state = if controllers {
             String::new()
         } else {
@@ -213,18 +220,25 @@ fn list_endpoints(
         };
         format!("{id:<10} {host:<host_width$} {port:<10} {rack:<rack_width$} {state}{kind:<15}")
     };
-    console.line(row("ID", "HOST", "PORT", "RACK", "STATE", "ENDPOINT_TYPE"))?;
-    for node in &nodes {
-        let id = node.broker_id.to_string();
-        let port = node.port.to_string();
-        console.line(row(
+    let kind = if controllers { "controller" } else { "broker" };
+    console.line(row([
+        "ID",
+        "HOST",
+        "PORT",
+        "RACK",
+        "STATE",
+        "ENDPOINT_TYPE",
+    ]))?;
+    for node in nodes {
+        let (id, port) = (node.broker_id.to_string(), node.port.to_string());
+        console.line(row([
             &id,
             &node.host,
             &port,
             &rack_of(node),
             state(node),
             kind,
-        ))?;
+        ]))?;
     }
     Ok(())
 }

@@ -163,8 +163,8 @@ fn delete(
             }
         }
     }
-    for (leader, request) in &by_leader {
-        for topic in cluster.call_node(*leader, request)?.topics {
+    for (leader, request) in by_leader {
+        for topic in cluster.call_node(leader, request)?.topics {
             for partition in topic.partitions {
                 let named = (topic.name.to_string(), partition.partition_index);
                 let code = partition.error_code;

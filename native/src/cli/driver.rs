@@ -6,7 +6,8 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use kafka_wire::{MetadataRequest, MetadataResponse, RequestResponsePair};
+use kafka_wire::{KafkaRequest, MetadataRequest, MetadataResponse};
+use ottla_core::client::message::Call;
 
 use crate::cli::failure::{CallError, Failure};
 use crate::cli::link::Link;
@@ -82,9 +83,9 @@ impl Cluster {
     }
 
     /// Asks whichever broker answers first.
-    pub(crate) fn call<R: RequestResponsePair>(
+    pub(crate) fn call<R: Call + KafkaRequest>(
         &mut self,
-        request: &R,
+        request: R,
     ) -> Result<R::Response, CallError> {
         self.any()?.call(request)
     }
@@ -98,10 +99,10 @@ impl Cluster {
     }
 
     /// Asks one broker by its number.
-    pub(crate) fn call_node<R: RequestResponsePair>(
+    pub(crate) fn call_node<R: Call + KafkaRequest>(
         &mut self,
         node_id: i32,
-        request: &R,
+        request: R,
     ) -> Result<R::Response, CallError> {
         self.node(node_id)?.call(request)
     }
@@ -126,7 +127,7 @@ impl Cluster {
     /// Asks for metadata; remembers where the brokers are.
     pub(crate) fn metadata(
         &mut self,
-        request: &MetadataRequest,
+        request: MetadataRequest,
     ) -> Result<MetadataResponse, CallError> {
         let answer = self.call(request)?;
         self.nodes = answer
@@ -141,7 +142,7 @@ impl Cluster {
     pub(crate) fn brokers(&mut self) -> Result<MetadataResponse, CallError> {
         let mut request = MetadataRequest::default();
         request.topics = Some(Vec::new());
-        self.metadata(&request)
+        self.metadata(request)
     }
 
     fn first_connection(&self) -> Result<Link, CallError> {

@@ -163,7 +163,7 @@ fn ask(
         topic.partitions = partitions;
         request.topics.push(topic);
     }
-    for topic in cluster.call_node(leader, &request)?.topics {
+    for topic in cluster.call_node(leader, request)?.topics {
         for partition in topic.partitions {
             let name = topic.name.to_string();
             let index = partition.partition_index;

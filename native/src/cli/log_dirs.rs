@@ -77,7 +77,7 @@ pub(crate) fn run(matches: &ArgMatches, console: &mut Console<'_>) -> Result<(),
     let request = request(&mut cluster, &topics)?;
     let mut brokers = Vec::new();
     for node_id in &asked {
-        let answer = cluster.call_node(*node_id, &request)?;
+        let answer = cluster.call_node(*node_id, request.clone())?;
         admin::check(answer.error_code, None)?;
         brokers.push(broker_json(*node_id, &answer.results, &topics));
     }

@@ -106,7 +106,7 @@ pub(crate) fn run(matches: &ArgMatches, console: &mut Console<'_>) -> Result<(),
         } else {
             1
         };
-        let cluster_id = cluster.call(&request)?.cluster_id;
+        let cluster_id = cluster.call(request)?.cluster_id;
         return print_status(&cluster_id, &answer, quorum, console);
     }
     print_replication(quorum, matches.get_flag("human-readable"), console)
@@ -118,7 +118,7 @@ fn describe(cluster: &mut Cluster) -> Result<DescribeQuorumResponse, Failure> {
     topic.topic_name = StrBytes::from(METADATA_TOPIC);
     topic.partitions.push(AskedPartition::default());
     request.topics.push(topic);
-    let answer = cluster.call(&request)?;
+    let answer = cluster.call(request)?;
     admin::check(answer.error_code, answer.error_message.as_ref())?;
     Ok(answer)
 }

@@ -117,8 +117,8 @@ pub(super) fn alter(
     // A broker checks changes to itself.
     let of_one_broker = matches!(resource_type, resource::BROKER | resource::BROKER_LOGGER);
     let answer = match name.parse() {
-        Ok(node_id) if of_one_broker => cluster.call_node(node_id, &request)?,
-        _any_broker => cluster.call(&request)?,
+        Ok(node_id) if of_one_broker => cluster.call_node(node_id, request)?,
+        _any_broker => cluster.call(request)?,
     };
     for result in &answer.responses {
         admin::check(result.error_code, result.error_message.as_ref())?;

@@ -103,7 +103,7 @@ fn existing(cluster: &mut Cluster, resource_type: i8) -> Result<Vec<String>, Fai
     }
     let mut request = ListConfigResourcesRequest::default();
     request.resource_types = vec![resource_type];
-    let answer = cluster.call(&request)?;
+    let answer = cluster.call(request)?;
     admin::check(answer.error_code, None)?;
     let mut names: Vec<String> = answer
         .config_resources

@@ -41,7 +41,7 @@ pub(super) fn create(
     let mut request = CreateTopicsRequest::default();
     request.timeout_ms = cluster.request_timeout_ms();
     request.topics = vec![topic];
-    let answer = cluster.call(&request)?;
+    let answer = cluster.call(request)?;
     let Some(created) = answer.topics.first() else {
         return Err(Failure::refused(
             "The broker answered for another topic than asked.",
@@ -136,7 +136,7 @@ pub(super) fn alter(matches: &ArgMatches, cluster: &mut Cluster) -> Result<(), F
     if request.topics.is_empty() {
         return Ok(());
     }
-    for result in &cluster.call(&request)?.results {
+    for result in &cluster.call(request)?.results {
         admin::check(result.error_code, result.error_message.as_ref())?;
     }
     Ok(())
@@ -158,13 +158,13 @@ pub(super) fn delete(matches: &ArgMatches, cluster: &mut Cluster) -> Result<(), 
         // The same names where versions before 6 look for them.
         request.topic_names.extend(topic.name);
     }
-    let version = cluster.any()?.version_of::<DeleteTopicsRequest>()?;
-    if version.value() >= 6 {
+    let version = cluster.any()?.version_of::<DeleteTopicsRequest>();
+    if version.is_some_and(|version| version >= 6) {
         request.topic_names.clear();
     } else {
         request.topics.clear();
     }
-    for result in &cluster.call(&request)?.responses {
+    for result in &cluster.call(request)?.responses {
         admin::check(result.error_code, result.error_message.as_ref())?;
     }
     Ok(())

@@ -320,7 +320,7 @@ fn ask_eligible_leaders(cluster: &mut Cluster, topics: &mut [Topic]) -> Result<(
         return Ok(());
     }
     loop {
-        let answer = match cluster.call(&request) {
+        let answer = match cluster.call(request.clone()) {
             Err(CallError::Unsupported { .. }) => return Ok(()),
             answer => answer?,
         };
