@@ -36,7 +36,8 @@ impl LeaderEpochs {
         self.entries.last().map(|entry| entry.epoch)
     }
 
-    /// Notes that the batch at `start_offset` was appended in `epoch`. Answers whether that is news.
+    /// Notes that the batch at `start_offset` was appended in `epoch`. Answers whether that is
+    /// news.
     ///
     /// An epoch below the newest, or an offset not above the newest epoch's start, removes what it
     /// contradicts, as Kafka does (KAFKA-7897): the log is the truth.
@@ -98,8 +99,8 @@ impl LeaderEpochs {
         self.entries.len() != before
     }
 
-    /// Forgets epochs that end at or below `start`; the one that holds `start` begins there from now
-    /// on. Answers whether anything changed.
+    /// Forgets epochs that end at or below `start`; the one that holds `start` begins there from
+    /// now on. Answers whether anything changed.
     pub fn truncate_from_start(&mut self, start: Offset) -> bool {
         let above = self
             .entries

@@ -1,9 +1,9 @@
 //! One partition's log, as metadata: where its batches are, never what is in them.
 //!
 //! A [`Log`] decides; a disk carries out the [`DiskOp`]s it emits and reports back
-//! (`crate::storage` is the contract). It does no waiting of its own: appends, reads of hot data and
-//! acknowledgements answer at once, and whatever needs bytes from the disk is a small job that the
-//! caller parks, such as a [`Lookup`].
+//! (`crate::storage` is the contract). It does no waiting of its own: appends, reads of hot data
+//! and acknowledgements answer at once, and whatever needs bytes from the disk is a small job that
+//! the caller parks, such as a [`Lookup`].
 //!
 //! ```text
 //! append_as_leader ─► tail (memory)  ─► pending ─► settle ─► DiskOp::Append, AppendIndex, Sync

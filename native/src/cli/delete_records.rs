@@ -1,8 +1,8 @@
 //! `delete-records`: moves the start of partitions up, as a JSON file says.
 //!
 //! Source: `kafka-delete-records.sh` of Apache Kafka 4.3.1. An unknown partition is told at once
-//! instead of after a minute of asking again. Kafka's tool prints partitions in an order that changes
-//! from run to run; this one sorts them.
+//! instead of after a minute of asking again. Kafka's tool prints partitions in an order that
+//! changes from run to run; this one sorts them.
 
 use std::collections::BTreeMap;
 
