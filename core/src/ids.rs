@@ -40,6 +40,10 @@ newtype!(
     LeaderEpoch(i32)
 );
 newtype!(
+    /// The number of a partition's state, raised by each change of it. `-1` is unknown.
+    PartitionEpoch(i32)
+);
+newtype!(
     /// The metadata offset of a broker's registration; tells incarnations of one broker apart
     /// (KIP-903).
     BrokerEpoch(i64)

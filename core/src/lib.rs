@@ -34,6 +34,7 @@ pub mod ids;
 pub mod limits;
 pub mod log;
 pub mod map;
+pub mod metadata;
 pub mod node;
 pub mod partition;
 pub mod rng;

@@ -27,6 +27,7 @@ mod table_topics;
 pub mod topic;
 pub mod value;
 
+pub use crate::wire::batch::TimestampType;
 pub use broker::BrokerConfig;
 pub use settings::{ConfigError, Overrides, Settings, Source};
-pub use topic::{CompressionType, FlushPolicy, LogConfig, RecordValidation, TimestampType};
+pub use topic::{CompressionType, FlushPolicy, LogConfig, RecordValidation};

@@ -10,6 +10,7 @@ use super::definition::{Definition, Scope};
 use super::settings::{Overrides, Settings};
 use super::table;
 use super::value::Value;
+use crate::wire::batch::TimestampType;
 
 /// Which mark answers an acks=all write.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -57,16 +58,6 @@ pub enum CompressionType {
     Uncompressed,
     /// Zstandard, at this level.
     Zstd(i32),
-}
-
-/// Whose clock stamps records.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub enum TimestampType {
-    /// The producer's.
-    #[default]
-    CreateTime,
-    /// The broker's, at the append.
-    LogAppendTime,
 }
 
 /// How far the broker looks into batches.

@@ -336,7 +336,7 @@ fn is_duration_time(text: &str) -> bool {
 }
 
 /// A fraction as Java's `Double.toString` prints it, for the numbers configurations hold.
-fn java_double(value: f64) -> String {
+pub(crate) fn java_double(value: f64) -> String {
     if value == 0.0 {
         return "0.0".to_owned();
     }
