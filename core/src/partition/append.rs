@@ -4,7 +4,7 @@
 //! the log's producers. Compare Kafka's `LogValidator` and `UnifiedLog.appendAsLeader`, 4.3.1.
 
 use super::Partition;
-use crate::config::{self, LogConfig};
+use crate::config::LogConfig;
 use crate::error::ErrorCode;
 use crate::ids::Offset;
 use crate::log::{AppendError, LeaderBatch, LogMemory};
@@ -98,11 +98,11 @@ impl Partition {
             check_keys(&batch)?;
         }
         match self.config.message_timestamp_type {
-            config::TimestampType::LogAppendTime => {
+            TimestampType::LogAppendTime => {
                 let stamped = batch.with_timestamps(TimestampType::LogAppendTime, now.wall);
                 Ok((stamped, now.wall))
             }
-            config::TimestampType::CreateTime => {
+            TimestampType::CreateTime => {
                 check_timestamps(now, &batch, &self.config)?;
                 Ok((batch, Timestamp::NONE))
             }
