@@ -10,5 +10,7 @@ pub mod clock;
 pub mod disk;
 pub mod disk_contract;
 pub mod network;
+pub mod options;
 pub mod schedule;
 pub mod trace;
+pub mod workload;

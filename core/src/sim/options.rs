@@ -1,0 +1,318 @@
+//! What one seed decides about a world: sizes, rates and which faults there are.
+//!
+//! Every option is a whole number, has a name, and can be set by it, so that a run can be printed
+//! before it begins and repeated with one thing changed. One in ten worlds is calm and one in five
+//! has a single kind of fault; in the others every fault is there or not by the toss of a coin
+//! (swarm testing), because many faults at once hide each other.
+
+use std::fmt;
+
+use super::disk::DiskOptions;
+use super::network::{Chunking, NetworkOptions};
+use crate::rng::Rng;
+
+macro_rules! options {
+    ($($(#[$doc:meta])* $name:ident,)*) => {
+        /// The options of a world; see the module. Times are of the world.
+        #[derive(Clone, Debug, Default, Eq, PartialEq)]
+        pub struct Options {
+            $($(#[$doc])* pub $name: u64,)*
+        }
+
+        impl Options {
+            /// Sets an option by name; `false` where there is none of that name.
+            pub fn set(&mut self, name: &str, value: u64) -> bool {
+                match name {
+                    $(stringify!($name) => self.$name = value,)*
+                    _unknown => return false,
+                }
+                true
+            }
+        }
+
+        impl fmt::Display for Options {
+            /// One `name = value` a line, as TOML.
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                $(writeln!(f, "{} = {}", stringify!($name), self.$name)?;)*
+                Ok(())
+            }
+        }
+    };
+}
+
+options! {
+    /// How long faults last, in milliseconds.
+    safety_ms,
+    /// Clients that produce.
+    producers,
+    /// Clients that consume.
+    consumers,
+    /// Topics that stay.
+    topics,
+    /// Partitions of each.
+    partitions,
+    /// Most records of a batch.
+    batch_records_max,
+    /// Most bytes of a record's value.
+    value_bytes_max,
+    /// Longest pause between two batches of a producer, in milliseconds.
+    pause_ms_max,
+    /// 0 `ack`, 1 `interval`, 2 `os`.
+    flush_policy,
+    /// `segment.bytes`.
+    segment_bytes,
+    /// `index.interval.bytes`.
+    index_interval_bytes,
+    /// `retention.bytes` of the topics; 0 for no limit.
+    retention_bytes,
+    /// Budget of the memory tail, in bytes.
+    tail_bytes,
+    /// Longest wait before inputs get their turn, in nanoseconds; decides how many share one.
+    turn_delay_ns_max,
+    /// Whether an administrator changes things under way.
+    admin,
+    /// Mean time between admin operations, in milliseconds.
+    admin_every_ms,
+    /// Mean time between deaths of a process, in milliseconds; 0 for never (P1).
+    crash_every_ms,
+    /// Mean time between power cuts, in milliseconds; 0 for never (P2).
+    power_cut_every_ms,
+    /// Mean time between orderly restarts, in milliseconds; 0 for never (P7).
+    restart_every_ms,
+    /// In a hundred crashes, how many are followed by one during recovery (P4).
+    crash_again_percent,
+    /// Whether a power cut may tear pages (D2).
+    torn_pages,
+    /// Whether a power cut may lose names (D4).
+    lost_names,
+    /// Whether a power cut may lose anything at all that was not synced, or keeps all (D1, D3).
+    lost_bytes,
+    /// Whether a sync of a log takes its indexes along.
+    sync_takes_indexes,
+    /// One disk call in this many is a hundred times as slow; 0 for none (D10).
+    disk_slow_one_in,
+    /// Shortest latency of a connection, in microseconds (N1).
+    latency_us_min,
+    /// Longest latency of a connection, in microseconds (N1).
+    latency_us_max,
+    /// Whether bytes arrive in pieces cut anywhere.
+    chunking,
+    /// Mean time between resets of a connection, in milliseconds; 0 for never (N2).
+    reset_every_ms,
+    /// In a hundred resets, how many let the old bytes arrive much later (N3).
+    zombie_percent,
+    /// Mean time between stalls of a connection, in milliseconds; 0 for never (N5).
+    clog_every_ms,
+    /// How far a node's wall clock is off, in milliseconds (C1).
+    wall_skew_ms,
+    /// How fast a node's monotonic clock runs, in parts per million above half of the truth; 0 for
+    /// exactly (C3).
+    drift_ppm,
+}
+
+/// Classes of faults, for worlds with one.
+const FAULTS: [&str; 6] = ["process", "power", "restart", "reset", "clog", "clock"];
+
+impl Options {
+    /// Draws the options of a world.
+    #[must_use]
+    pub fn draw(rng: &Rng) -> Self {
+        let mut rng = rng.child("options", 0);
+        let mut options = Self::sizes(&mut rng);
+        options.rates(&mut rng);
+        match rng.below(10) {
+            0 => options.keep_only(None),
+            1 | 2 => {
+                let fault = rng.below(FAULTS.len() as u64) as usize;
+                options.keep_only(Some(FAULTS[fault]));
+            }
+            _most => {
+                for fault in FAULTS {
+                    if rng.chance(1, 2) {
+                        options.drop_fault(fault);
+                    }
+                }
+            }
+        }
+        options
+    }
+
+    fn sizes(rng: &mut Rng) -> Self {
+        Self {
+            safety_ms: log_uniform(rng, 500, 8_000),
+            producers: rng.between(1, 4),
+            consumers: rng.between(1, 3),
+            topics: rng.between(1, 3),
+            partitions: rng.between(1, 4),
+            batch_records_max: log_uniform(rng, 1, 100),
+            value_bytes_max: log_uniform(rng, 1, 2_000),
+            pause_ms_max: log_uniform(rng, 1, 100),
+            flush_policy: if rng.chance(2, 3) {
+                0
+            } else {
+                rng.between(1, 3)
+            },
+            segment_bytes: log_uniform(rng, 4 * 1024, 256 * 1024),
+            index_interval_bytes: log_uniform(rng, 1, 8 * 1024),
+            retention_bytes: if rng.chance(1, 4) {
+                log_uniform(rng, 16 * 1024, 256 * 1024)
+            } else {
+                0
+            },
+            tail_bytes: log_uniform(rng, 1, 1024 * 1024),
+            turn_delay_ns_max: log_uniform(rng, 1, 5_000_000),
+            ..Self::default()
+        }
+    }
+
+    fn rates(&mut self, rng: &mut Rng) {
+        self.admin = rng.below(2);
+        self.admin_every_ms = log_uniform(rng, 50, 2_000);
+        self.crash_every_ms = log_uniform(rng, 200, 8_000);
+        self.power_cut_every_ms = log_uniform(rng, 200, 8_000);
+        self.restart_every_ms = log_uniform(rng, 500, 8_000);
+        self.crash_again_percent = rng.below(60);
+        self.torn_pages = rng.below(2);
+        self.lost_names = rng.below(2);
+        self.lost_bytes = u64::from(rng.chance(9, 10));
+        self.sync_takes_indexes = rng.below(2);
+        self.disk_slow_one_in = if rng.chance(1, 3) {
+            log_uniform(rng, 20, 2_000)
+        } else {
+            0
+        };
+        self.latency_us_min = log_uniform(rng, 5, 1_000);
+        self.latency_us_max = self.latency_us_min + log_uniform(rng, 5, 20_000);
+        self.chunking = rng.below(2);
+        self.reset_every_ms = log_uniform(rng, 50, 5_000);
+        self.zombie_percent = rng.below(50);
+        self.clog_every_ms = log_uniform(rng, 50, 5_000);
+        self.wall_skew_ms = log_uniform(rng, 1, 600_000);
+        self.drift_ppm = 500_000 + rng.below(100_000) - 50_000;
+    }
+
+    /// Drops every fault, or every one but one.
+    fn keep_only(&mut self, kept: Option<&str>) {
+        for fault in FAULTS {
+            if kept != Some(fault) {
+                self.drop_fault(fault);
+            }
+        }
+        if kept.is_none() {
+            self.disk_slow_one_in = 0;
+        }
+    }
+
+    fn drop_fault(&mut self, fault: &str) {
+        match fault {
+            "process" => self.crash_every_ms = 0,
+            "power" => self.power_cut_every_ms = 0,
+            "restart" => self.restart_every_ms = 0,
+            "reset" => self.reset_every_ms = 0,
+            "clog" => self.clog_every_ms = 0,
+            "clock" => (self.wall_skew_ms, self.drift_ppm) = (0, 0),
+            _other => unreachable!("no fault is called {fault}"),
+        }
+    }
+
+    /// Drops every fault: for the part of a run that must succeed.
+    pub fn calm(&mut self) {
+        self.keep_only(None);
+    }
+
+    /// How the disks behave.
+    #[must_use]
+    pub fn disk(&self) -> DiskOptions {
+        DiskOptions {
+            slow_one_in: self.disk_slow_one_in,
+            sync_takes_indexes: self.sync_takes_indexes == 1,
+            ..DiskOptions::default()
+        }
+    }
+
+    /// How the network behaves.
+    #[must_use]
+    pub fn network(&self) -> NetworkOptions {
+        NetworkOptions {
+            latency_ns: (self.latency_us_min * 1_000, self.latency_us_max * 1_000),
+            jitter_ns: self.latency_us_min * 1_000,
+            slow_one_in: 10,
+            chunking: if self.chunking == 1 {
+                Chunking::Anywhere
+            } else {
+                Chunking::Whole
+            },
+        }
+    }
+
+    /// Drift of the nodes' monotonic clocks, in parts per million.
+    #[must_use]
+    pub fn clock_drift_ppm(&self) -> i32 {
+        match self.drift_ppm {
+            0 => 0,
+            shifted => i32::try_from(shifted).unwrap_or(500_000) - 500_000,
+        }
+    }
+}
+
+/// A number in `least..=most`, each power of two as likely as the next.
+fn log_uniform(rng: &mut Rng, least: u64, most: u64) -> u64 {
+    assert!(0 < least && least <= most, "a range of positive numbers");
+    let bits = u64::from(rng_bits(rng, least.ilog2(), most.ilog2()));
+    let start = (1 << bits).max(least);
+    let end = (1u64 << (bits + 1)).min(most + 1);
+    rng.between(start, end.max(start + 1))
+}
+
+fn rng_bits(rng: &mut Rng, least: u32, most: u32) -> u32 {
+    u32::try_from(rng.between(u64::from(least), u64::from(most) + 1)).expect("below 64")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn options_print_and_read_back() {
+        for seed in 0..200 {
+            let options = Options::draw(&Rng::new(seed));
+            let mut read = Options::default();
+            for line in options.to_string().lines() {
+                let (name, value) = line.split_once(" = ").expect("name = value");
+                assert!(read.set(name, value.parse().expect("a number")));
+            }
+            assert_eq!(read, options);
+            assert!(options.latency_us_min < options.latency_us_max);
+        }
+        assert!(!Options::default().set("no_such_option", 1));
+    }
+
+    #[test]
+    fn some_worlds_are_calm_and_some_have_one_fault() {
+        let mut by_count = [0; 7];
+        for seed in 0..1000 {
+            let o = Options::draw(&Rng::new(seed));
+            let faults = [
+                o.crash_every_ms,
+                o.power_cut_every_ms,
+                o.restart_every_ms,
+                o.reset_every_ms,
+                o.clog_every_ms,
+                o.wall_skew_ms,
+            ];
+            by_count[faults.iter().filter(|&&rate| rate > 0).count()] += 1;
+        }
+        assert!(by_count[0] > 80, "{by_count:?}");
+        assert!(by_count[1] > 180, "{by_count:?}");
+        assert!(by_count[3] > 150, "{by_count:?}");
+    }
+
+    #[test]
+    fn log_uniform_stays_in_its_range() {
+        let mut rng = Rng::new(5);
+        for _ in 0..1000 {
+            assert!((5..=9).contains(&log_uniform(&mut rng, 5, 9)));
+            assert_eq!(log_uniform(&mut rng, 1, 1), 1);
+        }
+    }
+}

@@ -1,0 +1,233 @@
+//! What simulated clients do: actors over the sans-I/O client.
+//!
+//! An actor is stepped after everything that happens to its client; it issues calls and says when
+//! it wants to be woken. It speaks to the broker in Kafka's protocol alone. Each has a stream of
+//! randomness of its own, and speaks versions of its own choosing, as clients of all ages do.
+
+/// Makes a message of the codec, whose structures may grow fields: defaults, and what is named.
+macro_rules! made {
+    ($message:ident { $($field:ident: $value:expr,)* }) => {{
+        let mut message = $message::default();
+        $(message.$field = $value;)*
+        message
+    }};
+}
+
+pub mod admin;
+pub mod consumer;
+pub mod producer;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use kafka_wire::metadata_request::MetadataRequestTopic;
+use kafka_wire::{MetadataRequest, MetadataResponse};
+use kafka_wire_core::StrBytes;
+
+use self::admin::Admin;
+use self::consumer::Consumer;
+use self::producer::Producer;
+use crate::client::message::{Call, ClientRequest};
+use crate::client::network::{Answer, CallId, Network, Target};
+use crate::ids::TopicId;
+use crate::rng::Rng;
+use crate::time::Instant;
+
+/// What an actor may use while it is stepped.
+#[derive(Debug)]
+pub struct Stage<'a> {
+    /// The client's clock.
+    pub now: Instant,
+    /// The client's connections.
+    pub network: &'a mut Network,
+    /// The actor's randomness.
+    pub rng: &'a mut Rng,
+    /// What actors find wrong.
+    pub complaints: &'a mut Vec<String>,
+}
+
+impl Stage<'_> {
+    /// Calls any node.
+    pub fn call(&mut self, request: ClientRequest) -> CallId {
+        let timeout = Duration::from_millis(self.rng.between(500, 5_000));
+        let now = self.now;
+        self.network.call_within(now, Target::Any, request, timeout)
+    }
+
+    /// The instant some milliseconds from now.
+    #[must_use]
+    pub fn in_ms(&self, milliseconds: u64) -> Instant {
+        self.now.after(Duration::from_millis(milliseconds))
+    }
+}
+
+/// Someone with something to do.
+#[derive(Clone, Debug)]
+pub enum Actor {
+    /// Makes and changes topics.
+    Admin(Admin),
+    /// Reads.
+    Consumer(Consumer),
+    /// Writes.
+    Producer(Producer),
+}
+
+impl Actor {
+    /// Takes the answer to a call of its.
+    pub fn on_answer(&mut self, stage: &mut Stage<'_>, answer: Answer) {
+        match self {
+            Self::Admin(admin) => admin.on_answer(stage, answer),
+            Self::Consumer(consumer) => consumer.on_answer(stage, answer),
+            Self::Producer(producer) => producer.on_answer(stage, answer),
+        }
+    }
+
+    /// Does what there is to do now; answers when to be stepped again at the latest.
+    pub fn step(&mut self, stage: &mut Stage<'_>) -> Option<Instant> {
+        match self {
+            Self::Admin(admin) => admin.step(stage),
+            Self::Consumer(consumer) => consumer.step(stage),
+            Self::Producer(producer) => producer.step(stage),
+        }
+    }
+
+    /// Asks it to begin nothing new.
+    pub fn wind_down(&mut self) {
+        match self {
+            Self::Admin(admin) => admin.wind_down(),
+            Self::Consumer(consumer) => consumer.wind_down(),
+            Self::Producer(producer) => producer.wind_down(),
+        }
+    }
+
+    /// Whether nothing of its is under way and nothing will be.
+    #[must_use]
+    pub fn is_done(&self) -> bool {
+        match self {
+            Self::Admin(admin) => admin.is_done(),
+            Self::Consumer(consumer) => consumer.is_done(),
+            Self::Producer(producer) => producer.is_done(),
+        }
+    }
+
+    /// Operations that succeeded.
+    #[must_use]
+    pub fn successes(&self) -> u64 {
+        match self {
+            Self::Admin(admin) => admin.successes,
+            Self::Consumer(consumer) => consumer.successes,
+            Self::Producer(producer) => producer.successes,
+        }
+    }
+}
+
+/// What Metadata says of one topic.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct KnownTopic {
+    /// Its id.
+    pub topic_id: TopicId,
+    /// How many partitions it has.
+    pub partitions: i32,
+}
+
+/// A client's view of the topics, refreshed when something does not fit.
+#[derive(Clone, Debug, Default)]
+pub struct TopicView {
+    known: BTreeMap<Arc<str>, KnownTopic>,
+    asked: Option<CallId>,
+    stale: bool,
+    not_before: Instant,
+}
+
+impl TopicView {
+    /// A view that knows nothing.
+    #[must_use]
+    pub fn new() -> Self {
+        Self {
+            stale: true,
+            ..Self::default()
+        }
+    }
+
+    /// What is known of a topic.
+    #[must_use]
+    pub fn topic(&self, name: &str) -> Option<&KnownTopic> {
+        self.known.get(name)
+    }
+
+    /// All topics known.
+    pub fn topics(&self) -> impl Iterator<Item = (&Arc<str>, &KnownTopic)> {
+        self.known.iter()
+    }
+
+    /// Whether there is an answer not known to be wrong.
+    #[must_use]
+    pub fn is_fresh(&self) -> bool {
+        !self.stale && self.asked.is_none()
+    }
+
+    /// Says that something did not fit.
+    pub fn distrust(&mut self) {
+        self.stale = true;
+    }
+
+    /// Asks again where need be; `names` empty asks for all topics.
+    pub fn step(&mut self, stage: &mut Stage<'_>, names: &[Arc<str>]) -> Option<Instant> {
+        if !self.stale || self.asked.is_some() {
+            return None;
+        }
+        if stage.now < self.not_before {
+            return Some(self.not_before);
+        }
+        let topics = names.iter().map(|name| {
+            made!(MetadataRequestTopic {
+                name: Some(StrBytes::from(&**name)),
+            })
+        });
+        let request = made!(MetadataRequest {
+            topics: (!names.is_empty()).then(|| topics.collect()),
+            allow_auto_topic_creation: false,
+        });
+        self.asked = Some(stage.call(ClientRequest::Metadata(request)));
+        self.not_before = stage.in_ms(50);
+        None
+    }
+
+    /// Takes an answer if it is to this view's question; gives it back otherwise.
+    pub fn on_answer(&mut self, answer: Answer) -> Option<Answer> {
+        if self.asked != Some(answer.call) {
+            return Some(answer);
+        }
+        self.asked = None;
+        let response = answer.result.ok().and_then(MetadataRequest::from_response);
+        if let Some(response) = response {
+            self.stale = !self.take(&response);
+        }
+        None
+    }
+
+    /// Whether every topic asked for was there, with its partitions.
+    fn take(&mut self, response: &MetadataResponse) -> bool {
+        let mut whole = true;
+        let mut known = BTreeMap::new();
+        for topic in &response.topics {
+            let led = topic
+                .partitions
+                .iter()
+                .all(|partition| partition.error_code == 0);
+            let Some(name) = topic.name.as_ref().filter(|_| topic.error_code == 0 && led) else {
+                whole = false;
+                continue;
+            };
+            let partitions = i32::try_from(topic.partitions.len()).expect("a frame bounds them");
+            let topic = KnownTopic {
+                topic_id: TopicId::from(topic.topic_id),
+                partitions,
+            };
+            known.insert(Arc::from(name.as_str()), topic);
+        }
+        self.known = known;
+        whole
+    }
+}
