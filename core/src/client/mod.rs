@@ -2,11 +2,12 @@
 //!
 //! Machines that take time and inputs and leave effects, like the broker itself: the same client
 //! runs over real sockets and over simulated ones. Reading order: [`message`], [`connection`],
-//! [`network`], [`cluster`], [`admin`]. It holds no opinion on what to do with data, and starts
-//! nothing by itself.
+//! [`network`], [`cluster`], [`admin`], [`producer`]. It holds no opinion on what to do with data,
+//! and starts nothing by itself.
 
 pub mod admin;
 pub mod cluster;
 pub mod connection;
 pub mod message;
 pub mod network;
+pub mod producer;
