@@ -4,11 +4,13 @@
 
 use kafka_wire::describe_configs_request::DescribeConfigsResource;
 use kafka_wire::describe_configs_response::DescribeConfigsResult;
+use kafka_wire::list_offsets_request::{ListOffsetsPartition, ListOffsetsTopic};
 use kafka_wire::metadata_response::MetadataResponseTopic;
-use kafka_wire::{DescribeConfigsRequest, MetadataRequest};
+use kafka_wire::{DescribeConfigsRequest, ListOffsetsRequest, MetadataRequest};
 use kafka_wire_core::StrBytes;
 use ottla_core::error::ErrorCode;
 use regex_lite::Regex;
+use std::collections::BTreeMap;
 
 use crate::cli::driver::Cluster;
 use crate::cli::failure::Failure;
@@ -120,6 +122,61 @@ pub(crate) fn describe_configs(
         ));
     }
     Ok(answer.results)
+}
+
+/// A partition by name, with the offset asked for or the error instead.
+pub(crate) type OffsetAnswer = ((String, i32), Result<i64, i16>);
+
+/// Asks a leader for offsets of its partitions at one time; `-1` where there is none.
+///
+/// `isolation_level` is the protocol's: 0 uncommitted, 1 committed.
+pub(crate) fn list_offsets(
+    cluster: &mut Cluster,
+    leader: i32,
+    partitions: &[(String, i32)],
+    time: i64,
+    isolation_level: i8,
+) -> Result<Vec<OffsetAnswer>, Failure> {
+    let mut request = ListOffsetsRequest::default();
+    request.replica_id = -1;
+    let version = cluster
+        .node(leader)?
+        .version_of::<ListOffsetsRequest>()
+        .unwrap_or(0);
+    if version >= 2 {
+        request.isolation_level = isolation_level;
+    }
+    if version >= 10 {
+        request.timeout_ms = cluster.request_timeout_ms();
+    }
+    let mut topics: BTreeMap<&str, Vec<ListOffsetsPartition>> = BTreeMap::new();
+    for (topic, index) in partitions {
+        let mut partition = ListOffsetsPartition::default();
+        partition.partition_index = *index;
+        partition.current_leader_epoch = -1;
+        partition.timestamp = time;
+        topics.entry(topic).or_default().push(partition);
+    }
+    for (name, partitions) in topics {
+        let mut topic = ListOffsetsTopic::default();
+        topic.name = StrBytes::from(name);
+        topic.partitions = partitions;
+        request.topics.push(topic);
+    }
+    let mut answers = Vec::new();
+    for topic in cluster.call_node(leader, request)?.topics {
+        for partition in topic.partitions {
+            let named = (topic.name.to_string(), partition.partition_index);
+            let failed = partition.error_code != ErrorCode::None.code();
+            let answer = if failed {
+                Err(partition.error_code)
+            } else {
+                Ok(partition.offset)
+            };
+            answers.push((named, answer));
+        }
+    }
+    Ok(answers)
 }
 
 #[cfg(test)]

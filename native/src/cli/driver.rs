@@ -124,6 +124,13 @@ impl Cluster {
         Ok(self.links.get_mut(&node_id).expect("it was just inserted"))
     }
 
+    /// Drops what is known of a broker whose connection broke; the next call connects anew.
+    pub(crate) fn forget(&mut self, node_id: i32) {
+        self.links.remove(&node_id);
+        self.nodes.remove(&node_id);
+        self.any = None;
+    }
+
     /// Asks for metadata; remembers where the brokers are.
     pub(crate) fn metadata(
         &mut self,

@@ -6,10 +6,6 @@
 use std::collections::BTreeMap;
 
 use clap::{ArgMatches, Command};
-use kafka_wire::ListOffsetsRequest;
-use kafka_wire::list_offsets_request::{ListOffsetsPartition, ListOffsetsTopic};
-use kafka_wire_core::StrBytes;
-use ottla_core::error::ErrorCode;
 use regex_lite::Regex;
 use serde_json::json;
 
@@ -146,35 +142,16 @@ fn ask(
     offsets: &mut BTreeMap<(String, i32), i64>,
     console: &mut Console<'_>,
 ) -> Result<(), Failure> {
-    let mut request = ListOffsetsRequest::default();
-    request.replica_id = -1;
-    request.timeout_ms = cluster.request_timeout_ms();
-    let mut topics: BTreeMap<&str, Vec<ListOffsetsPartition>> = BTreeMap::new();
-    for (topic, index) in partitions {
-        let mut partition = ListOffsetsPartition::default();
-        partition.partition_index = *index;
-        partition.current_leader_epoch = -1;
-        partition.timestamp = time;
-        topics.entry(topic).or_default().push(partition);
-    }
-    for (name, partitions) in topics {
-        let mut topic = ListOffsetsTopic::default();
-        topic.name = StrBytes::from(name);
-        topic.partitions = partitions;
-        request.topics.push(topic);
-    }
-    for topic in cluster.call_node(leader, request)?.topics {
-        for partition in topic.partitions {
-            let name = topic.name.to_string();
-            let index = partition.partition_index;
-            if partition.error_code != ErrorCode::None.code() {
-                console.notice(format!(
-                    "Skip getting offsets for topic-partition {name}-{index} due to: {}",
-                    admin::words(partition.error_code, None)
-                ));
-            } else if partition.offset >= 0 {
-                offsets.insert((name, index), partition.offset);
+    for ((topic, index), answer) in admin::list_offsets(cluster, leader, partitions, time, 0)? {
+        match answer {
+            Err(code) => console.notice(format!(
+                "Skip getting offsets for topic-partition {topic}-{index} due to: {}",
+                admin::words(code, None)
+            )),
+            Ok(offset) if offset >= 0 => {
+                offsets.insert((topic, index), offset);
             }
+            Ok(_none) => {}
         }
     }
     Ok(())

@@ -3,8 +3,6 @@
 //! Source: `kafka-metadata-quorum.sh` of Apache Kafka 4.3.1. Adding and removing controllers is not
 //! here yet.
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
 use clap::{ArgMatches, Command};
 use kafka_wire::describe_quorum_request::{PartitionData as AskedPartition, TopicData};
 use kafka_wire::describe_quorum_response::{PartitionData, ReplicaState};
@@ -18,6 +16,7 @@ use crate::cli::args::{self, flag, option, text};
 use crate::cli::console::{Console, joined};
 use crate::cli::driver::{Cluster, address_of};
 use crate::cli::failure::Failure;
+use crate::cli::time::now_ms;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -280,13 +279,5 @@ fn to_json(answer: &DescribeQuorumResponse, quorum: &PartitionData) -> Value {
         "voters": replicas(&quorum.current_voters),
         "observers": replicas(&quorum.observers),
         "nodes": nodes.collect::<Vec<Value>>(),
-    })
-}
-
-/// The wall clock, in milliseconds since 1970.
-fn now_ms() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH);
-    since.map_or(0, |since| {
-        i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
     })
 }

@@ -11,6 +11,7 @@ mod broker_api_versions;
 mod cluster;
 mod configs;
 mod console;
+mod consume;
 mod delete_records;
 mod driver;
 mod failure;
@@ -20,6 +21,7 @@ mod link;
 mod log_dirs;
 mod metadata_quorum;
 mod properties;
+mod time;
 mod topics;
 
 use std::ffi::{OsStr, OsString};
@@ -61,6 +63,12 @@ const TOOLS: &[Tool] = &[
         short: "",
         command: configs::command,
         run: configs::run,
+    },
+    Tool {
+        name: "console-consumer",
+        short: "consume",
+        command: consume::command,
+        run: consume::run,
     },
     Tool {
         name: "delete-records",

@@ -1,4 +1,4 @@
-//! Properties files in Java's format.
+//! Properties: `key=value` arguments, and files in Java's format.
 //!
 //! Source: `java.util.Properties`, as far as Kafka's `--command-config` files use it: comments,
 //! `=`, `:` or blanks between key and value, continued lines, escapes. Included files and
@@ -20,6 +20,15 @@ pub(crate) fn read_file(path: &str) -> Result<Properties, Failure> {
              out."
         ))),
     }
+}
+
+/// Reads `key=value` arguments. `key` alone is `key` without a value, as Kafka takes it.
+pub(crate) fn from_args<'a>(args: impl IntoIterator<Item = &'a String>) -> Properties {
+    let pairs = args.into_iter().map(|arg| match arg.split_once('=') {
+        Some((key, value)) => (key.to_owned(), value.to_owned()),
+        None => (arg.clone(), String::new()),
+    });
+    pairs.collect()
 }
 
 /// Reads the text of a properties file.
