@@ -102,6 +102,15 @@ pub enum CallError {
 }
 
 impl CallError {
+    /// Whether trying again cannot help: this broker cannot be asked that.
+    #[must_use]
+    pub fn is_final(&self) -> bool {
+        matches!(
+            self,
+            Self::Client(ClientError::UnsupportedApi { .. } | ClientError::Unencodable(_))
+        )
+    }
+
     /// Whether the request may have been carried out all the same.
     #[must_use]
     pub fn may_have_happened(&self) -> bool {

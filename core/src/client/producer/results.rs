@@ -150,12 +150,7 @@ impl Producer {
     fn on_no_answer(&mut self, now: Instant, mut sent: Sent, error: CallError) {
         sent.batch.may_be_written |= error.may_have_happened();
         self.directory.refresh(now);
-        let is_final = match &error {
-            CallError::Client(client) => !error.may_have_happened() && is_unsendable(client),
-            CallError::Disconnected { .. }
-            | CallError::TimedOut { .. }
-            | CallError::UnknownNode => false,
-        };
+        let is_final = error.is_final();
         let error = DeliveryError::Call(error);
         if is_final {
             self.fail_batch(&sent.partition, sent.batch, error);
@@ -236,13 +231,4 @@ impl Producer {
             });
         }
     }
-}
-
-/// Whether a request of this kind can never be sent to this broker.
-fn is_unsendable(error: &crate::client::connection::ClientError) -> bool {
-    use crate::client::connection::ClientError;
-    matches!(
-        error,
-        ClientError::Unencodable(_) | ClientError::UnsupportedApi { .. }
-    )
 }
