@@ -3,8 +3,22 @@
 //! Decides by the name it is called with and by its first argument who is to run, and nothing else.
 
 mod cli;
-#[allow(dead_code, reason = "the driver that uses it is being built")]
+#[allow(
+    dead_code,
+    unused_imports,
+    reason = "the command that uses it is being built"
+)]
 mod disk;
+#[allow(dead_code, reason = "the command that uses it is being built")]
+mod driver;
+#[allow(dead_code, reason = "the command that uses it is being built")]
+mod logging;
+#[allow(
+    dead_code,
+    unused_imports,
+    reason = "the command that uses it is being built"
+)]
+mod net;
 
 use std::process::ExitCode;
 

@@ -7,7 +7,7 @@ use std::io::{self, IoSlice};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicI64, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use ottla_core::ids::{DirectoryIndex, Generation, LogId, Offset};
@@ -531,7 +531,7 @@ fn a_directory_serves_one_broker_and_lists_what_it_holds() {
         disk, door, folder, ..
     } = rig;
     disk.close(&door);
-    drop(door);
+    drop((disk, door));
     let listing = wait_for_listing(&options, &calls);
     let content = listing.file(DirectoryFile::MetaProperties);
     assert_eq!(content.unwrap(), &b"version=1\n"[..]);
@@ -559,13 +559,17 @@ fn wait_for_listing(
     options: &DiskOptions,
     calls: &Arc<dyn SystemCalls>,
 ) -> ottla_core::storage::DirectoryListing {
+    let deadline = Instant::now() + Duration::from_secs(20);
     loop {
         match super::open(options, calls) {
             Ok((disk, door, mut listings)) => {
                 disk.close(&door);
                 return listings.remove(0);
             }
-            Err(_still_held) => std::thread::yield_now(),
+            Err(still_held) => {
+                assert!(Instant::now() < deadline, "{still_held}");
+                std::thread::yield_now();
+            }
         }
     }
 }

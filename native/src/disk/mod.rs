@@ -24,18 +24,18 @@ mod segment;
 mod workers;
 
 use std::fmt;
+use std::io;
 use std::path::PathBuf;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread::{self, JoinHandle};
 
+use bytes::Bytes;
 use ottla_core::ids::DirectoryIndex;
 use ottla_core::storage::{DirectoryListing, DiskDone, FailureScope};
 
-#[allow(unused_imports, reason = "the driver that uses it is being built")]
 pub(crate) use calls::{OperatingSystem, SystemCalls};
 pub(crate) use directory::OpenError;
 pub(crate) use door::DiskDoor;
-#[allow(unused_imports, reason = "the driver that uses it is being built")]
 pub(crate) use segment::FileRange;
 
 use directory::{Directory, DirectoryChange};
@@ -97,7 +97,7 @@ impl Engine {
 pub(crate) struct Disk {
     directories: Vec<Arc<Directory>>,
     engine: Arc<Engine>,
-    committers: Vec<JoinHandle<()>>,
+    committers: Mutex<Vec<JoinHandle<()>>>,
 }
 
 /// A queue that must be worked off: hand it to [`Disk::run`].
@@ -139,7 +139,7 @@ pub(crate) fn open(
     let disk = Disk {
         directories,
         engine,
-        committers,
+        committers: Mutex::new(committers),
     };
     Ok((disk, door, listings))
 }
@@ -181,14 +181,32 @@ impl Disk {
         }
     }
 
+    /// Reads bytes of a range on a disk worker, which then hands them to `then`: all `length` from
+    /// byte `skip` on, or an error.
+    pub(crate) fn load(
+        &self,
+        range: FileRange,
+        skip: u32,
+        length: u32,
+        then: impl FnOnce(io::Result<Bytes>) + Send + 'static,
+    ) {
+        self.engine
+            .workers
+            .run(Box::new(move || then(range.load(skip, length))));
+    }
+
     /// Ends the committers once nothing waits, and gives back what was allocated ahead.
     ///
     /// For a stop in order: the node has confirmed that every log is closed.
-    pub(crate) fn close(self, door: &DiskDoor) {
+    pub(crate) fn close(&self, door: &DiskDoor) {
         for directory in &self.directories {
             directory.committer().close();
         }
-        for committer in self.committers {
+        let mut committers = self
+            .committers
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        for committer in committers.drain(..) {
             // A committer that panicked has ended the process already.
             let _ended = committer.join();
         }
@@ -197,6 +215,14 @@ impl Disk {
                 // Space that cannot be given back now is given back at the next roll.
                 let _kept = log.writer().close_active(log);
             }
+        }
+    }
+}
+
+impl Drop for Disk {
+    fn drop(&mut self) {
+        for directory in &self.directories {
+            directory.committer().close();
         }
     }
 }

@@ -11,7 +11,8 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use ottla_core::ids::Offset;
+use bytes::Bytes;
+use ottla_core::ids::{LogId, Offset};
 use ottla_core::storage::LogFile;
 
 use super::handles::LazyFile;
@@ -150,6 +151,52 @@ impl FileRange {
     /// Length in bytes.
     pub(crate) fn length(&self) -> u32 {
         self.length
+    }
+
+    /// Whether this is the range that an output names.
+    pub(crate) fn is(&self, log: LogId, segment: Offset, position: u32, length: u32) -> bool {
+        (self.log.id(), self.segment.base()) == (log, segment)
+            && (self.position, self.length) == (u64::from(position), length)
+    }
+
+    /// Another hold on the same range.
+    pub(crate) fn share(&self) -> Self {
+        Self {
+            log: Arc::clone(&self.log),
+            segment: Arc::clone(&self.segment),
+            ..*self
+        }
+    }
+
+    /// Whether sending the bytes from `skip` on would not wait for the device, as far as the first
+    /// and the last of them tell.
+    ///
+    /// # Errors
+    /// As [`Self::with_file`].
+    pub(crate) fn is_resident(&self, skip: u32, length: u32) -> io::Result<bool> {
+        let calls = self.log.directory().calls();
+        self.with_file(skip, |file, position| {
+            let mut byte = [0; 1];
+            let last = position + u64::from(length) - 1;
+            Ok(calls.read_resident(file, &mut byte, last)? == Some(1)
+                && calls.read_resident(file, &mut byte, position)? == Some(1))
+        })
+    }
+
+    /// Reads `length` bytes from byte `skip` on; may wait for the device.
+    ///
+    /// # Errors
+    /// As [`Self::with_file`], or the file ends early.
+    pub(crate) fn load(&self, skip: u32, length: u32) -> io::Result<Bytes> {
+        let calls = self.log.directory().calls();
+        let mut bytes = vec![0; length as usize];
+        let count = self.with_file(skip, |file, position| {
+            calls.read_at(file, &mut bytes, position)
+        })?;
+        if count < bytes.len() {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        Ok(bytes.into())
     }
 
     /// Runs `send` with the file and the position of the range's byte `skip`, while no truncation

@@ -1,0 +1,303 @@
+//! Turning the brain: whoever brings work does it.
+//!
+//! Inputs go into an inbox. If nobody is turning, the one who brought them takes the brain, turns
+//! it once over everything in the inbox, leaves the room and carries the effects out: disk
+//! operations, mail, log lines. If somebody is, that one looks again before leaving. So an idle
+//! broker answers without a change of threads, and a busy one serves many inputs with one turn. No
+//! system call is made while the brain is held.
+//!
+//! The other way, a thread that owns the brain, is kept behind a switch so that both can be
+//! measured ([`Turning`]). What a turn decides is the core's business.
+
+mod clock;
+mod mailbox;
+mod room;
+
+use std::cell::Cell;
+use std::mem;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering, fence};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, TryLockError};
+use std::thread::{self, Thread};
+
+use ottla_core::ids::ConnectionId;
+use ottla_core::node::door::{Input, Outbox};
+use ottla_core::storage::DiskDone;
+use ottla_core::time::Instant;
+use tokio::sync::Notify;
+
+pub(crate) use clock::Clock;
+pub(crate) use mailbox::{Mail, Mailbox};
+pub(crate) use room::{Brain, Inbox};
+
+use crate::disk::{Disk, DiskDoor, FileRange};
+use crate::logging;
+use room::{Effects, Room};
+
+/// Who turns the brain.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Turning {
+    /// A thread of its own: a change of threads for every input that finds it asleep.
+    Owner,
+    /// Whoever brings work.
+    WhoeverBrings,
+}
+
+/// Turns that one thread takes in a row before it carries their effects out. More would answer
+/// the first of them late; fewer would leave inputs waiting behind a write of 256 KiB.
+const TURNS_IN_A_ROW: usize = 4;
+
+/// The brain, its disk, and the inbox between them and the connections.
+#[derive(Debug)]
+pub(crate) struct Driver {
+    clock: Clock,
+    inbox: Mutex<Inbox>,
+    room: Mutex<Room>,
+    disk: Disk,
+    turning: Turning,
+    /// The thread that owns the brain, where there is one.
+    owner: OnceLock<Thread>,
+    timer: Timer,
+    is_stopped: AtomicBool,
+    stopped: Notify,
+}
+
+/// The earliest deadline, for the task that waits for it.
+#[derive(Debug)]
+struct Timer {
+    /// Nanoseconds of the driver's clock; `u64::MAX` is none.
+    armed: AtomicU64,
+    changed: Notify,
+}
+
+thread_local! {
+    /// The lists of a turn's effects, kept between turns so that they need no new memory.
+    static EFFECTS: Cell<Option<Box<Effects>>> = const { Cell::new(None) };
+}
+
+impl Driver {
+    /// Connects a booted brain to its disk, and lets the effects of the boot out.
+    pub(crate) fn start(
+        clock: Clock,
+        brain: Box<dyn Brain>,
+        boot: Outbox,
+        (disk, door): (Disk, DiskDoor),
+        turning: Turning,
+    ) -> Arc<Self> {
+        let driver = Arc::new(Self {
+            clock,
+            inbox: Mutex::default(),
+            room: Mutex::new(Room::new(brain, door)),
+            disk,
+            turning,
+            owner: OnceLock::new(),
+            timer: Timer {
+                armed: AtomicU64::new(u64::MAX),
+                changed: Notify::new(),
+            },
+            is_stopped: AtomicBool::new(false),
+            stopped: Notify::new(),
+        });
+        let sink = Arc::downgrade(&driver);
+        driver.disk.connect(move |done| {
+            if let Some(driver) = sink.upgrade() {
+                driver.submit_disk(done);
+            }
+        });
+        if turning == Turning::Owner {
+            driver.spawn_owner();
+        }
+        let mut effects = Box::<Effects>::default();
+        {
+            let mut room = driver.room.lock().unwrap_or_else(|_| broken());
+            room.post_boot(boot, &mut effects);
+            driver.note_outcome(&room);
+        }
+        driver.carry_out(&mut effects, None);
+        // Answers of the disk, and what the clock has made due since the boot began.
+        driver.submit_due();
+        driver
+    }
+
+    /// The process's clocks.
+    pub(crate) fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
+    /// Milliseconds of the driver's clock; never 0.
+    pub(crate) fn now_ms(&self) -> u64 {
+        self.clock.now().instant.0 / 1_000_000 + 1
+    }
+
+    /// Adds to the inbox and sees to it that it is turned over. `own` is the connection that asks:
+    /// it looks into its mailbox by itself.
+    pub(crate) fn submit(&self, own: Option<ConnectionId>, add: impl FnOnce(&mut Inbox)) {
+        add(&mut self.lock_inbox());
+        match self.turning {
+            Turning::WhoeverBrings => self.work(own),
+            Turning::Owner => {
+                let owner = self.owner.get();
+                owner.expect("the owner starts with the driver").unpark();
+            }
+        }
+    }
+
+    /// Hands in answers of the disk.
+    fn submit_disk(&self, done: &mut Vec<DiskDone>) {
+        self.submit(None, |inbox| {
+            inbox.inputs.extend(done.drain(..).map(Input::Disk));
+        });
+    }
+
+    /// Asks for a turn because time has passed.
+    fn submit_due(&self) {
+        self.submit(None, |inbox| inbox.is_due = true);
+    }
+
+    /// Reads the bytes of a range for a connection's output, on a disk worker.
+    pub(crate) fn load(&self, mailbox: &Arc<Mailbox>, range: FileRange, skip: u32, length: u32) {
+        let mailbox = Arc::clone(mailbox);
+        self.disk.load(range, skip, length, move |loaded| {
+            mailbox.put(|mail| mail.loaded = Some(loaded));
+            mailbox.wake();
+        });
+    }
+
+    /// Turns over the inbox and carries out effects until there is nothing, or somebody else is at
+    /// it.
+    fn work(&self, own: Option<ConnectionId>) {
+        let mut effects = EFFECTS.take().unwrap_or_default();
+        loop {
+            let mut turns = 0;
+            // Between leaving the room and carrying effects out, inputs that came meanwhile are
+            // taken along: those who brought them found the room taken and went away.
+            while turns < TURNS_IN_A_ROW && self.turn_once(&mut effects) {
+                turns += 1;
+            }
+            if turns == 0 {
+                break;
+            }
+            self.carry_out(&mut effects, own);
+        }
+        EFFECTS.set(Some(effects));
+    }
+
+    /// Takes the room, and turns over the inbox. `false` where the inbox is empty or the room is
+    /// taken.
+    ///
+    /// No input is forgotten: (1) whoever brings one puts it into the inbox before trying the
+    /// room; (2) whoever leaves the room looks into the inbox afterwards. Either the try succeeds,
+    /// or the one who is in there looks later than the input came. The fence keeps both in that
+    /// order on every processor.
+    fn turn_once(&self, effects: &mut Effects) -> bool {
+        loop {
+            fence(Ordering::SeqCst);
+            if self.lock_inbox().is_empty() {
+                return false;
+            }
+            let mut room = match self.room.try_lock() {
+                Ok(room) => room,
+                Err(TryLockError::WouldBlock) => return false,
+                Err(TryLockError::Poisoned(_)) => broken(),
+            };
+            mem::swap(&mut *self.lock_inbox(), room.inbox());
+            if room.inbox().is_empty() {
+                continue;
+            }
+            room.turn(self.clock.now(), effects);
+            self.note_outcome(&room);
+            return true;
+        }
+    }
+
+    /// Notes the next deadline and the end of a shutdown; the room is held.
+    fn note_outcome(&self, room: &Room) {
+        let deadline = room.next_deadline().map_or(u64::MAX, |deadline| deadline.0);
+        if deadline < self.timer.armed.load(Ordering::Acquire) {
+            self.timer.armed.store(deadline, Ordering::Release);
+            self.timer.changed.notify_one();
+        }
+        if room.is_stopped() && !self.is_stopped.swap(true, Ordering::AcqRel) {
+            self.stopped.notify_waiters();
+        }
+    }
+
+    /// Does what turns left to be done; the room is not held.
+    fn carry_out(&self, effects: &mut Effects, own: Option<ConnectionId>) {
+        for mailbox in effects.wake.drain(..) {
+            if own != Some(mailbox.connection()) {
+                mailbox.wake();
+            }
+        }
+        self.disk.run(&mut effects.ready, &mut effects.done);
+        if !effects.done.is_empty() {
+            let mut inbox = self.lock_inbox();
+            inbox.inputs.extend(effects.done.drain(..).map(Input::Disk));
+        }
+        for event in effects.events.drain(..) {
+            logging::print(&event);
+        }
+    }
+
+    fn lock_inbox(&self) -> MutexGuard<'_, Inbox> {
+        self.inbox.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Starts the thread that owns the brain.
+    fn spawn_owner(self: &Arc<Self>) {
+        let driver = Arc::clone(self);
+        let thread = thread::Builder::new()
+            .name("brain".to_owned())
+            .spawn(move || {
+                while !driver.is_stopped.load(Ordering::Acquire) {
+                    driver.work(None);
+                    thread::park();
+                }
+            })
+            .expect("the process may start a few threads; without them the broker cannot work");
+        let first = self.owner.set(thread.thread().clone());
+        assert!(first.is_ok(), "a driver starts once");
+    }
+
+    /// Waits for deadlines and turns when they come; a task that lives as long as the runtime.
+    pub(crate) async fn serve_deadlines(self: Arc<Self>) {
+        loop {
+            let changed = self.timer.changed.notified();
+            let armed = self.timer.armed.load(Ordering::Acquire);
+            if armed == u64::MAX {
+                changed.await;
+                continue;
+            }
+            let deadline = self.clock.system_instant(Instant(armed));
+            tokio::select! {
+                () = changed => {}
+                () = tokio::time::sleep_until(deadline.into()) => {
+                    self.timer.armed.store(u64::MAX, Ordering::Release);
+                    self.submit_due();
+                }
+            }
+        }
+    }
+
+    /// Waits until a shutdown that was asked for is complete.
+    pub(crate) async fn until_stopped(&self) {
+        let stopped = self.stopped.notified();
+        tokio::pin!(stopped);
+        stopped.as_mut().enable();
+        if !self.is_stopped.load(Ordering::Acquire) {
+            stopped.await;
+        }
+    }
+
+    /// Closes the disk: what was allocated ahead is given back, the committers end. After a
+    /// shutdown is complete; no work may follow.
+    pub(crate) fn close(&self) {
+        let room = self.room.lock().unwrap_or_else(|_| broken());
+        self.disk.close(&room.door);
+    }
+}
+
+/// A turn panicked: what the brain remembers cannot be trusted, so the process ends as if it had
+/// been killed, which is what recovery is made for.
+fn broken() -> ! {
+    std::process::abort()
+}

@@ -1,0 +1,114 @@
+//! Listening: an address bound before the node boots, and connections accepted after.
+
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ottla_core::ids::ListenerId;
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+
+use super::Net;
+
+/// Waits this long for a connection to end before accepting is tried again without file handles.
+const NO_HANDLES_WAIT: Duration = Duration::from_millis(100);
+
+/// A bound address.
+#[derive(Debug)]
+pub(crate) struct Listener {
+    id: ListenerId,
+    socket: TcpListener,
+    address: SocketAddr,
+}
+
+/// Why an address cannot be listened on.
+#[derive(Debug)]
+pub(crate) struct BindError {
+    wanted: String,
+    error: io::Error,
+}
+
+impl fmt::Display for BindError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { wanted, error } = self;
+        write!(f, "cannot listen on {wanted}: {error}; ")?;
+        f.write_str(if error.kind() == io::ErrorKind::AddrInUse {
+            "another program listens there: stop it, or choose another port with listeners"
+        } else {
+            "choose an address of this machine with listeners"
+        })
+    }
+}
+
+impl Listener {
+    /// Binds `host:port`; an empty host is every address, port 0 any free port.
+    ///
+    /// # Errors
+    /// No such address, or none that is free.
+    pub(crate) async fn bind(id: ListenerId, host: &str, port: u16) -> Result<Self, BindError> {
+        let fail = |error| BindError {
+            wanted: format!("{host}:{port}"),
+            error,
+        };
+        let socket = if host.is_empty() {
+            // Both families where there are both.
+            match TcpListener::bind(("::", port)).await {
+                Ok(socket) => Ok(socket),
+                Err(_no_version_6) => TcpListener::bind(("0.0.0.0", port)).await,
+            }
+        } else {
+            TcpListener::bind((host, port)).await
+        };
+        let socket = socket.map_err(fail)?;
+        let address = socket.local_addr().map_err(fail)?;
+        Ok(Self {
+            id,
+            socket,
+            address,
+        })
+    }
+
+    /// The bound address, with the port that was chosen.
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Accepts connections until the task is aborted.
+    pub(crate) fn serve(self, net: Arc<Net>) -> JoinHandle<()> {
+        tokio::spawn(async move {
+            loop {
+                match self.socket.accept().await {
+                    Ok((socket, peer)) => {
+                        // Replies are written whole: waiting for more only delays them.
+                        if let Err(error) = socket.set_nodelay(true) {
+                            tracing::debug!(%peer, %error, "connection lost at once");
+                            continue;
+                        }
+                        let address = peer.ip().to_canonical();
+                        tokio::spawn(Arc::clone(&net).serve(socket, self.id, address));
+                    }
+                    Err(error) if is_of_one_connection(&error) => {}
+                    Err(error) => {
+                        tracing::warn!(%error, "cannot accept connections for the moment");
+                        let ended = net.ended.notified();
+                        // The number of free handles may also grow elsewhere.
+                        let _either = tokio::time::timeout(NO_HANDLES_WAIT, ended).await;
+                    }
+                }
+            }
+        })
+    }
+}
+
+/// Whether only the connection failed that was about to be accepted.
+fn is_of_one_connection(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionAborted
+            | io::ErrorKind::ConnectionRefused
+            | io::ErrorKind::ConnectionReset
+            | io::ErrorKind::Interrupted
+    )
+}

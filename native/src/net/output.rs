@@ -1,0 +1,263 @@
+//! Writing a connection's output: memory with vectored writes, files with sendfile.
+//!
+//! A file range that is not in the page cache is read by a disk worker first, so that a slow disk
+//! never holds a runtime thread. Nothing is reordered: output leaves as the connection gave it.
+
+use std::collections::VecDeque;
+use std::io::{self, IoSlice};
+use std::sync::Arc;
+
+use bytes::{Buf, Bytes};
+use ottla_core::wire::request::Piece;
+use tokio::io::Interest;
+use tokio::net::TcpStream;
+
+use crate::disk::FileRange;
+
+/// Slices of one vectored write; 1 KiB on the stack.
+const SLICES_MAX: usize = 64;
+
+/// Bytes of a file that are sent, or read ahead of sending, in one go.
+const FILE_BYTES_MAX: u32 = 1024 * 1024;
+
+/// What waits to be written, in order.
+#[derive(Debug, Default)]
+pub(crate) struct Output {
+    parts: VecDeque<Part>,
+    /// Pins of replies whose pieces have not been taken yet.
+    pins: VecDeque<FileRange>,
+    /// A disk worker reads the range at the front.
+    is_loading: bool,
+}
+
+#[derive(Debug)]
+enum Part {
+    Bytes(Bytes),
+    File {
+        range: FileRange,
+        sent: u32,
+        /// Bytes beyond `sent` known to be in the page cache.
+        resident: u32,
+    },
+}
+
+/// How far a write came.
+#[derive(Debug)]
+pub(crate) enum Progress {
+    /// Everything is written.
+    Empty,
+    /// These bytes must be read from the disk first: `length` from byte `skip` of the range on.
+    NeedsLoad {
+        range: FileRange,
+        skip: u32,
+        length: u32,
+    },
+    /// The socket takes no more for now.
+    Blocked,
+    /// A disk worker still reads.
+    Loading,
+}
+
+impl Output {
+    /// Whether nothing waits.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.parts.is_empty()
+    }
+
+    /// Keeps the pins of a reply until its pieces come.
+    pub(crate) fn pin(&mut self, pins: Vec<FileRange>) {
+        self.pins.extend(pins);
+    }
+
+    /// Takes pieces over, each file range with its pin.
+    pub(crate) fn push(&mut self, pieces: &mut Vec<Piece>) {
+        for piece in pieces.drain(..) {
+            self.parts.push_back(match piece {
+                Piece::Bytes(bytes) => Part::Bytes(bytes),
+                Piece::File {
+                    log,
+                    segment,
+                    position,
+                    length,
+                } => {
+                    let pins = &self.pins;
+                    let index = pins
+                        .iter()
+                        .position(|pin| pin.is(log, segment, position, length))
+                        .expect("every file range of a reply was pinned when it was decided");
+                    let range = self.pins.remove(index).expect("the index was just found");
+                    Part::File {
+                        range,
+                        sent: 0,
+                        resident: 0,
+                    }
+                }
+            });
+        }
+    }
+
+    /// Replaces the front of a file range by the bytes that a disk worker read.
+    pub(crate) fn loaded(&mut self, bytes: Bytes) {
+        assert!(self.is_loading, "a load was asked for");
+        self.is_loading = false;
+        let Some(Part::File {
+            range,
+            sent,
+            resident,
+        }) = self.parts.front_mut()
+        else {
+            unreachable!("the range that was loaded is still at the front");
+        };
+        *sent += u32::try_from(bytes.len()).expect("a load is no longer than its range");
+        *resident = 0;
+        if *sent == range.length() {
+            self.parts.pop_front();
+        }
+        self.parts.push_front(Part::Bytes(bytes));
+    }
+
+    /// Writes as much as the socket takes. The first number is the bytes that left.
+    ///
+    /// # Errors
+    /// The socket's, or that a file could not be read: either way the connection is over.
+    pub(crate) fn write(&mut self, socket: &TcpStream) -> (usize, io::Result<Progress>) {
+        let mut written = 0;
+        loop {
+            let step = match self.parts.front_mut() {
+                None => return (written, Ok(Progress::Empty)),
+                Some(_) if self.is_loading => return (written, Ok(Progress::Loading)),
+                Some(Part::Bytes(_)) => self.write_bytes(socket),
+                Some(Part::File { .. }) => match self.ready_file() {
+                    Ok(None) => self.write_file(socket),
+                    Ok(Some(progress)) => return (written, Ok(progress)),
+                    Err(error) => Err(error),
+                },
+            };
+            match step {
+                Ok(count) => written += count,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    return (written, Ok(Progress::Blocked));
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return (written, Err(error)),
+            }
+        }
+    }
+
+    fn write_bytes(&mut self, socket: &TcpStream) -> io::Result<usize> {
+        let mut slices = [IoSlice::new(&[]); SLICES_MAX];
+        let mut count = 0;
+        for (slot, part) in slices.iter_mut().zip(&self.parts) {
+            let Part::Bytes(bytes) = part else {
+                break;
+            };
+            *slot = IoSlice::new(bytes);
+            count += 1;
+        }
+        let written = if count == 1 {
+            socket.try_write(&slices[0])?
+        } else {
+            socket.try_write_vectored(&slices[..count])?
+        };
+        if written == 0 {
+            return Err(io::ErrorKind::WriteZero.into());
+        }
+        self.advance(written);
+        Ok(written)
+    }
+
+    /// Takes written bytes off the front.
+    fn advance(&mut self, mut written: usize) {
+        while written > 0 {
+            let Some(Part::Bytes(bytes)) = self.parts.front_mut() else {
+                unreachable!("only bytes were written");
+            };
+            if written < bytes.len() {
+                bytes.advance(written);
+                return;
+            }
+            written -= bytes.len();
+            self.parts.pop_front();
+        }
+    }
+
+    /// Sees to it that the file at the front can be sent without waiting; `Some` where it cannot.
+    fn ready_file(&mut self) -> io::Result<Option<Progress>> {
+        let Some(Part::File {
+            range,
+            sent,
+            resident,
+        }) = self.parts.front_mut()
+        else {
+            return Ok(None);
+        };
+        if *resident > 0 {
+            return Ok(None);
+        }
+        let length = (range.length() - *sent).min(FILE_BYTES_MAX);
+        if range.is_resident(*sent, length)? {
+            *resident = length;
+            return Ok(None);
+        }
+        self.is_loading = true;
+        Ok(Some(Progress::NeedsLoad {
+            range: range.share(),
+            skip: *sent,
+            length,
+        }))
+    }
+
+    fn write_file(&mut self, socket: &TcpStream) -> io::Result<usize> {
+        let Some(Part::File {
+            range,
+            sent,
+            resident,
+        }) = self.parts.front_mut()
+        else {
+            unreachable!("the front is a file");
+        };
+        let count = range.with_file(*sent, |file, position| {
+            socket.try_io(Interest::WRITABLE, || {
+                send(socket, file, position, *resident)
+            })
+        })?;
+        if count == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        let moved = u32::try_from(count).expect("no more was asked for");
+        *sent += moved;
+        *resident -= moved;
+        if *sent == range.length() {
+            self.parts.pop_front();
+        }
+        Ok(count)
+    }
+}
+
+#[cfg(target_os = "linux")]
+fn send(
+    socket: &TcpStream,
+    file: &Arc<std::fs::File>,
+    mut position: u64,
+    length: u32,
+) -> io::Result<usize> {
+    Ok(rustix::fs::sendfile(
+        socket,
+        file,
+        Some(&mut position),
+        length as usize,
+    )?)
+}
+
+#[cfg(not(target_os = "linux"))]
+fn send(
+    socket: &TcpStream,
+    file: &Arc<std::fs::File>,
+    position: u64,
+    length: u32,
+) -> io::Result<usize> {
+    use std::os::unix::fs::FileExt;
+    let mut buffer = vec![0; length.min(64 * 1024) as usize];
+    let count = file.read_at(&mut buffer, position)?;
+    Ok(rustix::io::write(socket, &buffer[..count])?)
+}

@@ -1,0 +1,267 @@
+//! One client's task: its socket, its [`Connection`] machine, its mailbox.
+//!
+//! Reads straight into the frame's final place, decodes and checks on this task, turns the brain if
+//! nobody else does, and writes what was decided with one call. It decides nothing about requests.
+
+use std::future::poll_fn;
+use std::io;
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::task::{Context, Poll};
+
+use futures::Future;
+use ottla_core::connection::{Connection, ConnectionError};
+use ottla_core::node::door::Input;
+use ottla_core::wire::request::Piece;
+use tokio::io::AsyncReadExt;
+use tokio::net::TcpStream;
+
+use super::Net;
+use super::budget::{Budget, Charge};
+use super::output::{Output, Progress};
+use crate::driver::{Mail, Mailbox};
+
+/// One connection and all that belongs to it.
+#[derive(Debug)]
+pub(crate) struct Session {
+    net: Arc<Net>,
+    socket: TcpStream,
+    connection: Connection,
+    mailbox: Arc<Mailbox>,
+    output: Output,
+    charge: Charge,
+    /// The socket took no more: wait until it does.
+    is_blocked: bool,
+    // Lists kept between rounds, so that they need no new memory.
+    mail: Mail,
+    inputs: Vec<Input>,
+    pieces: Vec<Piece>,
+}
+
+/// Why a connection ended.
+#[derive(Debug)]
+pub(crate) enum Ending {
+    /// The peer closed it between requests, or its reply was the last.
+    Closed,
+    /// The peer broke it off, or the socket or a file failed.
+    Io(io::Error),
+    /// The broker ended it.
+    Refused(&'static str),
+    /// The peer sent something wrong.
+    Wrong(ConnectionError),
+}
+
+/// What a round of waiting brought.
+enum Arrival {
+    /// Mail, or room to write.
+    Attention,
+    /// Bytes; 0 is the end of the stream.
+    Bytes(usize),
+}
+
+impl Session {
+    /// Puts the parts of a new connection together.
+    pub(crate) fn new(
+        net: Arc<Net>,
+        socket: TcpStream,
+        connection: Connection,
+        mailbox: Arc<Mailbox>,
+    ) -> Self {
+        Self {
+            net,
+            socket,
+            connection,
+            mailbox,
+            output: Output::default(),
+            charge: Charge::default(),
+            is_blocked: false,
+            mail: Mail::default(),
+            inputs: Vec::new(),
+            pieces: Vec::new(),
+        }
+    }
+
+    /// The connection's whole life, after the brain was told of it.
+    pub(crate) async fn run(mut self) -> Ending {
+        let ending = loop {
+            match self.round().await {
+                Ok(()) if self.connection.is_done() && self.output.is_empty() => {
+                    break Ending::Closed;
+                }
+                Ok(()) => {}
+                Err(ending) => break ending,
+            }
+        };
+        self.net.budget.charge(&mut self.charge, 0);
+        ending
+    }
+
+    /// Waits for something to do, and does all of it.
+    async fn round(&mut self) -> Result<(), Ending> {
+        match poll_fn(|context| self.poll_arrival(context)).await {
+            Ok(Arrival::Attention) => {}
+            Ok(Arrival::Bytes(0)) => return Err(Ending::Closed),
+            Ok(Arrival::Bytes(count)) => {
+                self.mailbox.touch(self.net.driver.now_ms());
+                self.note_moved(count);
+            }
+            Err(error) => return Err(Ending::Io(error)),
+        }
+        loop {
+            self.read_mail()?;
+            let has_requests = self.take_requests()?;
+            if has_requests {
+                self.submit();
+                self.read_mail()?;
+            }
+            self.write()?;
+            // What was written may have made room for requests that have arrived already.
+            if !has_requests {
+                break;
+            }
+        }
+        self.account();
+        Ok(())
+    }
+
+    /// Ready when there is mail, when bytes were read, or when blocked output can go on.
+    fn poll_arrival(&mut self, context: &mut Context<'_>) -> Poll<io::Result<Arrival>> {
+        if self.mailbox.has_mail(context.waker()) {
+            return Poll::Ready(Ok(Arrival::Attention));
+        }
+        if self.is_blocked && self.socket.poll_write_ready(context)?.is_ready() {
+            self.is_blocked = false;
+            return Poll::Ready(Ok(Arrival::Attention));
+        }
+        if !self.connection.wants_input() {
+            // The end of the stream would go unnoticed until a reply is written; that is soon
+            // enough, for the reply of a parked request has a deadline.
+            return Poll::Pending;
+        }
+        let hint = self.connection.read_hint() as u64;
+        let is_covered = self.connection.has_partial_frame() && Budget::covers(&self.charge, hint);
+        if !is_covered && !self.net.budget.admits(&self.charge, hint, context.waker()) {
+            return Poll::Pending;
+        }
+        self.connection.buffer_mut();
+        self.charge_held();
+        let buffer = self.connection.buffer_mut();
+        let reading = pin!(self.socket.read_buf(buffer));
+        reading
+            .poll(context)
+            .map(|result| result.map(Arrival::Bytes))
+    }
+
+    /// Decodes what has arrived. Whether there was a request.
+    fn take_requests(&mut self) -> Result<bool, Ending> {
+        loop {
+            match self.connection.next_request() {
+                Ok(Some(received)) => self.inputs.push(Input::Request {
+                    connection: self.connection.id(),
+                    sequence: received.sequence,
+                    head: received.head,
+                    request: received.request,
+                }),
+                Ok(None) => return Ok(!self.inputs.is_empty()),
+                Err(error) => {
+                    // Requests before the bad one are decided, though nothing is answered.
+                    if !self.inputs.is_empty() {
+                        self.submit();
+                    }
+                    return Err(Ending::Wrong(error));
+                }
+            }
+        }
+    }
+
+    fn submit(&mut self) {
+        let inputs = &mut self.inputs;
+        let own = Some(self.connection.id());
+        self.net
+            .driver
+            .submit(own, |inbox| inbox.inputs.append(inputs));
+    }
+
+    /// Takes what others decided.
+    fn read_mail(&mut self) -> Result<(), Ending> {
+        if !self.mailbox.take(&mut self.mail) {
+            return Ok(());
+        }
+        if let Some(reason) = self.mail.abort.take() {
+            return Err(Ending::Refused(reason));
+        }
+        if let Some(loaded) = self.mail.loaded.take() {
+            self.output.loaded(loaded.map_err(Ending::Io)?);
+        }
+        for letter in self.mail.replies.drain(..) {
+            self.output.pin(letter.pins);
+            self.connection
+                .reply(letter.sequence, letter.reply)
+                .map_err(Ending::Wrong)?;
+        }
+        if self.mail.finish.take().is_some() {
+            self.connection.finish();
+        }
+        if std::mem::take(&mut self.mail.is_quiet) {
+            self.connection.release_buffers();
+            self.mail.replies = Vec::new();
+            self.inputs = Vec::new();
+            self.pieces = Vec::new();
+        }
+        Ok(())
+    }
+
+    /// Writes what there is, as far as the socket and the disk allow.
+    fn write(&mut self) -> Result<(), Ending> {
+        if self.connection.has_output() {
+            self.connection.take_output(&mut self.pieces);
+            self.output.push(&mut self.pieces);
+        }
+        if self.output.is_empty() || self.is_blocked {
+            return Ok(());
+        }
+        let (written, progress) = self.output.write(&self.socket);
+        if written > 0 {
+            self.connection.wrote(written);
+            self.mailbox.touch(self.net.driver.now_ms());
+            self.note_moved(written);
+        }
+        match progress.map_err(Ending::Io)? {
+            Progress::Empty | Progress::Loading => {}
+            Progress::Blocked => self.is_blocked = true,
+            Progress::NeedsLoad {
+                range,
+                skip,
+                length,
+            } => self.net.driver.load(&self.mailbox, range, skip, length),
+        }
+        Ok(())
+    }
+
+    fn note_moved(&self, bytes: usize) {
+        let moved = &self.mailbox.owing_moved_bytes;
+        moved.fetch_add(bytes as u64, Ordering::Relaxed);
+    }
+
+    /// Says what the connection holds, and whether its peer owes it anything; lets go of buffers
+    /// that hold nothing.
+    fn account(&mut self) {
+        let is_reading = self.connection.wants_input();
+        let is_owing = self.is_blocked || is_reading && self.connection.has_partial_frame();
+        let since = &self.mailbox.owing_since_ms;
+        if !is_owing {
+            since.store(0, Ordering::Relaxed);
+        } else if since.load(Ordering::Relaxed) == 0 {
+            self.mailbox.owing_moved_bytes.store(0, Ordering::Relaxed);
+            since.store(self.net.driver.now_ms(), Ordering::Relaxed);
+        }
+        self.charge_held();
+    }
+
+    fn charge_held(&mut self) {
+        let output = self.connection.output_bytes() as u64;
+        let held = self.connection.held_bytes().saturating_sub(output);
+        self.net.budget.charge(&mut self.charge, held);
+    }
+}
