@@ -108,3 +108,7 @@ pub const RETENTION_SEGMENTS_PER_PASS: usize = 64;
 /// Log that may grow after a producer snapshot before another is taken: bounds the replay of an
 /// unclean start to what one core reads in a tenth of a second.
 pub const PRODUCER_SNAPSHOT_INTERVAL_BYTES: u64 = 64 * 1024 * 1024;
+
+/// Size from which a batch of a metadata snapshot is closed: large enough that headers cost
+/// nothing, small enough that a reader of one batch stays below Kafka's limit of 8 MiB.
+pub const SNAPSHOT_BATCH_BYTES: usize = 1024 * 1024;
