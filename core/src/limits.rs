@@ -112,3 +112,11 @@ pub const PRODUCER_SNAPSHOT_INTERVAL_BYTES: u64 = 64 * 1024 * 1024;
 /// Size from which a batch of a metadata snapshot is closed: large enough that headers cost
 /// nothing, small enough that a reader of one batch stays below Kafka's limit of 8 MiB.
 pub const SNAPSHOT_BATCH_BYTES: usize = 1024 * 1024;
+
+/// How far before a producer snapshot an opening log is read, to find again the older of the five
+/// batches that a snapshot leaves out (its format has room for one): five of the default size of a
+/// client's batches (16 KiB) from each of three busy producers.
+pub const HISTORY_SCAN_BYTES: u32 = 256 * 1024;
+
+/// Batches remembered from there at most: about 100 bytes each.
+pub const HISTORY_BATCHES_MAX: usize = 4_096;

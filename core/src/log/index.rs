@@ -201,6 +201,26 @@ impl<E: IndexEntry> GrowingIndex<E> {
         self.emitted_bytes()
     }
 
+    /// All entries are in the file already.
+    pub(super) fn settle(&mut self) {
+        for entry in self.recent.drain(..) {
+            self.settled.push(entry);
+            self.settled_last = Some(entry);
+        }
+        self.emitted = 0;
+        self.writes.clear();
+    }
+
+    /// All entries that may not be in the file, and where in it they begin; what the file has from
+    /// there on is not theirs.
+    pub(super) fn rewrite(&mut self, covered_by: Offset) -> (u32, Bytes) {
+        self.emitted = 0;
+        self.writes.clear();
+        let position = self.emitted_bytes();
+        let none = (position, Bytes::new());
+        self.take_unwritten(covered_by).unwrap_or(none)
+    }
+
     /// Everything it knows, to be kept while the segment is closed.
     pub(super) fn into_thinned(mut self) -> Thinned<E> {
         for entry in self.recent {
@@ -229,10 +249,6 @@ impl<E: IndexEntry> GrowingIndex<E> {
             },
             None => self.settled.floor(key),
         }
-    }
-
-    pub(super) fn heap_bytes(&self) -> usize {
-        self.settled.heap_bytes() + self.recent.capacity() * size_of::<E>()
     }
 }
 

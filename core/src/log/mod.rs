@@ -3,7 +3,7 @@
 //! A [`Log`] decides; a disk carries out the [`DiskOp`]s it emits and reports back
 //! (`crate::storage` is the contract). It does no waiting of its own: appends, reads of hot data
 //! and acknowledgements answer at once, and whatever needs bytes from the disk is a small job that
-//! the caller parks, such as a [`Lookup`].
+//! the caller parks: a [`Lookup`], a [`TimestampSearch`] or an [`Opening`].
 //!
 //! ```text
 //! append_as_leader ─► tail (memory)  ─► pending ─► settle ─► DiskOp::Append, AppendIndex, Sync
@@ -20,24 +20,23 @@
 //! * segments are in order, and the active one ends at `log_end_offset`;
 //! * nothing is emitted while the log is rewinding or offline.
 
-#![allow(
-    dead_code,
-    reason = "retention, opening and the search by time use them, and come next"
-)]
-
 mod append;
 pub mod batch;
+mod by_time;
 pub mod checkpoint;
+mod close;
 mod index;
 pub mod leader_epochs;
 mod locate;
 mod marks;
 mod memory;
 mod offset_index;
+pub mod opening;
 pub mod partition_metadata;
 pub mod producer_snapshot;
 pub mod producer_state;
 mod read;
+mod retention;
 mod saves;
 mod segment;
 mod settings;
@@ -52,16 +51,20 @@ use bytes::Bytes;
 
 pub use self::append::{AppendError, AppendInfo};
 pub use self::batch::{BatchDamage, BatchInfo, LeaderBatch};
+pub use self::by_time::{RecordAt, SearchOutcome, TimestampSearch, TimestampTarget};
 pub use self::leader_epochs::LeaderEpochs;
 pub use self::marks::Rewound;
 pub use self::memory::{LogMemory, TailBudget, Ticket};
+pub use self::opening::{LogFound, Opened, Opening};
 pub use self::producer_state::{Producers, SequenceError};
 pub use self::read::{Lookup, ReadOutcome, ReadRequest};
+pub use self::retention::Retained;
 pub use self::segment::ClosedSegment;
 pub use self::settings::{FlushPolicy, LogSettings};
 
 use self::locate::Point;
 use self::producer_state::ProducerUndo;
+use self::retention::Deleting;
 use self::saves::Saves;
 use self::segment::{ActiveSegment, SegmentMarks};
 use self::tail::Tail;
@@ -110,6 +113,8 @@ pub struct Log {
     points: Vec<Point>,
     /// Ranges whose records are damaged, in order; nearly always none.
     bad: Vec<BadRange>,
+    /// Segments whose files wait to be removed, oldest first.
+    deleting: VecDeque<Deleting>,
 }
 
 /// Offsets whose records are damaged on disk: they are answered with CORRUPT_MESSAGE, never cut.
@@ -226,6 +231,7 @@ impl Log {
             saves: Saves::new(id),
             points: Vec::new(),
             bad: Vec::new(),
+            deleting: VecDeque::new(),
         }
     }
 

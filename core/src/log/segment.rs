@@ -50,18 +50,25 @@ pub(super) struct ActiveSegment {
     pub(super) times: GrowingIndex<TimeEntry>,
 }
 
+impl SegmentMarks {
+    /// Those of an empty segment.
+    pub(super) fn new(base_offset: Offset) -> Self {
+        Self {
+            size_bytes: 0,
+            unindexed_bytes: 0,
+            max_timestamp: Timestamp::NONE,
+            max_timestamp_offset: base_offset,
+        }
+    }
+}
+
 impl ActiveSegment {
     pub(super) fn new(base_offset: Offset, created: Timestamp) -> Self {
         Self {
             base_offset,
             created,
             first_timestamp: None,
-            marks: SegmentMarks {
-                size_bytes: 0,
-                unindexed_bytes: 0,
-                max_timestamp: Timestamp::NONE,
-                max_timestamp_offset: base_offset,
-            },
+            marks: SegmentMarks::new(base_offset),
             offsets: GrowingIndex::default(),
             times: GrowingIndex::default(),
         }

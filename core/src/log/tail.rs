@@ -103,20 +103,6 @@ impl Tail {
         Some(slices)
     }
 
-    /// The batch that holds `offset`.
-    pub(super) fn batch_at(&self, offset: Offset) -> Option<&StampedBatch> {
-        let place = self
-            .batches
-            .partition_point(|batch| batch.end_offset <= offset);
-        let held = self.batches.get(place)?;
-        (held.base_offset <= offset).then_some(&held.batch)
-    }
-
-    /// The batches, oldest first.
-    pub(super) fn batches(&self) -> impl Iterator<Item = &StampedBatch> {
-        self.batches.iter().map(|held| &held.batch)
-    }
-
     /// Lets go of everything up to the batch of `ticket`.
     pub(super) fn evict(&mut self, ticket: Ticket, budget: &mut TailBudget) {
         while let Some(held) = self.batches.front()

@@ -242,6 +242,8 @@ impl LogFacts {
             );
             assert!(segment >= end, "{op:?}: the log ends at {end}");
         }
+        // A log that goes on after damage leaves offsets out; nothing is written at them.
+        self.end = self.end.max(Some(segment));
         self.active = Some((segment, Some(0)));
     }
 

@@ -1,0 +1,430 @@
+//! Opening a log that was there at boot: a job made of disk reads.
+//!
+//! After a clean stop it reads the ends of the indexes and the last few batches. Otherwise it scans
+//! from the recovery point (from the newest usable producer snapshot, if that is older), rebuilds
+//! what it scans, and makes everything durable before the log is served: what a crash during
+//! recovery leaves behind is what the next recovery starts from. Never cuts below the recovery
+//! point. Compare Kafka's `LogLoader`.
+
+mod files;
+mod scan;
+mod segments;
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use bytes::{Bytes, BytesMut};
+
+use self::files::{FolderFiles, SegmentFiles};
+use self::segments::SegmentScan;
+use super::segment::{ActiveSegment, ClosedSegment};
+use super::{BatchInfo, LeaderEpochs, Log, LogSettings, LogState, SegmentPoint, producer_snapshot};
+use crate::event::{Event, Severity};
+use crate::ids::{DirectoryIndex, Generation, LogId, Offset};
+use crate::limits::JOB_READ_BYTES;
+use crate::storage::{DiskDone, DiskError, DiskOp, FailureScope, FolderListing, LogFile, Token};
+use crate::time::{Now, Timestamp};
+
+/// What is known of a log before any of its files is read.
+#[derive(Clone, Debug)]
+pub struct LogFound {
+    /// Its id; never used before in this incarnation of the node.
+    pub id: LogId,
+    /// The data directory it lies in.
+    pub directory: DirectoryIndex,
+    /// Its topic's settings.
+    pub settings: Arc<LogSettings>,
+    /// From `recovery-point-offset-checkpoint`; `None` where the log is not in it.
+    pub recovery_point: Option<Offset>,
+    /// From `log-start-offset-checkpoint`; `None` where the log is not in it.
+    pub log_start_offset: Option<Offset>,
+    /// The node was stopped cleanly.
+    pub is_clean: bool,
+}
+
+/// A log that is ready.
+#[derive(Clone, Debug)]
+pub struct Opened {
+    /// The log; offline where its directory could not be read.
+    pub log: Log,
+    /// What was found on the way and a person should know.
+    pub events: Vec<Event>,
+}
+
+/// The job.
+#[derive(Clone, Debug)]
+pub struct Opening {
+    log: Log,
+    found: LogFound,
+    files: FolderFiles,
+    now: Now,
+    stage: Stage,
+    /// The read that is awaited.
+    awaited: Option<Token>,
+    /// What came of the current file so far.
+    gathered: BytesMut,
+    /// Segments still to be looked at, in order.
+    todo: VecDeque<(Offset, SegmentFiles)>,
+    /// The log's end so far.
+    end_offset: Offset,
+    /// Producers are replayed from here.
+    replay_from: Offset,
+    /// Batches in front of that, for what the snapshot leaves out.
+    history: VecDeque<BatchInfo>,
+    /// Everything is scanned, whatever is durable: the epochs are to be found again.
+    scans_all: bool,
+    /// Nothing below is scanned.
+    scan_from: Offset,
+    /// The segment that holds it.
+    first_scanned: Offset,
+    is_epochs_changed: bool,
+    /// The disk was asked to cut the log.
+    is_cut: bool,
+    events: Vec<Event>,
+}
+
+#[derive(Clone, Debug)]
+enum Stage {
+    /// Reading `leader-epoch-checkpoint`.
+    Epochs,
+    /// Reading the last entry of a closed segment's time index.
+    LastTime(Offset, SegmentFiles),
+    /// Reading a producer snapshot.
+    Snapshot(Offset),
+    /// Reading a segment.
+    Segment(Box<SegmentScan>),
+    /// Reading the first batch's header of the segment in use.
+    FirstHeader,
+    /// The disk cuts the log.
+    Truncating,
+    /// The disk makes the log durable.
+    Syncing,
+    Done,
+}
+
+impl Opening {
+    /// Begins to open the log in a folder.
+    #[must_use]
+    pub fn begin(
+        now: Now,
+        found: LogFound,
+        listing: &FolderListing,
+        out: &mut Vec<DiskOp>,
+    ) -> Self {
+        let folder: Arc<str> = listing.name.as_str().into();
+        out.push(DiskOp::OpenLog {
+            log: found.id,
+            directory: found.directory,
+            folder: Arc::clone(&folder),
+        });
+        let files = FolderFiles::of(listing);
+        let start = found.log_start_offset.unwrap_or(Offset::ZERO);
+        let log = Log::empty(
+            found.id,
+            folder,
+            Arc::clone(&found.settings),
+            Generation(1),
+            ActiveSegment::new(start, now.wall),
+        );
+        let mut opening = Self {
+            log,
+            found,
+            files,
+            now,
+            stage: Stage::Done,
+            awaited: None,
+            gathered: BytesMut::new(),
+            todo: VecDeque::new(),
+            end_offset: start,
+            replay_from: Offset::ZERO,
+            history: VecDeque::new(),
+            scans_all: false,
+            scan_from: Offset::ZERO,
+            first_scanned: Offset::ZERO,
+            is_epochs_changed: false,
+            is_cut: false,
+            events: Vec::new(),
+        };
+        opening.remove_leftovers(out);
+        opening.start(out);
+        opening
+    }
+
+    /// The log, once it is ready; then the job is over.
+    pub fn take_opened(&mut self) -> Option<Opened> {
+        matches!(self.stage, Stage::Done).then(|| Opened {
+            log: self.log.clone(),
+            events: std::mem::take(&mut self.events),
+        })
+    }
+
+    /// Takes in an answer of the disk that concerns this log.
+    pub fn on_done(&mut self, done: &DiskDone, out: &mut Vec<DiskOp>) {
+        match done {
+            DiskDone::Read { token, result, .. } if self.awaited == Some(*token) => {
+                self.awaited = None;
+                match result {
+                    Ok(bytes) => self.on_bytes(bytes, out),
+                    Err(error) => self.fail(error),
+                }
+            }
+            DiskDone::Truncated { generation, .. } if *generation == self.log.generation => {
+                if matches!(self.stage, Stage::Truncating) {
+                    self.sync(out);
+                }
+            }
+            DiskDone::Synced { generation, .. } if *generation == self.log.generation => {
+                if matches!(self.stage, Stage::Syncing) {
+                    self.log.flushed = self.log.written;
+                    self.stage = Stage::Done;
+                }
+            }
+            DiskDone::Failed {
+                scope: FailureScope::Directory(directory),
+                error,
+            } if *directory == self.found.directory => self.fail(error),
+            DiskDone::Failed {
+                scope: FailureScope::Append { .. },
+                error,
+            } => self.fail(error),
+            DiskDone::Failed {
+                scope: FailureScope::Save(token),
+                ..
+            } => self.log.on_save_failed(*token),
+            DiskDone::Saved { token } => self.log.on_saved(*token, out),
+            DiskDone::Appended { .. }
+            | DiskDone::Created { .. }
+            | DiskDone::Failed { .. }
+            | DiskDone::Read { .. }
+            | DiskDone::Synced { .. }
+            | DiskDone::Truncated { .. } => {}
+        }
+    }
+
+    fn remove_leftovers(&mut self, out: &mut Vec<DiskOp>) {
+        let log = self.found.id;
+        for &segment in &self.files.deleted_segments {
+            out.push(DiskOp::RemoveSegment { log, segment });
+        }
+        for &file in &self.files.strays {
+            out.push(DiskOp::RemoveFile { log, file });
+        }
+    }
+
+    fn start(&mut self, out: &mut Vec<DiskOp>) {
+        if let Some(name) = self.files.swaps.first() {
+            let message = format!(
+                "{name}: a compaction was interrupted while it replaced segments; start the broker \
+                 that wrote this directory once more, so that it finishes"
+            );
+            self.note(Severity::Error, message);
+            self.log.state = LogState::Offline;
+            return;
+        }
+        if self
+            .files
+            .segments
+            .values()
+            .any(|files| u32::try_from(files.log_bytes).is_err())
+        {
+            let message = "a segment is larger than 4 GiB, which no broker writes".to_owned();
+            self.note(Severity::Error, message);
+            self.log.state = LogState::Offline;
+            return;
+        }
+        if self.files.epochs_bytes > 0 {
+            self.stage = Stage::Epochs;
+            self.read(LogFile::LeaderEpochs, 0, JOB_READ_BYTES, out);
+        } else {
+            self.after_epochs(out);
+        }
+    }
+
+    fn read(&mut self, file: LogFile, position: u32, length: u32, out: &mut Vec<DiskOp>) {
+        let token = self.log.saves.next_token();
+        self.awaited = Some(token);
+        out.push(DiskOp::Read {
+            log: self.found.id,
+            file,
+            position,
+            length,
+            token,
+        });
+    }
+
+    fn on_bytes(&mut self, bytes: &Bytes, out: &mut Vec<DiskOp>) {
+        match std::mem::replace(&mut self.stage, Stage::Done) {
+            Stage::Epochs => {
+                if let Some(text) = self.gather(LogFile::LeaderEpochs, bytes, out) {
+                    self.on_epochs(&text, out);
+                } else {
+                    self.stage = Stage::Epochs;
+                }
+            }
+            Stage::Snapshot(offset) => {
+                let file = LogFile::ProducerSnapshot(offset);
+                if let Some(content) = self.gather(file, bytes, out) {
+                    self.on_snapshot(offset, &content, out);
+                } else {
+                    self.stage = Stage::Snapshot(offset);
+                }
+            }
+            Stage::LastTime(base, files) => self.on_last_time(base, files, bytes, out),
+            Stage::Segment(scan) => self.on_segment_bytes(scan, bytes, out),
+            Stage::FirstHeader => {
+                if let Ok(info) = BatchInfo::parse(bytes) {
+                    self.log.active.first_timestamp = Some(info.max_timestamp);
+                }
+                self.finish(out);
+            }
+            Stage::Truncating | Stage::Syncing | Stage::Done => {
+                unreachable!("no read is awaited then")
+            }
+        }
+    }
+
+    /// Puts the pieces of a small file together; `None` while there is more.
+    fn gather(&mut self, file: LogFile, bytes: &Bytes, out: &mut Vec<DiskOp>) -> Option<Bytes> {
+        self.gathered.extend_from_slice(bytes);
+        let held = u32::try_from(self.gathered.len()).expect("small files are below 4 GiB");
+        if bytes.len() == JOB_READ_BYTES as usize {
+            self.read(file, held, JOB_READ_BYTES, out);
+            return None;
+        }
+        Some(std::mem::take(&mut self.gathered).freeze())
+    }
+
+    fn on_epochs(&mut self, text: &[u8], out: &mut Vec<DiskOp>) {
+        match LeaderEpochs::parse(text) {
+            Ok(epochs) => self.log.epochs = epochs,
+            Err(damage) => {
+                self.note(
+                    Severity::Warning,
+                    format!("leader-epoch-checkpoint is {damage}: rebuilt from the whole log"),
+                );
+                self.scans_all = true;
+                self.is_epochs_changed = true;
+            }
+        }
+        self.after_epochs(out);
+    }
+
+    fn after_epochs(&mut self, out: &mut Vec<DiskOp>) {
+        // Beyond the recovery point a snapshot may know of records that did not make it.
+        let usable =
+            |offset: &&Offset| self.found.is_clean || Some(**offset) <= self.found.recovery_point;
+        match self.files.snapshots.iter().rev().find(usable).copied() {
+            Some(offset) => {
+                self.stage = Stage::Snapshot(offset);
+                self.read(LogFile::ProducerSnapshot(offset), 0, JOB_READ_BYTES, out);
+            }
+            None => {
+                let first = self.files.segments.keys().next().copied();
+                self.replay_from = if self.found.is_clean {
+                    Offset(i64::MAX)
+                } else {
+                    first.unwrap_or(Offset::ZERO)
+                };
+                self.after_snapshot(out);
+            }
+        }
+    }
+
+    fn on_snapshot(&mut self, offset: Offset, content: &[u8], out: &mut Vec<DiskOp>) {
+        match producer_snapshot::decode(content) {
+            Ok(producers) => {
+                self.log.producers = producers;
+                self.replay_from = offset;
+                self.after_snapshot(out);
+            }
+            Err(damage) => {
+                let file = LogFile::ProducerSnapshot(offset);
+                self.note(
+                    Severity::Warning,
+                    format!("{} is unusable, {damage}: removed", file.name()),
+                );
+                out.push(DiskOp::RemoveFile {
+                    log: self.found.id,
+                    file,
+                });
+                self.files.snapshots.retain(|kept| *kept != offset);
+                // Without it the producers are replayed, also after a clean stop.
+                self.found.is_clean = false;
+                self.after_epochs(out);
+            }
+        }
+    }
+
+    fn note(&mut self, severity: Severity, message: String) {
+        self.events.push(Event {
+            severity,
+            room: "log",
+            subject: self.log.folder.to_string(),
+            message,
+        });
+    }
+
+    fn fail(&mut self, error: &DiskError) {
+        self.note(
+            Severity::Error,
+            format!("cannot be opened: {error}; it stays offline until the next start"),
+        );
+        self.log.on_directory_failed();
+        self.stage = Stage::Done;
+    }
+
+    /// Everything was looked at: writes down what changed, and waits until it is durable.
+    fn finish(&mut self, out: &mut Vec<DiskOp>) {
+        let log = &mut self.log;
+        log.log_end_offset = self.end_offset;
+        log.written = self.end_offset;
+        log.written_at = SegmentPoint {
+            base_offset: log.active.base_offset,
+            marks: log.active.marks,
+        };
+        log.sync_requested = self.end_offset;
+        let first = log
+            .closed
+            .first()
+            .map_or(log.active.base_offset, |segment| segment.base_offset);
+        let wanted = self.found.log_start_offset.unwrap_or(first);
+        log.log_start_offset = wanted.max(first).min(self.end_offset);
+        self.is_epochs_changed |= log.epochs.truncate_from_end(self.end_offset);
+        self.is_epochs_changed |= log.epochs.truncate_from_start(log.log_start_offset);
+        for &offset in &self.files.snapshots {
+            log.on_snapshot_found(offset);
+        }
+        log.forget_snapshots_above(self.end_offset, out);
+        if self.is_epochs_changed {
+            log.save_epochs(out);
+        }
+        if self.is_cut {
+            self.stage = Stage::Truncating;
+        } else if self.found.is_clean {
+            self.log.flushed = self.end_offset;
+            self.stage = Stage::Done;
+        } else {
+            self.sync(out);
+        }
+    }
+
+    fn sync(&mut self, out: &mut Vec<DiskOp>) {
+        self.stage = Stage::Syncing;
+        self.log.sync(out);
+    }
+
+    /// A timestamp for a segment whose time index says nothing.
+    fn closed(
+        base_offset: Offset,
+        end_offset: Offset,
+        files: &SegmentFiles,
+        max_timestamp: Timestamp,
+    ) -> ClosedSegment {
+        ClosedSegment {
+            base_offset,
+            end_offset,
+            size_bytes: u32::try_from(files.log_bytes).expect("checked when it began"),
+            max_timestamp,
+        }
+    }
+}

@@ -1,0 +1,380 @@
+//! Reading a segment's file batch by batch, and telling an unfinished write from corruption.
+//!
+//! Pure over the bytes it is fed. At or above the recovery point the first batch that is not sound
+//! ends the log: a write that was under way. Below it everything was durable once, so the same
+//! sight is corruption: noted as a bad range and stepped over, never cut (reliability: recovery,
+//! step 5). Compare Kafka's `LogSegment.recover`, which cuts in both cases.
+
+use crate::ids::Offset;
+use crate::limits::JOB_READ_BYTES;
+use crate::log::BadRange;
+use crate::log::batch::{BatchDamage, BatchInfo, HEADER_BYTES};
+
+/// A scan of one file.
+#[derive(Clone, Debug)]
+pub(super) struct Scanner {
+    file_bytes: u32,
+    /// No record of this file has this offset or a higher one.
+    bound: Offset,
+    recovery_point: Offset,
+    allows_gaps: bool,
+    /// Where the next batch should begin.
+    position: u32,
+    /// Where the last sound batch ends.
+    valid_bytes: u32,
+    /// The offset after the last sound batch, or after one known to be damaged.
+    expected: Offset,
+    /// Looking for the next sound batch after a header that makes no sense.
+    is_lost: bool,
+    /// The damage that `is_lost` began with.
+    bad: Vec<BadRange>,
+}
+
+/// What a scan wants, or what it came to.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum ScanStep {
+    /// The first unsound batch at or above the recovery point.
+    Cut {
+        position: u32,
+        offset: Offset,
+        damage: BatchDamage,
+    },
+    /// The file's end; after the last sound batch there may be bytes that make no sense.
+    End,
+    /// Bytes from here.
+    Read { position: u32, length: u32 },
+}
+
+impl Scanner {
+    /// A scan of a file of `file_bytes` from a batch boundary on, before which the log ended at
+    /// `expected`; the next segment begins at `bound`.
+    pub(super) fn new(
+        file_bytes: u32,
+        (position, expected): (u32, Offset),
+        bound: Offset,
+        recovery_point: Offset,
+        allows_gaps: bool,
+    ) -> Self {
+        Self {
+            file_bytes,
+            bound,
+            recovery_point,
+            allows_gaps,
+            position,
+            valid_bytes: position,
+            expected,
+            is_lost: false,
+            bad: Vec::new(),
+        }
+    }
+
+    /// The batch where the scan begins is known to be sound and to have this base offset: the log
+    /// ended just before it.
+    pub(super) fn trust_first(&mut self, base_offset: Offset) {
+        assert!(base_offset >= self.expected, "the log did not end past it");
+        self.expected = base_offset;
+    }
+
+    /// Where the last sound batch ends.
+    pub(super) fn valid_bytes(&self) -> u32 {
+        self.valid_bytes
+    }
+
+    /// The offset after the last sound batch.
+    pub(super) fn end_offset(&self) -> Offset {
+        self.expected
+    }
+
+    /// Damaged ranges, in order.
+    pub(super) fn into_bad(self) -> Vec<BadRange> {
+        self.bad
+    }
+
+    /// What the scan wants first.
+    pub(super) fn begin(&self) -> ScanStep {
+        if self.position == self.file_bytes {
+            ScanStep::End
+        } else {
+            self.read(JOB_READ_BYTES)
+        }
+    }
+
+    /// Takes in the bytes asked for; tells `each` of every sound batch and where it lies.
+    pub(super) fn feed(&mut self, bytes: &[u8], mut each: impl FnMut(u32, &BatchInfo)) -> ScanStep {
+        let start = self.position;
+        loop {
+            let rest = bytes.get((self.position - start) as usize..).unwrap_or(&[]);
+            let left = self.file_bytes - self.position;
+            if left == 0 || (self.is_lost && (left as usize) < HEADER_BYTES) {
+                return ScanStep::End;
+            }
+            if self.is_lost && !self.skip_to_candidate(rest) {
+                let is_shorter = self.position == start;
+                return if is_shorter {
+                    ScanStep::End
+                } else {
+                    self.read(JOB_READ_BYTES)
+                };
+            }
+            let rest = bytes.get((self.position - start) as usize..).unwrap_or(&[]);
+            match self.look_at(rest) {
+                Look::Sound(info) => {
+                    self.on_sound(&info);
+                    each(self.position - info.size_bytes, &info);
+                }
+                Look::Short(length) if self.position > start => return self.read(length),
+                Look::Short(_length) => {
+                    // Fewer bytes than asked for: the file is shorter than it was said to be.
+                    if let Some(step) = self.on_damage(BatchDamage::Short, None) {
+                        return step;
+                    }
+                    self.position = self.file_bytes;
+                }
+                Look::Unsound(damage, info) => {
+                    if let Some(step) = self.on_damage(damage, info) {
+                        return step;
+                    }
+                }
+            }
+        }
+    }
+
+    fn read(&self, length: u32) -> ScanStep {
+        let left = self.file_bytes - self.position;
+        ScanStep::Read {
+            position: self.position,
+            length: length.max(JOB_READ_BYTES).min(left),
+        }
+    }
+
+    /// Judges what lies at the current position.
+    fn look_at(&self, rest: &[u8]) -> Look {
+        let left = self.file_bytes - self.position;
+        if rest.len() < HEADER_BYTES {
+            let wanted = u32::try_from(HEADER_BYTES).expect("a small constant");
+            return if left < wanted {
+                Look::Unsound(BatchDamage::Short, None)
+            } else {
+                Look::Short(wanted)
+            };
+        }
+        let info = match BatchInfo::parse(rest) {
+            Ok(info) => info,
+            Err(damage) => return Look::Unsound(damage, None),
+        };
+        if info.size_bytes > left {
+            return Look::Unsound(BatchDamage::Short, None);
+        }
+        let Some(batch) = rest.get(..info.size_bytes as usize) else {
+            return Look::Short(info.size_bytes);
+        };
+        let is_gap = info.base_offset > self.expected
+            && !self.allows_gaps
+            && info.base_offset >= self.recovery_point;
+        if info.base_offset < self.expected || info.end_offset() > self.bound || is_gap {
+            return Look::Unsound(BatchDamage::Offsets, None);
+        }
+        match info.check_crc(batch) {
+            Ok(()) => Look::Sound(info),
+            Err(damage) => Look::Unsound(damage, Some(info)),
+        }
+    }
+
+    fn on_sound(&mut self, info: &BatchInfo) {
+        if self.is_lost {
+            self.note_bad(info.base_offset);
+            self.is_lost = false;
+        }
+        self.position += info.size_bytes;
+        self.valid_bytes = self.position;
+        self.expected = info.end_offset();
+    }
+
+    /// Cuts, or steps over.
+    fn on_damage(&mut self, damage: BatchDamage, info: Option<BatchInfo>) -> Option<ScanStep> {
+        if self.is_lost {
+            self.position += 1;
+            return None;
+        }
+        if self.expected >= self.recovery_point {
+            return Some(ScanStep::Cut {
+                position: self.position,
+                offset: self.expected,
+                damage,
+            });
+        }
+        match info {
+            // Its header is in its place; only what the sum covers is damaged.
+            Some(info) if info.base_offset == self.expected => {
+                self.note_bad(info.end_offset());
+                self.expected = info.end_offset();
+                self.position += info.size_bytes;
+                self.valid_bytes = self.position;
+            }
+            Some(_) | None => {
+                self.is_lost = true;
+                self.position += 1;
+            }
+        }
+        None
+    }
+
+    fn note_bad(&mut self, end_offset: Offset) {
+        if end_offset > self.expected {
+            self.bad.push(BadRange {
+                start_offset: self.expected,
+                end_offset,
+            });
+        }
+    }
+
+    /// Moves on to the next bytes that look like a header; answers whether there are such.
+    fn skip_to_candidate(&mut self, rest: &[u8]) -> bool {
+        let span = i64::from(i32::MAX);
+        for window in rest.windows(HEADER_BYTES) {
+            if let Ok(info) = BatchInfo::parse(window)
+                && info.base_offset >= self.expected
+                && info.base_offset.0 - self.expected.0 <= span
+                && info.size_bytes <= self.file_bytes - self.position
+            {
+                return true;
+            }
+            self.position += 1;
+        }
+        false
+    }
+}
+
+/// What lies where a batch should begin.
+enum Look {
+    Sound(BatchInfo),
+    /// It takes so many bytes to tell.
+    Short(u32),
+    Unsound(BatchDamage, Option<BatchInfo>),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::log::batch::build::{Wanted, batch};
+
+    /// Five batches of ten records, 81 bytes each.
+    fn file() -> Vec<u8> {
+        let mut bytes = Vec::new();
+        for number in 0..5 {
+            bytes.extend_from_slice(&batch(Wanted {
+                base_offset: number * 10,
+                count: 10,
+                ..Wanted::default()
+            }));
+        }
+        bytes
+    }
+
+    fn scan(bytes: &[u8], recovery_point: i64, piece: usize) -> (Vec<i64>, Scanner, ScanStep) {
+        let size = u32::try_from(bytes.len()).unwrap();
+        let mut scanner = Scanner::new(
+            size,
+            (0, Offset(0)),
+            Offset(1000),
+            Offset(recovery_point),
+            false,
+        );
+        let mut step = scanner.begin();
+        let mut seen = Vec::new();
+        while let ScanStep::Read { position, length } = step {
+            let position = position as usize;
+            let wanted = if length == size {
+                piece
+            } else {
+                length as usize
+            };
+            let end = (position + wanted.max(90)).min(bytes.len());
+            step = scanner.feed(&bytes[position..end], |_position, info| {
+                seen.push(info.base_offset.0);
+            });
+        }
+        (seen, scanner, step)
+    }
+
+    #[test]
+    fn a_sound_file_is_read_to_its_end_in_any_pieces() {
+        for piece in [90, 100, 162, 1000] {
+            let (seen, scanner, step) = scan(&file(), 0, piece);
+            assert_eq!(seen, [0, 10, 20, 30, 40]);
+            assert_eq!(step, ScanStep::End);
+            assert_eq!(
+                (scanner.valid_bytes(), scanner.end_offset()),
+                (405, Offset(50))
+            );
+        }
+    }
+
+    #[test]
+    fn above_the_recovery_point_the_first_unsound_batch_is_the_end() {
+        for (change, damage) in [(62, BatchDamage::Crc), (16, BatchDamage::Magic)] {
+            let mut bytes = file();
+            bytes[2 * 81 + change] ^= 0x40;
+            let (seen, scanner, step) = scan(&bytes, 20, 1000);
+            assert_eq!(seen, [0, 10]);
+            let cut = ScanStep::Cut {
+                position: 162,
+                offset: Offset(20),
+                damage,
+            };
+            assert_eq!(step, cut);
+            assert!(scanner.into_bad().is_empty());
+        }
+        let (_seen, _scanner, step) = scan(&file()[..400], 0, 1000);
+        let damage = BatchDamage::Short;
+        let cut = |position, offset, damage| ScanStep::Cut {
+            position,
+            offset: Offset(offset),
+            damage,
+        };
+        assert_eq!(step, cut(324, 40, damage));
+        let padded = [file(), vec![0; 100]].concat();
+        let (_seen, _scanner, step) = scan(&padded, 50, 1000);
+        assert_eq!(step, cut(405, 50, BatchDamage::Zeros));
+    }
+
+    #[test]
+    fn below_the_recovery_point_damage_is_stepped_over() {
+        for at in [62, 16, 8, 3, 24] {
+            let mut bytes = file();
+            bytes[2 * 81 + at] ^= 0x55;
+            let (seen, scanner, step) = scan(&bytes, 50, 1000);
+            assert_eq!(seen, [0, 10, 30, 40], "byte {at}");
+            assert_eq!(step, ScanStep::End);
+            assert_eq!(scanner.end_offset(), Offset(50));
+            let bad = BadRange {
+                start_offset: Offset(20),
+                end_offset: Offset(30),
+            };
+            assert_eq!(scanner.into_bad(), [bad]);
+        }
+    }
+
+    #[test]
+    fn a_lost_end_below_the_recovery_point_is_not_cut() {
+        let mut bytes = file();
+        bytes[4 * 81..].fill(0);
+        let (seen, scanner, step) = scan(&bytes, 50, 1000);
+        assert_eq!((seen.len(), step), (4, ScanStep::End));
+        assert_eq!(
+            (scanner.valid_bytes(), scanner.end_offset()),
+            (324, Offset(40))
+        );
+    }
+
+    #[test]
+    fn a_gap_is_an_end_where_none_may_be() {
+        let mut bytes = file();
+        bytes.drain(81..162);
+        let (seen, _scanner, step) = scan(&bytes, 0, 1000);
+        assert_eq!(seen, [0]);
+        assert!(matches!(step, ScanStep::Cut { position: 81, .. }));
+        let (seen, _scanner, _step) = scan(&bytes, 50, 1000);
+        assert_eq!(seen, [0, 20, 30, 40]);
+    }
+}

@@ -1,0 +1,594 @@
+//! The segments of a log that is being opened, one after the other.
+//!
+//! A segment that lies before everything that must be scanned costs one read of twelve bytes. A
+//! scanned one has its indexes rebuilt from where the scan began; what the index says of the place
+//! is believed only when the batch found there confirms it.
+
+use std::collections::VecDeque;
+
+use bytes::Bytes;
+
+use super::files::SegmentFiles;
+use super::scan::{ScanStep, Scanner};
+use super::{Opening, Stage};
+use crate::event::Severity;
+use crate::ids::Offset;
+use crate::limits::{HISTORY_BATCHES_MAX, HISTORY_SCAN_BYTES, JOB_READ_BYTES};
+use crate::log::batch::HEADER_BYTES;
+use crate::log::index::{IndexEntry, decode_into};
+use crate::log::offset_index::OffsetEntry;
+use crate::log::producer_state::Producers;
+use crate::log::segment::ActiveSegment;
+use crate::log::time_index::TimeEntry;
+use crate::log::{BadRange, BatchDamage, BatchInfo, LeaderEpochs};
+use crate::storage::{DiskOp, LogFile};
+use crate::time::Timestamp;
+
+/// A segment that is being scanned.
+#[derive(Clone, Debug)]
+pub(super) struct SegmentScan {
+    base: Offset,
+    files: SegmentFiles,
+    /// Base of the segment after it; `None` for the last.
+    next_base: Option<Offset>,
+    /// What is built of it.
+    built: ActiveSegment,
+    phase: Phase,
+    /// The index entry the scan begins at; nothing in front of it is looked at.
+    entry: Option<OffsetEntry>,
+    /// Bytes of the index file taken in.
+    index_position: u32,
+}
+
+#[derive(Clone, Debug)]
+enum Phase {
+    /// Reading the offset index; the entries near the wanted one are held back.
+    Offsets(VecDeque<OffsetEntry>, Option<OffsetEntry>),
+    /// Reading the time index.
+    Times(Option<TimeEntry>),
+    /// Reading batches.
+    Batches(Scanner),
+}
+
+impl Opening {
+    /// The snapshot is in: decides where the scan begins.
+    pub(super) fn after_snapshot(&mut self, out: &mut Vec<DiskOp>) {
+        let scan_from = if self.scans_all {
+            Offset::ZERO
+        } else if self.found.is_clean {
+            self.replay_from
+        } else {
+            let recovery_point = self.found.recovery_point.unwrap_or(Offset::ZERO);
+            recovery_point.min(self.replay_from)
+        };
+        let segments = &self.files.segments;
+        let holds = segments
+            .range(..=scan_from)
+            .next_back()
+            .or(segments.first_key_value());
+        let Some((&holds, _files)) = holds else {
+            self.begin_empty(out);
+            return;
+        };
+        // Without a time index nothing tells how old a segment is but its batches.
+        let bare = segments
+            .iter()
+            .find(|(_base, files)| files.log_bytes > 0 && files.times_bytes.unwrap_or(0) == 0);
+        let first_scanned = bare.map_or(holds, |(&base, _files)| base.min(holds));
+        self.scan_from = if first_scanned < holds {
+            first_scanned
+        } else {
+            scan_from
+        };
+        self.first_scanned = first_scanned;
+        self.todo = segments
+            .iter()
+            .map(|(base, files)| (*base, *files))
+            .collect();
+        self.end_offset = self.todo[0].0;
+        self.next_segment(out);
+    }
+
+    /// A folder without a segment: a log whose creation was interrupted.
+    fn begin_empty(&mut self, out: &mut Vec<DiskOp>) {
+        let log = &mut self.log;
+        log.active = ActiveSegment::new(self.end_offset, self.now.wall);
+        out.push(DiskOp::CreateSegment {
+            log: log.id,
+            generation: log.generation,
+            segment: self.end_offset,
+        });
+        self.after_segments(out);
+    }
+
+    fn next_segment(&mut self, out: &mut Vec<DiskOp>) {
+        let Some((base, files)) = self.todo.pop_front() else {
+            self.after_segments(out);
+            return;
+        };
+        let next_base = self.todo.front().map(|(base, _files)| *base);
+        if base >= self.first_scanned {
+            self.begin_segment(base, files, next_base, out);
+            return;
+        }
+        let times_bytes = u32::try_from(files.times_bytes.unwrap_or(0)).unwrap_or(0);
+        let whole = times_bytes - times_bytes % TimeEntry::BYTES;
+        self.stage = Stage::LastTime(base, files);
+        let position = whole.saturating_sub(TimeEntry::BYTES);
+        self.read(LogFile::TimeIndex(base), position, TimeEntry::BYTES, out);
+    }
+
+    pub(super) fn on_last_time(
+        &mut self,
+        base: Offset,
+        files: SegmentFiles,
+        bytes: &Bytes,
+        out: &mut Vec<DiskOp>,
+    ) {
+        let entry = (bytes.len() == TimeEntry::BYTES as usize).then(|| TimeEntry::decode(bytes));
+        let timestamp = entry.map_or(Timestamp::NONE, |entry| entry.timestamp);
+        let next_base = self.todo.front().map(|(base, _files)| *base);
+        let end_offset = next_base.expect("the last segment is always scanned");
+        let closed = Self::closed(base, end_offset, &files, timestamp);
+        self.log.closed.push(closed);
+        self.end_offset = end_offset;
+        self.next_segment(out);
+    }
+
+    fn begin_segment(
+        &mut self,
+        base: Offset,
+        files: SegmentFiles,
+        next_base: Option<Offset>,
+        out: &mut Vec<DiskOp>,
+    ) {
+        self.check_gap(base);
+        let has_index = files.offsets_bytes.is_some_and(|size| size > 0) && files.log_bytes > 0;
+        let phase = if has_index && self.scan_from > base {
+            self.read(LogFile::OffsetIndex(base), 0, INDEX_READ_BYTES, out);
+            Phase::Offsets(VecDeque::new(), None)
+        } else {
+            Phase::Times(None)
+        };
+        let begins_at_front = matches!(phase, Phase::Times(_));
+        let scan = Box::new(SegmentScan {
+            base,
+            files,
+            next_base,
+            built: ActiveSegment::new(base, self.now.wall),
+            phase,
+            entry: None,
+            index_position: 0,
+        });
+        if begins_at_front {
+            self.begin_batches(scan, out);
+        } else {
+            self.stage = Stage::Segment(scan);
+        }
+    }
+
+    /// Between the end of the last segment and `base` records are missing.
+    fn check_gap(&mut self, base: Offset) {
+        if base <= self.end_offset || self.log.settings.compact {
+            return;
+        }
+        if self.end_offset < self.recovery_point() {
+            let missing = BadRange {
+                start_offset: self.end_offset,
+                end_offset: base,
+            };
+            self.note_bad(missing);
+            self.log.bad.push(missing);
+        }
+    }
+
+    pub(super) fn on_segment_bytes(
+        &mut self,
+        mut scan: Box<SegmentScan>,
+        bytes: &Bytes,
+        out: &mut Vec<DiskOp>,
+    ) {
+        match &mut scan.phase {
+            Phase::Offsets(..) => {
+                if scan.on_offsets(bytes, self.scan_from, self.history_bytes()) {
+                    let (file, position) = (LogFile::OffsetIndex(scan.base), scan.index_position);
+                    self.read(file, position, INDEX_READ_BYTES, out);
+                } else if scan.entry.is_some() {
+                    scan.index_position = 0;
+                    scan.phase = Phase::Times(None);
+                    self.read(LogFile::TimeIndex(scan.base), 0, INDEX_READ_BYTES, out);
+                } else {
+                    self.begin_batches(scan, out);
+                    return;
+                }
+                self.stage = Stage::Segment(scan);
+            }
+            Phase::Times(_) => {
+                if scan.on_times(bytes) {
+                    let (file, position) = (LogFile::TimeIndex(scan.base), scan.index_position);
+                    self.read(file, position, INDEX_READ_BYTES, out);
+                    self.stage = Stage::Segment(scan);
+                } else {
+                    self.begin_batches(scan, out);
+                }
+            }
+            Phase::Batches(_) => self.on_batches(scan, bytes, out),
+        }
+    }
+
+    fn begin_batches(&mut self, mut scan: Box<SegmentScan>, out: &mut Vec<DiskOp>) {
+        let position = scan.entry.map_or(0, |entry| entry.position);
+        let bound = scan.next_base.unwrap_or(scan.base.plus(1 << 31));
+        let scanner = Scanner::new(
+            u32::try_from(scan.files.log_bytes).expect("checked when it began"),
+            (position, self.end_offset.max(scan.base)),
+            bound,
+            self.recovery_point(),
+            self.log.settings.compact,
+        );
+        let step = scanner.begin();
+        scan.phase = Phase::Batches(scanner);
+        self.on_scan_step(scan, step, out);
+    }
+
+    fn on_batches(&mut self, mut scan: Box<SegmentScan>, bytes: &Bytes, out: &mut Vec<DiskOp>) {
+        let Phase::Batches(scanner) = &mut scan.phase else {
+            unreachable!("batches are read in that phase");
+        };
+        if let Some(entry) = scan.entry.take() {
+            let expected = scan.base.plus(i64::from(entry.relative_offset));
+            match confirm(bytes, expected, scan.files.log_bytes) {
+                Confirmed::No => {
+                    // The index leads nowhere, or to damage: only a scan from the front can tell.
+                    scan.built = ActiveSegment::new(scan.base, self.now.wall);
+                    self.begin_batches(scan, out);
+                    return;
+                }
+                Confirmed::Short(length) => {
+                    let position = entry.position;
+                    scan.entry = Some(entry);
+                    self.on_scan_step(scan, ScanStep::Read { position, length }, out);
+                    return;
+                }
+                Confirmed::Yes(base_offset) => scanner.trust_first(base_offset),
+            }
+        }
+        let settings = &self.log.settings;
+        let built = &mut scan.built;
+        let mut replay = Replay {
+            epochs: &mut self.log.epochs,
+            producers: &mut self.log.producers,
+            history: &mut self.history,
+            from: self.replay_from,
+            is_epochs_changed: false,
+        };
+        let step = scanner.feed(bytes, |position, info| {
+            built.marks.size_bytes = position;
+            built.on_append(info, settings);
+            replay.batch(info);
+        });
+        self.is_epochs_changed |= replay.is_epochs_changed;
+        self.on_scan_step(scan, step, out);
+    }
+
+    fn on_scan_step(&mut self, scan: Box<SegmentScan>, step: ScanStep, out: &mut Vec<DiskOp>) {
+        match step {
+            ScanStep::Read { position, length } => {
+                self.read(LogFile::Log(scan.base), position, length, out);
+                self.stage = Stage::Segment(scan);
+            }
+            ScanStep::End => self.on_segment_end(*scan, None, out),
+            ScanStep::Cut {
+                position, damage, ..
+            } => self.on_segment_end(*scan, Some((position, damage)), out),
+        }
+    }
+
+    fn on_segment_end(
+        &mut self,
+        scan: SegmentScan,
+        cut: Option<(u32, BatchDamage)>,
+        out: &mut Vec<DiskOp>,
+    ) {
+        let Phase::Batches(scanner) = scan.phase else {
+            unreachable!("a segment ends with its batches");
+        };
+        let mut built = scan.built;
+        built.marks.size_bytes = scanner.valid_bytes();
+        self.end_offset = scanner.end_offset();
+        let bad = scanner.into_bad();
+        for range in &bad {
+            self.note_bad(*range);
+        }
+        self.log.bad.extend(bad);
+        let is_short = scan.next_base.is_some_and(|next| next > self.end_offset)
+            && !self.log.settings.compact
+            && self.end_offset >= self.recovery_point();
+        match (cut, scan.next_base) {
+            (None, Some(_)) if !is_short => {
+                built.maybe_push_time();
+                self.write_indexes(&mut built, &scan.files, out);
+                self.log.closed.push(built.closed(self.end_offset));
+                self.next_segment(out);
+            }
+            (None, None) => {
+                if self.found.is_clean {
+                    // As it was closed, so that there is nothing to write.
+                    built.maybe_push_time();
+                }
+                self.write_indexes(&mut built, &scan.files, out);
+                self.log.active = built;
+                self.after_segments(out);
+            }
+            (cut, _) => {
+                let damage = cut.map_or(BatchDamage::Short, |(_position, damage)| damage);
+                let removed: u64 = self.todo.iter().map(|(_base, files)| files.log_bytes).sum();
+                let bytes = removed + scan.files.log_bytes - u64::from(built.marks.size_bytes);
+                self.note_cut(damage, bytes);
+                self.todo.clear();
+                self.log.active = built;
+                self.cut(&scan.files, out);
+                self.after_segments(out);
+            }
+        }
+    }
+
+    /// Asks the disk to end the log where the last sound batch ends.
+    fn cut(&mut self, files: &SegmentFiles, out: &mut Vec<DiskOp>) {
+        let log = &mut self.log;
+        log.generation = log.generation.next();
+        out.push(DiskOp::Truncate {
+            log: log.id,
+            generation: log.generation,
+            segment: log.active.base_offset,
+            position: log.active.marks.size_bytes,
+            end_offset: self.end_offset,
+        });
+        self.is_cut = true;
+        let mut active = log.active.clone();
+        self.write_indexes(&mut active, files, out);
+        self.log.active = active;
+    }
+
+    /// Makes a scanned segment's index files what the scan found.
+    fn write_indexes(
+        &mut self,
+        built: &mut ActiveSegment,
+        files: &SegmentFiles,
+        out: &mut Vec<DiskOp>,
+    ) {
+        let (offsets, times) = (built.offsets.count(), built.times.count());
+        let is_same = self.found.is_clean
+            && files.offsets_bytes == Some(u64::from(offsets * OffsetEntry::BYTES))
+            && files.times_bytes == Some(u64::from(times * TimeEntry::BYTES));
+        if is_same {
+            built.offsets.settle();
+            built.times.settle();
+            return;
+        }
+        let covered_by = self.end_offset.plus(1);
+        let base = built.base_offset;
+        for (file, written) in [
+            (
+                LogFile::OffsetIndex(base),
+                built.offsets.rewrite(covered_by),
+            ),
+            (LogFile::TimeIndex(base), built.times.rewrite(covered_by)),
+        ] {
+            let (position, bytes) = written;
+            out.push(DiskOp::AppendIndex {
+                log: self.found.id,
+                generation: self.log.generation,
+                file,
+                position,
+                bytes,
+            });
+        }
+    }
+
+    /// The last segment is known: closes it if the log must go on elsewhere, and completes it.
+    fn after_segments(&mut self, out: &mut Vec<DiskOp>) {
+        self.restore_history();
+        let start = self.found.log_start_offset.unwrap_or(Offset::ZERO);
+        let resume_at = self.recovery_point().max(start);
+        if self.end_offset < resume_at {
+            self.resume_at(resume_at, start, out);
+        }
+        let active = &self.log.active;
+        if active.marks.size_bytes > 0 && active.first_timestamp.is_none() {
+            let length = u32::try_from(HEADER_BYTES).expect("a small constant");
+            let base = active.base_offset;
+            self.stage = Stage::FirstHeader;
+            self.read(LogFile::Log(base), 0, length, out);
+            return;
+        }
+        self.finish(out);
+    }
+
+    /// Records that were durable, or deleted, are not there: the log goes on after them, so that
+    /// their offsets are never given to others.
+    fn resume_at(&mut self, offset: Offset, start: Offset, out: &mut Vec<DiskOp>) {
+        let missing = BadRange {
+            start_offset: self.end_offset.max(start),
+            end_offset: offset,
+        };
+        if missing.start_offset < missing.end_offset {
+            self.note_bad(missing);
+            self.log.bad.push(missing);
+        }
+        let log = &mut self.log;
+        let next = ActiveSegment::new(offset, self.now.wall);
+        let mut before = std::mem::replace(&mut log.active, next);
+        if before.marks.size_bytes > 0 {
+            before.maybe_push_time();
+            log.closed.push(before.closed(self.end_offset));
+        }
+        out.push(DiskOp::CreateSegment {
+            log: log.id,
+            generation: log.generation,
+            segment: offset,
+        });
+        self.end_offset = offset;
+        self.found.is_clean = false;
+    }
+
+    fn restore_history(&mut self) {
+        for info in std::mem::take(&mut self.history).iter().rev() {
+            self.log.producers.restore_older(info);
+        }
+    }
+
+    /// How far in front of the snapshot batches are looked at, for the producers' older batches.
+    fn history_bytes(&self) -> u32 {
+        if self.log.producers.is_empty() {
+            0
+        } else {
+            HISTORY_SCAN_BYTES
+        }
+    }
+
+    /// Below this, damage is corruption.
+    fn recovery_point(&self) -> Offset {
+        self.found.recovery_point.unwrap_or(Offset::ZERO)
+    }
+
+    fn note_bad(&mut self, range: BadRange) {
+        self.note(
+            Severity::Error,
+            format!(
+                "records [{}, {}) are damaged on disk although they were durable; they are \
+                 answered with CORRUPT_MESSAGE, the rest is served. Restore the segment from a \
+                 replica or a backup, or skip them",
+                range.start_offset, range.end_offset
+            ),
+        );
+    }
+
+    fn note_cut(&mut self, damage: BatchDamage, bytes: u64) {
+        let severity = if bytes == 0 {
+            Severity::Info
+        } else {
+            Severity::Warning
+        };
+        let end = self.end_offset;
+        self.note(
+            severity,
+            format!(
+                "an unfinished write at offset {end} ({damage}): cut there, {bytes} bytes removed"
+            ),
+        );
+    }
+}
+
+/// Bytes one read of an index asks for: whole entries of either kind.
+const INDEX_READ_BYTES: u32 = JOB_READ_BYTES / 24 * 24;
+
+impl SegmentScan {
+    /// Takes in a piece of the offset index; answers whether more is wanted.
+    fn on_offsets(&mut self, bytes: &[u8], scan_from: Offset, history_bytes: u32) -> bool {
+        let Phase::Offsets(held, last) = &mut self.phase else {
+            unreachable!("the offset index is read in that phase");
+        };
+        let log_bytes = u32::try_from(self.files.log_bytes).expect("checked when it began");
+        let mut is_past = false;
+        let mut taken = 0;
+        let offsets = &mut self.built.offsets;
+        *last = decode_into(bytes, *last, |entry: OffsetEntry| {
+            taken += OffsetEntry::BYTES;
+            let last_offset = self.base.plus(i64::from(entry.relative_offset));
+            is_past |= last_offset >= scan_from || entry.position >= log_bytes;
+            if is_past {
+                return;
+            }
+            held.push_back(entry);
+            while let Some(second) = held.get(1)
+                && entry.position - second.position >= history_bytes
+            {
+                let oldest = held.pop_front().expect("there are two");
+                offsets.push_settled(oldest);
+            }
+        });
+        self.index_position += taken;
+        if taken == INDEX_READ_BYTES && !is_past {
+            return true;
+        }
+        self.entry = held.pop_front();
+        false
+    }
+
+    /// Takes in a piece of the time index; answers whether more is wanted.
+    fn on_times(&mut self, bytes: &[u8]) -> bool {
+        let Phase::Times(last) = &mut self.phase else {
+            unreachable!("the time index is read in that phase");
+        };
+        let entry = self.entry.expect("the scan begins at an entry");
+        let mut is_past = false;
+        let mut taken = 0;
+        let built = &mut self.built;
+        *last = decode_into(bytes, *last, |time: TimeEntry| {
+            taken += TimeEntry::BYTES;
+            is_past |= time.relative_offset >= entry.relative_offset;
+            if !is_past {
+                built.times.push_settled(time);
+                built.marks.max_timestamp = time.timestamp;
+                built.marks.max_timestamp_offset = self.base.plus(i64::from(time.relative_offset));
+            }
+        });
+        // The batch at the entry gets its entry again.
+        built.marks.unindexed_bytes = u32::MAX;
+        self.index_position += taken;
+        taken == INDEX_READ_BYTES && !is_past
+    }
+}
+
+/// Whether an index entry leads to the batch it speaks of.
+enum Confirmed {
+    No,
+    /// It takes so many bytes to tell.
+    Short(u32),
+    /// A sound batch with this base offset.
+    Yes(Offset),
+}
+
+fn confirm(bytes: &[u8], last_offset: Offset, file_bytes: u64) -> Confirmed {
+    let Ok(info) = BatchInfo::parse(bytes) else {
+        return Confirmed::No;
+    };
+    if info.last_offset() != last_offset || u64::from(info.size_bytes) > file_bytes {
+        return Confirmed::No;
+    }
+    match bytes.get(..info.size_bytes as usize) {
+        Some(whole) if info.check_crc(whole).is_ok() => Confirmed::Yes(info.base_offset),
+        Some(_rotten) => Confirmed::No,
+        None if bytes.len() >= JOB_READ_BYTES as usize => Confirmed::Short(info.size_bytes),
+        None => Confirmed::No,
+    }
+}
+
+/// What batches found by a scan do to the rest of the log.
+struct Replay<'a> {
+    epochs: &'a mut LeaderEpochs,
+    producers: &'a mut Producers,
+    history: &'a mut VecDeque<BatchInfo>,
+    from: Offset,
+    is_epochs_changed: bool,
+}
+
+impl Replay<'_> {
+    fn batch(&mut self, info: &BatchInfo) {
+        if self.epochs.latest() < Some(info.leader_epoch) {
+            self.is_epochs_changed |= self.epochs.assign(info.leader_epoch, info.base_offset);
+        }
+        if info.base_offset >= self.from {
+            for older in std::mem::take(self.history).iter().rev() {
+                self.producers.restore_older(older);
+            }
+            self.producers.on_append(info);
+        } else if info.producer_id.0 >= 0 {
+            if self.history.len() == HISTORY_BATCHES_MAX {
+                self.history.pop_front();
+            }
+            self.history.push_back(*info);
+        }
+    }
+}
