@@ -3,6 +3,7 @@
 //! What each record type means, as Kafka's image deltas and its controller's replay have it
 //! (`TopicsDelta`, `ClusterDelta`, `ConfigurationsDelta` and the others).
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::delta::Delta;
@@ -51,17 +52,18 @@ impl Image {
             }
             R::BrokerRegistrationChange(record) => self.change_broker(record, delta)?,
             R::RegisterController(record) => {
-                let controllers = Arc::make_mut(&mut self.controllers);
-                controllers.insert(record.controller_id, record.clone());
-                delta.controllers = true;
+                let id = record.controller_id;
+                put(
+                    &mut self.controllers,
+                    id,
+                    Some(record.clone()),
+                    &mut delta.controllers,
+                );
             }
             R::FeatureLevel(record) => {
-                let features = Arc::make_mut(&mut self.features);
-                match record.feature_level {
-                    0 => features.remove(&record.name),
-                    level => features.insert(Arc::clone(&record.name), level),
-                };
-                delta.features = true;
+                let level = Some(record.feature_level).filter(|&level| level != 0);
+                let name = Arc::clone(&record.name);
+                put(&mut self.features, name, level, &mut delta.features);
             }
             R::ProducerIds(record) => {
                 if record.next_producer_id <= self.next_producer_id {
@@ -72,39 +74,47 @@ impl Image {
             }
             R::Config(record) => self.set_config(record, delta)?,
             R::ClientQuota(record) => self.set_quota(record, delta),
-            R::AccessControlEntry(record) => {
-                Arc::make_mut(&mut self.access).insert(record.id, record.clone());
-                delta.security = true;
-            }
-            R::RemoveAccessControlEntry(record) => {
-                Arc::make_mut(&mut self.access).remove(&record.id);
-                delta.security = true;
-            }
-            R::DelegationToken(record) => {
-                let tokens = Arc::make_mut(&mut self.tokens);
-                tokens.insert(Arc::clone(&record.token_id), record.clone());
-                delta.security = true;
-            }
-            R::RemoveDelegationToken(record) => {
-                Arc::make_mut(&mut self.tokens).remove(&record.token_id);
-                delta.security = true;
-            }
-            R::UserScramCredential(record) => {
-                let key = (Arc::clone(&record.name), record.mechanism);
-                Arc::make_mut(&mut self.scram).insert(key, record.clone());
-                delta.security = true;
-            }
-            R::RemoveUserScramCredential(record) => {
-                let key = (Arc::clone(&record.name), record.mechanism);
-                Arc::make_mut(&mut self.scram).remove(&key);
-                delta.security = true;
-            }
+            R::AccessControlEntry(_)
+            | R::RemoveAccessControlEntry(_)
+            | R::DelegationToken(_)
+            | R::RemoveDelegationToken(_)
+            | R::UserScramCredential(_)
+            | R::RemoveUserScramCredential(_) => self.apply_security(record, delta),
             R::NoOp(_) => {}
             R::BeginTransaction(_) | R::EndTransaction(_) | R::AbortTransaction(_) => {
                 return Err(ImageError(format!("{} outside of a replay", record.name())));
             }
         }
         Ok(())
+    }
+
+    /// What is only stored, for the part that will ask for it.
+    fn apply_security(&mut self, record: &MetadataRecord, delta: &mut Delta) {
+        use MetadataRecord as R;
+        let changed = &mut delta.security;
+        if let R::AccessControlEntry(record) = record {
+            put(&mut self.access, record.id, Some(record.clone()), changed);
+        } else if let R::RemoveAccessControlEntry(record) = record {
+            put(&mut self.access, record.id, None, changed);
+        } else if let R::DelegationToken(record) = record {
+            let id = Arc::clone(&record.token_id);
+            put(&mut self.tokens, id, Some(record.clone()), changed);
+        } else if let R::RemoveDelegationToken(record) = record {
+            put(
+                &mut self.tokens,
+                Arc::clone(&record.token_id),
+                None,
+                changed,
+            );
+        } else if let R::UserScramCredential(record) = record {
+            let key = (Arc::clone(&record.name), record.mechanism);
+            put(&mut self.scram, key, Some(record.clone()), changed);
+        } else if let R::RemoveUserScramCredential(record) = record {
+            let key = (Arc::clone(&record.name), record.mechanism);
+            put(&mut self.scram, key, None, changed);
+        } else {
+            unreachable!("apply sends no {} here", record.name());
+        }
     }
 
     fn create_topic(&mut self, record: &TopicRecord, delta: &mut Delta) -> Result<(), ImageError> {
@@ -304,6 +314,21 @@ impl Image {
         }
         delta.quotas = true;
     }
+}
+
+/// Sets or removes one entry, and notes that something changed.
+fn put<K: Clone + Ord, V: Clone>(
+    map: &mut Arc<BTreeMap<K, V>>,
+    key: K,
+    value: Option<V>,
+    changed: &mut bool,
+) {
+    let map = Arc::make_mut(map);
+    match value {
+        Some(value) => map.insert(key, value),
+        None => map.remove(&key),
+    };
+    *changed = true;
 }
 
 impl PartitionImage {
