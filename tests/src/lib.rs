@@ -3,4 +3,5 @@
 //! Nothing here is linked into the broker.
 
 pub mod broker;
+pub mod differential;
 pub mod xtask;

@@ -1,0 +1,64 @@
+//! Records what an Apache Kafka answers, or compares a broker with what was recorded.
+
+use std::env;
+use std::path::Path;
+use std::process::ExitCode;
+
+use ottla_tests::differential::{golden, run};
+
+/// How it is called.
+const USAGE: &str = "usage: differential record|compare HOST:PORT [PART-OF-A-SCRIPT'S-NAME]";
+
+#[allow(clippy::print_stdout, reason = "a command's answer")]
+fn main() -> ExitCode {
+    let arguments: Vec<String> = env::args().skip(1).collect();
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let result = match arguments.as_slice() {
+        ["record", address] => record(address),
+        ["compare", address] => compare(address, ""),
+        ["compare", address, only] => compare(address, only),
+        _ => Err(USAGE.to_owned()),
+    };
+    match result {
+        Ok(summary) => {
+            println!("{summary}");
+            ExitCode::SUCCESS
+        }
+        Err(reason) => {
+            println!("{reason}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn folder() -> &'static Path {
+    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/golden/admin"))
+}
+
+fn record(address: &str) -> Result<String, String> {
+    let answers = run(address, "")?;
+    let stopped = answers.iter().find_map(|(name, steps)| {
+        let (_, versions) = steps.iter().find(|(label, _)| label == "stopped")?;
+        Some(format!("{name} stopped: {versions:?}"))
+    });
+    if let Some(reason) = stopped {
+        return Err(reason);
+    }
+    golden::save(folder(), &answers)?;
+    Ok(format!("recorded {} scripts", answers.len()))
+}
+
+fn compare(address: &str, only: &str) -> Result<String, String> {
+    let mut wanted = golden::load(folder())?;
+    wanted.retain(|name, _| name.contains(only));
+    let got = run(address, only)?;
+    let differences = golden::differences(&wanted, &got);
+    if differences.is_empty() {
+        return Ok(format!("{} scripts, no difference", wanted.len()));
+    }
+    let text: Vec<String> = differences
+        .iter()
+        .map(|(step, how)| format!("{step}\n   {how}"))
+        .collect();
+    Err(format!("{}\n{} differences", text.join("\n"), text.len()))
+}

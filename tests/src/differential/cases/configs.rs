@@ -1,0 +1,438 @@
+//! DescribeConfigs, IncrementalAlterConfigs, AlterConfigs, ListConfigResources.
+
+use kafka_wire::alter_configs_request as legacy;
+use kafka_wire::describe_configs_request::DescribeConfigsResource;
+use kafka_wire::incremental_alter_configs_request as incremental;
+use kafka_wire::{
+    AlterConfigsRequest, DescribeConfigsRequest, IncrementalAlterConfigsRequest,
+    ListConfigResourcesRequest,
+};
+use kafka_wire_core::StrBytes;
+
+use super::super::session::{Session, Stopped};
+use super::{Case, message, text};
+
+pub(super) const CASES: &[Case] = &[
+    Case {
+        key: 32,
+        name: "DescribeConfigs/topics",
+        first: 0,
+        run: describe_topics,
+    },
+    Case {
+        key: 32,
+        name: "DescribeConfigs/others",
+        first: 0,
+        run: describe_others,
+    },
+    Case {
+        key: 44,
+        name: "IncrementalAlterConfigs/topics",
+        first: 0,
+        run: increment_topics,
+    },
+    Case {
+        key: 44,
+        name: "IncrementalAlterConfigs/invalid",
+        first: 0,
+        run: increment_invalid,
+    },
+    Case {
+        key: 44,
+        name: "IncrementalAlterConfigs/others",
+        first: 0,
+        run: increment_others,
+    },
+    Case {
+        key: 33,
+        name: "AlterConfigs/topics",
+        first: 0,
+        run: alter_topics,
+    },
+    Case {
+        key: 33,
+        name: "AlterConfigs/others",
+        first: 0,
+        run: alter_others,
+    },
+    Case {
+        key: 74,
+        name: "ListConfigResources/answer",
+        first: 0,
+        run: list,
+    },
+];
+
+/// Kinds of resource by their numbers.
+const TOPIC: i8 = 2;
+const BROKER: i8 = 4;
+const LOGGER: i8 = 8;
+const METRICS: i8 = 16;
+const GROUP: i8 = 32;
+
+/// Operations by their numbers.
+const SET: i8 = 0;
+const DELETE: i8 = 1;
+const APPEND: i8 = 2;
+const SUBTRACT: i8 = 3;
+
+fn describe(kind: i8, name: &str, keys: Option<&[&str]>) -> DescribeConfigsRequest {
+    message!(DescribeConfigsRequest {
+        resources: vec![message!(DescribeConfigsResource {
+            resource_type: kind,
+            resource_name: text(name),
+            configuration_keys: keys.map(|keys| keys.iter().map(|key| text(key)).collect()),
+        })],
+    })
+}
+
+fn explained(mut request: DescribeConfigsRequest) -> DescribeConfigsRequest {
+    request.include_synonyms = true;
+    request.include_documentation = true;
+    request
+}
+
+fn describe_topics(session: &mut Session) -> Result<(), Stopped> {
+    let configs = [("cleanup.policy", "compact"), ("retention.ms", "5000")];
+    let (a, _) = session.topic("a", 1, &configs)?;
+    let keys = ["cleanup.policy", "retention.ms", "segment.bytes", "nope"];
+    session.ask("some", &describe(TOPIC, &a, Some(&keys)))?;
+    let request = explained(describe(TOPIC, &a, Some(&keys)));
+    session.ask("some, explained", &request)?;
+    session.ask("all", &describe(TOPIC, &a, None))?;
+    session.ask("an empty list", &describe(TOPIC, &a, Some(&[])))?;
+    let nowhere = session.name("nowhere");
+    session.ask("unknown", &describe(TOPIC, &nowhere, None))?;
+    session.ask("illegal", &describe(TOPIC, "bad name", None))?;
+    session.ask("empty name", &describe(TOPIC, "", None))?;
+    let mut twice = describe(TOPIC, &a, Some(&["cleanup.policy"]));
+    let again = describe(TOPIC, &a, Some(&["retention.ms"]));
+    twice.resources.extend(again.resources);
+    session.ask("twice", &twice)?;
+    session.ask("none", &DescribeConfigsRequest::default())
+}
+
+fn describe_others(session: &mut Session) -> Result<(), Stopped> {
+    let me = session.node.to_string();
+    let keys = [
+        "log.retention.ms",
+        "num.partitions",
+        "node.id",
+        "ssl.keystore.password",
+        "log.cleaner.threads",
+    ];
+    let request = explained(describe(BROKER, &me, Some(&keys)));
+    session.ask("broker", &request)?;
+    session.ask("another broker", &describe(BROKER, "77", None))?;
+    session.ask("no number", &describe(BROKER, "abc", None))?;
+    let keys = ["log.retention.ms"];
+    session.ask("all brokers", &describe(BROKER, "", Some(&keys)))?;
+    session.ask("logger", &describe(LOGGER, &me, Some(&["x"])))?;
+    session.ask("logger of another", &describe(LOGGER, "77", None))?;
+    session.ask("logger of none", &describe(LOGGER, "", None))?;
+    session.ask("metrics", &describe(METRICS, "m", None))?;
+    session.ask("nameless metrics", &describe(METRICS, "", None))?;
+    session.ask("group", &describe(GROUP, "g", None))?;
+    session.ask("nameless group", &describe(GROUP, "", None))?;
+    for kind in [0, 3, 99] {
+        session.ask(&format!("kind {kind}"), &describe(kind, "x", None))?;
+    }
+    Ok(())
+}
+
+type Change<'a> = (&'a str, i8, Option<&'a str>);
+
+fn resource(kind: i8, name: &str, changes: &[Change<'_>]) -> incremental::AlterConfigsResource {
+    let config = |(name, operation, value): &Change<'_>| {
+        message!(incremental::AlterableConfig {
+            name: text(name),
+            config_operation: *operation,
+            value: value.map(text),
+        })
+    };
+    message!(incremental::AlterConfigsResource {
+        resource_type: kind,
+        resource_name: text(name),
+        configs: changes.iter().map(config).collect(),
+    })
+}
+
+fn increment(
+    session: &mut Session,
+    label: &str,
+    resources: Vec<incremental::AlterConfigsResource>,
+    validate_only: bool,
+) -> Result<(), Stopped> {
+    let request = message!(IncrementalAlterConfigsRequest {
+        resources: resources,
+        validate_only: validate_only,
+    });
+    session.ask(label, &request)
+}
+
+/// What became of a topic's configurations.
+fn state(session: &mut Session, label: &str, name: &str, keys: &[&str]) -> Result<(), Stopped> {
+    session.sync()?;
+    session.ask_at(label, 4, &describe(TOPIC, name, Some(keys)), &[])
+}
+
+fn increment_topics(session: &mut Session) -> Result<(), Stopped> {
+    let (a, _) = session.topic("a", 1, &[])?;
+    let policy = ["cleanup.policy"];
+    let set = [
+        ("retention.ms", SET, Some("1000")),
+        ("cleanup.policy", SET, Some("compact")),
+    ];
+    increment(session, "set", vec![resource(TOPIC, &a, &set)], false)?;
+    state(session, "is set", &a, &["cleanup.policy", "retention.ms"])?;
+    for (label, operation, value) in [
+        ("append", APPEND, "delete"),
+        ("append again", APPEND, "delete"),
+        ("subtract", SUBTRACT, "compact"),
+        ("subtract the last", SUBTRACT, "delete"),
+        ("append nothing", APPEND, ""),
+        ("append two", APPEND, "compact,delete"),
+        ("subtract what is not there", SUBTRACT, "nothing"),
+    ] {
+        let change = [("cleanup.policy", operation, Some(value))];
+        increment(session, label, vec![resource(TOPIC, &a, &change)], false)?;
+        state(session, &format!("after {label}"), &a, &policy)?;
+    }
+    let change = [("retention.ms", DELETE, None)];
+    increment(session, "delete", vec![resource(TOPIC, &a, &change)], false)?;
+    state(session, "is deleted", &a, &["retention.ms"])?;
+    let change = [("retention.bytes", DELETE, None), ("nope", DELETE, None)];
+    let absent = vec![resource(TOPIC, &a, &change)];
+    increment(session, "delete what is not there", absent, false)?;
+    let change = [("retention.ms", SET, Some("7"))];
+    let checked = vec![resource(TOPIC, &a, &change)];
+    increment(session, "validate", checked, true)?;
+    let nowhere = session.name("nowhere");
+    let two = vec![
+        resource(TOPIC, &a, &[("retention.bytes", SET, Some("7"))]),
+        resource(TOPIC, &nowhere, &[("retention.bytes", SET, Some("7"))]),
+    ];
+    increment(session, "one of two", two, false)?;
+    state(
+        session,
+        "is half done",
+        &a,
+        &["retention.bytes", "retention.ms"],
+    )?;
+    increment(session, "nothing", vec![resource(TOPIC, &a, &[])], false)?;
+    increment(session, "none", Vec::new(), false)
+}
+
+fn increment_invalid(session: &mut Session) -> Result<(), Stopped> {
+    let (a, _) = session.topic("a", 1, &[])?;
+    let changes: [(&str, &[Change<'_>]); 10] = [
+        ("append to no list", &[("retention.ms", APPEND, Some("5"))]),
+        (
+            "subtract from no list",
+            &[("retention.ms", SUBTRACT, Some("5"))],
+        ),
+        ("set null", &[("retention.ms", SET, None)]),
+        ("append null", &[("cleanup.policy", APPEND, None)]),
+        ("operation 7", &[("retention.ms", 7, Some("1"))]),
+        ("unknown key", &[("nope", SET, Some("1"))]),
+        ("bad value", &[("retention.ms", SET, Some("x"))]),
+        ("bad word", &[("cleanup.policy", APPEND, Some("x"))]),
+        (
+            "bad and good",
+            &[
+                ("retention.ms", SET, Some("x")),
+                ("segment.bytes", SET, Some("2000000")),
+            ],
+        ),
+        (
+            "key twice",
+            &[
+                ("retention.ms", SET, Some("1")),
+                ("retention.ms", SET, Some("2")),
+            ],
+        ),
+    ];
+    for (label, changes) in changes {
+        increment(session, label, vec![resource(TOPIC, &a, changes)], false)?;
+    }
+    let change = [("retention.ms", SET, Some("1"))];
+    let twice = vec![resource(TOPIC, &a, &change), resource(TOPIC, &a, &change)];
+    increment(session, "resource twice", twice, false)?;
+    let nowhere = session.name("nowhere");
+    for (label, name) in [
+        ("unknown", &*nowhere),
+        ("illegal", "bad name"),
+        ("nameless", ""),
+    ] {
+        increment(session, label, vec![resource(TOPIC, name, &change)], false)?;
+    }
+    state(
+        session,
+        "nothing changed",
+        &a,
+        &["retention.ms", "segment.bytes"],
+    )
+}
+
+fn increment_others(session: &mut Session) -> Result<(), Stopped> {
+    let me = session.node.to_string();
+    let name = session.name("n");
+    let (retention, interval) = ("log.retention.ms", "interval.ms");
+    let timeout = "consumer.session.timeout.ms";
+    let changes: [(&str, i8, &str, Change<'_>); 22] = [
+        (
+            "another broker",
+            BROKER,
+            "77",
+            (retention, SET, Some("1000")),
+        ),
+        ("no number", BROKER, "abc", (retention, SET, Some("1000"))),
+        ("read only", BROKER, &me, ("node.id", SET, Some("4"))),
+        ("unknown", BROKER, &me, ("nope", SET, Some("4"))),
+        ("bad value", BROKER, &me, (retention, SET, Some("x"))),
+        (
+            "broker",
+            BROKER,
+            &me,
+            ("log.cleaner.threads", SET, Some("2")),
+        ),
+        (
+            "all brokers",
+            BROKER,
+            "",
+            (retention, SET, Some("99999999")),
+        ),
+        (
+            "one for all",
+            BROKER,
+            "",
+            ("listeners", SET, Some("PLAINTEXT://:1")),
+        ),
+        ("logger", LOGGER, &me, ("no.such.Logger", SET, Some("INFO"))),
+        ("logger of another", LOGGER, "77", ("x", SET, Some("INFO"))),
+        ("logger appended", LOGGER, &me, ("x", APPEND, Some("INFO"))),
+        ("metrics", METRICS, &name, (interval, SET, Some("1000"))),
+        (
+            "metrics, bad value",
+            METRICS,
+            &name,
+            (interval, SET, Some("1")),
+        ),
+        (
+            "metrics, bad match",
+            METRICS,
+            &name,
+            ("match", SET, Some("foo")),
+        ),
+        ("metrics, unknown", METRICS, &name, ("nope", SET, Some("1"))),
+        (
+            "metrics, nameless",
+            METRICS,
+            "",
+            (interval, SET, Some("1000")),
+        ),
+        ("group", GROUP, &name, (timeout, SET, Some("46000"))),
+        ("group, bad value", GROUP, &name, (timeout, SET, Some("1"))),
+        ("group, unknown", GROUP, &name, ("nope", SET, Some("1"))),
+        ("group, nameless", GROUP, "", (timeout, SET, Some("46000"))),
+        ("kind 0", 0, "x", ("a", SET, Some("1"))),
+        ("kind 99", 99, "x", ("a", SET, Some("1"))),
+    ];
+    for (label, kind, name, change) in changes {
+        increment(session, label, vec![resource(kind, name, &[change])], true)?;
+    }
+    Ok(())
+}
+
+fn alter(
+    session: &mut Session,
+    label: &str,
+    (kind, name): (i8, &str),
+    configs: &[(&str, Option<&str>)],
+    validate_only: bool,
+) -> Result<(), Stopped> {
+    let config = |(name, value): &(&str, Option<&str>)| {
+        message!(legacy::AlterableConfig {
+            name: text(name),
+            value: value.map(text),
+        })
+    };
+    let request = message!(AlterConfigsRequest {
+        resources: vec![message!(legacy::AlterConfigsResource {
+            resource_type: kind,
+            resource_name: text(name),
+            configs: configs.iter().map(config).collect(),
+        })],
+        validate_only: validate_only,
+    });
+    session.ask(label, &request)
+}
+
+fn alter_topics(session: &mut Session) -> Result<(), Stopped> {
+    let (a, _) = session.topic("a", 1, &[("segment.bytes", "2000000")])?;
+    let keys = ["cleanup.policy", "retention.ms", "segment.bytes"];
+    let topic = (TOPIC, a.as_str());
+    let set = [
+        ("retention.ms", Some("1000")),
+        ("cleanup.policy", Some("compact")),
+    ];
+    alter(session, "set", topic, &set, false)?;
+    state(session, "the others are gone", &a, &keys)?;
+    let checked = [("retention.bytes", Some("1000"))];
+    alter(session, "validate", topic, &checked, true)?;
+    alter(session, "null", topic, &[("retention.ms", None)], false)?;
+    alter(session, "unknown key", topic, &[("nope", Some("1"))], false)?;
+    alter(
+        session,
+        "bad value",
+        topic,
+        &[("retention.ms", Some("x"))],
+        false,
+    )?;
+    let twice = [("retention.ms", Some("1")), ("retention.ms", Some("2"))];
+    alter(session, "key twice", topic, &twice, false)?;
+    state(session, "nothing changed", &a, &keys)?;
+    alter(session, "nothing", topic, &[], false)?;
+    state(session, "all are gone", &a, &keys)?;
+    let nowhere: StrBytes = session.name("nowhere");
+    alter(session, "unknown", (TOPIC, &nowhere), &[], false)?;
+    alter(session, "illegal", (TOPIC, "bad name"), &[], false)?;
+    alter(session, "nameless", (TOPIC, ""), &[], false)?;
+    session.ask("none", &AlterConfigsRequest::default())
+}
+
+fn alter_others(session: &mut Session) -> Result<(), Stopped> {
+    let me = session.node.to_string();
+    let name = session.name("n");
+    let threads = [("log.cleaner.threads", Some("2"))];
+    alter(session, "broker", (BROKER, &me), &threads, true)?;
+    let node = [("node.id", Some("2"))];
+    alter(session, "read only", (BROKER, &me), &node, true)?;
+    alter(session, "another broker", (BROKER, "77"), &threads, true)?;
+    alter(
+        session,
+        "logger",
+        (LOGGER, &me),
+        &[("x", Some("INFO"))],
+        true,
+    )?;
+    let interval = [("interval.ms", Some("46000"))];
+    alter(session, "metrics", (METRICS, &name), &interval, true)?;
+    let timeout = [("consumer.session.timeout.ms", Some("46000"))];
+    alter(session, "group", (GROUP, &name), &timeout, true)?;
+    alter(session, "kind 0", (0, "x"), &threads, true)?;
+    alter(session, "kind 3", (3, "x"), &threads, true)
+}
+
+fn list(session: &mut Session) -> Result<(), Stopped> {
+    let kinds = |kinds: &[i8]| {
+        message!(ListConfigResourcesRequest {
+            resource_types: kinds.to_vec(),
+        })
+    };
+    session.ask("brokers", &kinds(&[BROKER, LOGGER]))?;
+    session.ask("groups", &kinds(&[GROUP]))?;
+    session.ask("metrics", &kinds(&[METRICS]))?;
+    session.ask("kind 3", &kinds(&[3]))?;
+    session.ask("kind 0", &kinds(&[0, BROKER]))
+}
