@@ -8,9 +8,13 @@ use std::io::{self, BufRead, BufReader};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::OnceLock;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread;
 use std::time::{Duration, Instant};
+
+use crate::xtask::Workshop;
+use crate::xtask::command::{cargo, quiet};
 
 /// Limit for a start and for a stop.
 const LIMIT: Duration = Duration::from_secs(30);
@@ -196,6 +200,43 @@ impl Drop for Broker {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// The broker under test: what `OTTLA_BINARY` names, or else built now without optimisation.
+///
+/// # Panics
+///
+/// When it does not build.
+#[must_use]
+pub fn binary() -> PathBuf {
+    static BUILT: OnceLock<PathBuf> = OnceLock::new();
+    let build = || {
+        let workshop = Workshop::here();
+        quiet(&mut cargo(
+            &workshop,
+            900,
+            &["build", "--quiet", "--package", "ottla"],
+        ))
+        .expect("the broker builds");
+        workshop.target.join("debug/ottla")
+    };
+    let named = std::env::var_os("OTTLA_BINARY").map(PathBuf::from);
+    BUILT.get_or_init(|| named.unwrap_or_else(build)).clone()
+}
+
+/// A fresh folder in cargo's output folder, for one test.
+///
+/// # Panics
+///
+/// When it cannot be made.
+#[must_use]
+pub fn fresh_folder(name: &str) -> PathBuf {
+    let folder = Workshop::here().target.join("checks").join(name);
+    if folder.exists() {
+        fs::remove_dir_all(&folder).expect("the folder of an earlier run is ours");
+    }
+    fs::create_dir_all(&folder).expect("the output folder can be written");
+    folder
 }
 
 /// A port that nobody listens on at the moment.

@@ -4,4 +4,5 @@
 
 pub mod broker;
 pub mod differential;
+pub mod wire_client;
 pub mod xtask;
