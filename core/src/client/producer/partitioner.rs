@@ -1,8 +1,8 @@
 //! Which partition a record goes to.
 //!
-//! Keys are hashed as Kafka's Java client does (murmur2), or as librdkafka does by default (CRC-32),
-//! so that records of one key meet in one partition whoever writes them. Records without a key
-//! stick to one partition until its batch is closed (KIP-480).
+//! Keys are hashed as Kafka's Java client does (murmur2), or as librdkafka does by default
+//! (CRC-32), so that records of one key meet in one partition whoever writes them. Records without
+//! a key stick to one partition until its batch is closed (KIP-480).
 
 use crate::ids::PartitionIndex;
 

@@ -1,6 +1,7 @@
 //! What a log's folder holds at boot: segments, snapshots, and leftovers of interrupted changes.
 //!
-//! Decides from names and sizes alone. Compare Kafka's `LogLoader.removeTempFilesAndCollectSwapFiles`.
+//! Decides from names and sizes alone. Compare Kafka's
+//! `LogLoader.removeTempFilesAndCollectSwapFiles`.
 
 use std::collections::BTreeMap;
 
