@@ -4,8 +4,8 @@ usage: capture.py LISTEN_PORT BROKER_PORT FOLDER
 
 Stands between them on 127.0.0.1 until its input ends; the broker must advertise LISTEN_PORT. For
 each API and version, FOLDER/NAME-vVERSION.txt gets the first exchanges of different shape and
-moderate size: `> HEX` is a request, `< HEX` its answer, both without the length in front. Nothing is
-changed on the way.
+moderate size: `> HEX` is a request, `< HEX` its answer, both without the length in front. Nothing
+is changed on the way.
 """
 import os
 import socket
