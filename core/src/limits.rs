@@ -120,3 +120,10 @@ pub const HISTORY_SCAN_BYTES: u32 = 256 * 1024;
 
 /// Batches remembered from there at most: about 100 bytes each.
 pub const HISTORY_BATCHES_MAX: usize = 4_096;
+
+/// Logs that are opened at the same time at boot. Each reads pieces of [`JOB_READ_BYTES`], so 32 of
+/// them hold at most 32 MiB, and keep a disk busy.
+pub const LOGS_OPENING_MAX: usize = 32;
+
+/// Most records of one metadata batch (Kafka's `MAX_RECORDS_PER_BATCH`).
+pub const METADATA_BATCH_RECORDS_MAX: usize = 10_000;

@@ -485,6 +485,26 @@ pub enum DiskDone {
     },
 }
 
+impl DiskDone {
+    /// The log it concerns; `None` where that is a directory or a file of the node's own.
+    #[must_use]
+    pub fn log(&self) -> Option<LogId> {
+        match self {
+            Self::Appended { log, .. }
+            | Self::Created { log }
+            | Self::Read { log, .. }
+            | Self::Synced { log, .. }
+            | Self::Truncated { log, .. } => Some(*log),
+            Self::Failed { scope, .. } => match scope {
+                FailureScope::Append { log, .. } => Some(*log),
+                FailureScope::Directory(_) => None,
+                FailureScope::Save(token) => token.log(),
+            },
+            Self::Saved { token } => token.log(),
+        }
+    }
+}
+
 /// How far a failure reaches.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum FailureScope {

@@ -217,6 +217,12 @@ impl Batches {
         Self { rest: bytes }
     }
 
+    /// The bytes not handed out: a batch cut short, or nothing.
+    #[must_use]
+    pub fn rest(&self) -> &[u8] {
+        &self.rest
+    }
+
     /// Bytes not handed out: what is left is a batch cut short, or nothing.
     #[must_use]
     pub fn remaining(&self) -> usize {
