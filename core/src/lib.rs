@@ -24,6 +24,7 @@
 //! `connection`, `log`, `partition`, `metadata`, `quorum`, `controller`, `api`,
 //! [`node`].
 
+pub mod api;
 pub mod client;
 pub mod config;
 pub mod connection;
@@ -37,6 +38,7 @@ pub mod map;
 pub mod metadata;
 pub mod node;
 pub mod partition;
+pub mod quorum;
 pub mod rng;
 #[cfg(feature = "sim")]
 pub mod sim;

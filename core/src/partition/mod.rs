@@ -22,7 +22,9 @@ use std::sync::Arc;
 
 use crate::config::LogConfig;
 use crate::error::ErrorCode;
-use crate::ids::{LeaderEpoch, LogId, Offset, PartitionIndex, TopicId, TopicName, TopicPartition};
+use crate::ids::{
+    DirectoryIndex, LeaderEpoch, LogId, Offset, PartitionIndex, TopicId, TopicName, TopicPartition,
+};
 use crate::log::Log;
 use crate::waiting::WaitId;
 
@@ -37,6 +39,8 @@ pub struct PartitionIdentity {
     pub topic_id: TopicId,
     /// The partition's index.
     pub index: PartitionIndex,
+    /// The data directory its log lies in.
+    pub directory: DirectoryIndex,
 }
 
 /// One replica of a partition, leading.
@@ -123,6 +127,12 @@ impl Partition {
     #[must_use]
     pub fn leader_epoch(&self) -> LeaderEpoch {
         self.leader_epoch
+    }
+
+    /// The controller raised the epoch; it never goes back.
+    pub fn set_leader_epoch(&mut self, epoch: LeaderEpoch) {
+        assert!(epoch >= self.leader_epoch, "leader epochs never go back");
+        self.leader_epoch = epoch;
     }
 
     /// Exclusive end of what consumers may read.

@@ -92,6 +92,16 @@ impl Partition {
         wakeups.fetches.extend(self.fetches.iter().copied());
     }
 
+    /// The log is lost or deleted: everybody who waits for it is told.
+    pub fn fail_all(&mut self, wakeups: &mut Wakeups) {
+        for queue in [&mut self.until_written, &mut self.until_committed] {
+            wakeups
+                .failed
+                .extend(queue.drain(..).map(|wait| wait.request));
+        }
+        self.wake_fetches(wakeups);
+    }
+
     /// Everything at or after `end_offset` that was not acknowledged is gone: its requests fail.
     pub fn fail_from(&mut self, end_offset: Offset, wakeups: &mut Wakeups) {
         for queue in [&mut self.until_written, &mut self.until_committed] {

@@ -1,0 +1,498 @@
+//! Fetch: records below the high watermark, now or when there are enough of them.
+//!
+//! K50-K63. A fetch is evaluated as a whole each time there is news for it: cheap, because reading
+//! the hot end of a log touches memory only and a cold position, once found, is remembered by the
+//! log. Source: KIP-74 (limits), KIP-227 (sessions), KIP-320 and KIP-595 (epochs).
+
+use std::collections::BTreeMap;
+
+use kafka_wire::fetch_request::FetchRequest;
+use kafka_wire::fetch_response::{FetchResponse, FetchableTopicResponse, PartitionData};
+use kafka_wire_core::StrBytes;
+
+use super::{Handled, Requester};
+use crate::error::ErrorCode;
+use crate::fetch_session::{Answered, FetchContext, FetchTarget, PartitionKey, TopicKey};
+use crate::ids::{LeaderEpoch, LogId, Offset, PartitionIndex, TopicId};
+use crate::log::Lookup;
+use crate::node::Broker;
+use crate::node::door::Outbox;
+use crate::node::lookups::LookupFor;
+use crate::node::wait::Wait;
+use crate::partition::{ReadLimit, ReadRefusal, ReadResult, Resumed, Visibility};
+use crate::storage::Slice;
+use crate::time::{Now, from_ms};
+use crate::waiting::{ReplyTo, WaitId};
+use crate::wire::fetch_reply::FetchReply;
+use crate::wire::request::Reply;
+
+/// A fetch as it is evaluated: at once, and again while it is parked.
+#[derive(Clone, Debug, PartialEq)]
+pub struct FetchWait {
+    context: FetchContext,
+    by_id: bool,
+    visibility: Visibility,
+    bytes_min: u64,
+    bytes_max: u64,
+    /// Whether its time is over, so that the next evaluation answers it.
+    is_due: bool,
+    /// The partitions it is parked at.
+    parked_at: Vec<LogId>,
+    /// Reads of the disk it waits for.
+    lookups: u32,
+    /// What those that ended found, by the target's place; used up by the next evaluation.
+    resolved: BTreeMap<u32, Result<Vec<Slice>, ReadRefusal>>,
+}
+
+/// What one evaluation found.
+struct Evaluation {
+    parts: Vec<PartitionData>,
+    records: Vec<Vec<Slice>>,
+    bytes: u64,
+    /// Something that must be said at once: an error, a diverging epoch.
+    is_urgent: bool,
+    /// Reads of the disk that must end first, by the target's place.
+    lookups: Vec<(u32, LogId, Box<Lookup>)>,
+}
+
+/// Answers a fetch, or parks it until there is enough to say.
+pub fn handle(
+    broker: &mut Broker,
+    now: Now,
+    from: &Requester,
+    request: &FetchRequest,
+    out: &mut Outbox,
+) -> Handled {
+    let by_id = from.version() >= 13;
+    let targets = targets_of(request, by_id);
+    let forgotten = forgotten_of(request, by_id);
+    let session = (request.session_id, request.session_epoch);
+    let begun = broker
+        .sessions
+        .begin(now.instant, session, targets, &forgotten, by_id);
+    let context = match begun {
+        Ok(context) => context,
+        Err(code) => return Handled::Reply(Reply::Fetch(top_level_error(code))),
+    };
+    let mut wait = FetchWait {
+        context,
+        by_id,
+        visibility: if request.isolation_level == 1 {
+            Visibility::Committed
+        } else {
+            Visibility::HighWatermark
+        },
+        bytes_min: u64::try_from(request.min_bytes).unwrap_or(0),
+        bytes_max: u64::try_from(request.max_bytes)
+            .unwrap_or(0)
+            .min(u64::from(broker.config.fetch_max_bytes)),
+        is_due: request.max_wait_ms <= 0,
+        parked_at: Vec::new(),
+        lookups: 0,
+        resolved: BTreeMap::new(),
+    };
+    let evaluation = evaluate(broker, &mut wait);
+    if evaluation.may_answer(&wait) {
+        let reply = finish(broker, now, wait, evaluation);
+        return Handled::Reply(Reply::Fetch(reply));
+    }
+    let deadline = now.after(from_ms(i64::from(request.max_wait_ms)));
+    let id = broker
+        .waiting
+        .park(from.reply_to, Some(deadline), Wait::Fetch(wait));
+    park(broker, id, evaluation.lookups, out);
+    Handled::Parked
+}
+
+/// There is news for a parked fetch: looks at it again, and answers it where there is enough.
+pub fn on_news(broker: &mut Broker, now: Now, id: WaitId, out: &mut Outbox) {
+    let Some(Wait::Fetch(parked)) = broker.waiting.get_mut(id) else {
+        return;
+    };
+    if parked.lookups > 0 {
+        // It is looked at again when the disk has answered.
+        return;
+    }
+    let mut wait = parked.clone();
+    let evaluation = evaluate(broker, &mut wait);
+    if !evaluation.may_answer(&wait) {
+        ask_disk(broker, id, evaluation.lookups, out);
+        return;
+    }
+    if let Some((reply_to, Wait::Fetch(_parked))) = broker.waiting.take(id) {
+        unpark(broker, id, &wait);
+        let reply = finish(broker, now, wait, evaluation);
+        out.reply(reply_to, Reply::Fetch(reply));
+    }
+}
+
+/// A read of the disk that a parked fetch waits for ended, or goes on.
+pub fn on_lookup(
+    broker: &mut Broker,
+    now: Now,
+    (id, target_at): (WaitId, u32),
+    resumed: Result<Resumed, ReadRefusal>,
+    (log, out): (LogId, &mut Outbox),
+) {
+    let Some(Wait::Fetch(wait)) = broker.waiting.get_mut(id) else {
+        return;
+    };
+    assert!(wait.lookups > 0, "only a read that was asked for ends");
+    wait.lookups -= 1;
+    match resumed {
+        Ok(Resumed::NeedsLookup(lookup)) => {
+            ask_disk(broker, id, vec![(target_at, log, lookup)], out);
+            return;
+        }
+        Ok(Resumed::Records(records)) => wait.resolved.insert(target_at, Ok(records)),
+        Err(refused) => wait.resolved.insert(target_at, Err(refused)),
+    };
+    on_news(broker, now, id, out);
+}
+
+/// A fetch's time is over: answers it with what there is, once its reads of the disk have ended.
+pub fn on_timeout(
+    broker: &mut Broker,
+    now: Now,
+    id: WaitId,
+    (reply_to, mut wait): (ReplyTo, FetchWait),
+    out: &mut Outbox,
+) {
+    wait.is_due = true;
+    if wait.lookups > 0 {
+        // The disk always answers; then the fetch is answered too.
+        broker.waiting.park_again(id, reply_to, Wait::Fetch(wait));
+        return;
+    }
+    unpark(broker, id, &wait);
+    wait.parked_at.clear();
+    let evaluation = evaluate(broker, &mut wait);
+    if evaluation.may_answer(&wait) {
+        let reply = finish(broker, now, wait, evaluation);
+        out.reply(reply_to, Reply::Fetch(reply));
+        return;
+    }
+    let id = broker.waiting.park(reply_to, None, Wait::Fetch(wait));
+    park(broker, id, evaluation.lookups, out);
+}
+
+/// A parked fetch's client is gone.
+pub fn on_forgotten(broker: &mut Broker, id: WaitId, wait: &FetchWait) {
+    unpark(broker, id, wait);
+}
+
+impl Evaluation {
+    fn may_answer(&self, wait: &FetchWait) -> bool {
+        let is_enough =
+            wait.is_due || self.is_urgent || self.parts.is_empty() || self.bytes >= wait.bytes_min;
+        // An error need not wait for the disk either: the client asks again for the rest.
+        is_enough && (self.lookups.is_empty() || self.is_urgent)
+    }
+}
+
+impl FetchWait {
+    fn targets(&self) -> &[FetchTarget] {
+        match &self.context {
+            FetchContext::Full(targets)
+            | FetchContext::Incremental { targets, .. }
+            | FetchContext::Sessionless(targets) => targets,
+        }
+    }
+}
+
+fn evaluate(broker: &mut Broker, wait: &mut FetchWait) -> Evaluation {
+    let mut resolved = std::mem::take(&mut wait.resolved);
+    let targets = wait.targets();
+    let mut evaluation = Evaluation {
+        parts: Vec::with_capacity(targets.len()),
+        records: Vec::with_capacity(targets.len()),
+        bytes: 0,
+        is_urgent: false,
+        lookups: Vec::new(),
+    };
+    for (target, target_at) in targets.iter().zip(0..) {
+        let bytes_left = wait.bytes_max.saturating_sub(evaluation.bytes);
+        let limit = ReadLimit {
+            bytes_max: u32::try_from(bytes_left)
+                .unwrap_or(u32::MAX)
+                .min(target.bytes_max),
+            at_least_one: evaluation.bytes == 0,
+        };
+        let found = resolved.remove(&target_at);
+        let read = read(broker, target, wait.visibility, limit, found);
+        let (part, records) = match read {
+            Ok((log, mut result)) => {
+                evaluation.is_urgent |= result.diverging.is_some();
+                if let Some(lookup) = result.lookup.take() {
+                    evaluation.lookups.push((target_at, log, lookup));
+                }
+                success(target, wait, result)
+            }
+            Err(refused) => {
+                evaluation.is_urgent = true;
+                (failure(target, &refused), Vec::new())
+            }
+        };
+        evaluation.bytes += bytes_of(&records);
+        evaluation.parts.push(part);
+        evaluation.records.push(records);
+    }
+    evaluation
+}
+
+/// Reads one partition; with `found` where the disk was asked already.
+fn read(
+    broker: &mut Broker,
+    target: &FetchTarget,
+    visibility: Visibility,
+    limit: ReadLimit,
+    found: Option<Result<Vec<Slice>, ReadRefusal>>,
+) -> Result<(LogId, ReadResult), ReadRefusal> {
+    let topic = resolve(broker, &target.key.0)?;
+    let Some(log) = broker.partitions.log_of(topic, target.key.1) else {
+        return Err(ErrorCode::UnknownTopicOrPartition.into());
+    };
+    let partition = broker
+        .partitions
+        .get_mut(log)
+        .expect("the table's indexes agree");
+    let Some(found) = found else {
+        let result = partition.read(target, visibility, limit, &mut broker.memory)?;
+        return Ok((log, result));
+    };
+    // The marks are today's; the records were found below earlier ones, which only grow.
+    let marks_only = ReadLimit {
+        bytes_max: 0,
+        at_least_one: false,
+    };
+    let mut result = partition.read(target, visibility, marks_only, &mut broker.memory)?;
+    result.records = found?;
+    Ok((log, result))
+}
+
+fn resolve(broker: &Broker, key: &TopicKey) -> Result<TopicId, ErrorCode> {
+    match key {
+        TopicKey::Id(id) => match broker.image.topic_by_id(*id) {
+            Some(_topic) => Ok(*id),
+            None => Err(ErrorCode::UnknownTopicId),
+        },
+        TopicKey::Name(name) => broker
+            .topic_id(name)
+            .ok_or(ErrorCode::UnknownTopicOrPartition),
+    }
+}
+
+fn success(
+    target: &FetchTarget,
+    wait: &FetchWait,
+    result: ReadResult,
+) -> (PartitionData, Vec<Slice>) {
+    let mut part = PartitionData::default();
+    part.partition_index = target.key.1.0;
+    part.high_watermark = result.high_watermark.0;
+    part.last_stable_offset = result.last_stable_offset.0;
+    part.log_start_offset = result.log_start_offset.0;
+    part.preferred_read_replica = -1;
+    part.aborted_transactions = match wait.visibility {
+        Visibility::Committed => Some(Vec::new()),
+        Visibility::HighWatermark => None,
+    };
+    if let Some((epoch, end_offset)) = result.diverging {
+        part.diverging_epoch.epoch = epoch.0;
+        part.diverging_epoch.end_offset = end_offset.0;
+    }
+    (part, result.records)
+}
+
+fn failure(target: &FetchTarget, refused: &ReadRefusal) -> PartitionData {
+    let mut part = PartitionData::default();
+    part.partition_index = target.key.1.0;
+    part.error_code = refused.code.code();
+    part.high_watermark = refused.high_watermark.0;
+    part.last_stable_offset = -1;
+    part.log_start_offset = refused.log_start_offset.0;
+    part.preferred_read_replica = -1;
+    part
+}
+
+/// Builds the answer, and brings the session up to it.
+fn finish(broker: &mut Broker, now: Now, wait: FetchWait, evaluation: Evaluation) -> FetchReply {
+    let answers: Vec<Answered> = evaluation
+        .parts
+        .iter()
+        .zip(&evaluation.records)
+        .map(|(part, records)| answered(part, records))
+        .collect();
+    let keys: Vec<PartitionKey> = wait
+        .targets()
+        .iter()
+        .map(|target| target.key.clone())
+        .collect();
+    let (session_id, said) = match wait.context {
+        FetchContext::Full(targets) => {
+            let id = broker
+                .sessions
+                .open(now.instant, targets, &answers, wait.by_id);
+            (id, vec![true; keys.len()])
+        }
+        FetchContext::Incremental { id, .. } => {
+            let said = broker.sessions.settle(id, &keys, &answers);
+            (id, said)
+        }
+        FetchContext::Sessionless(_) => (0, vec![true; keys.len()]),
+    };
+    let mut reply = FetchReply::default();
+    reply.response.session_id = session_id;
+    let parts = keys
+        .iter()
+        .zip(said)
+        .zip(evaluation.parts)
+        .zip(evaluation.records);
+    for (((key, is_said), part), records) in parts {
+        if is_said {
+            push_part(&mut reply, &key.0, part, records);
+        }
+    }
+    reply
+}
+
+/// Adds a partition to the answer, under its topic's heading where that is the last one.
+fn push_part(reply: &mut FetchReply, topic: &TopicKey, part: PartitionData, records: Vec<Slice>) {
+    let is_same = reply
+        .response
+        .responses
+        .last()
+        .is_some_and(|last| match topic {
+            TopicKey::Id(id) => last.topic_id == (*id).into(),
+            TopicKey::Name(name) => last.topic.as_str() == &**name,
+        });
+    if !is_same {
+        let mut heading = FetchableTopicResponse::default();
+        match topic {
+            TopicKey::Id(id) => heading.topic_id = (*id).into(),
+            TopicKey::Name(name) => heading.topic = StrBytes::from(&**name),
+        }
+        reply.response.responses.push(heading);
+        reply.records.push(Vec::new());
+    }
+    if let (Some(heading), Some(slices)) = (
+        reply.response.responses.last_mut(),
+        reply.records.last_mut(),
+    ) {
+        heading.partitions.push(part);
+        slices.push(records);
+    }
+}
+
+fn answered(part: &PartitionData, records: &[Slice]) -> Answered {
+    Answered {
+        is_error: part.error_code != ErrorCode::None.code(),
+        records_bytes: bytes_of(records),
+        high_watermark: Offset(part.high_watermark),
+        log_start_offset: Offset(part.log_start_offset),
+        has_advice: part.diverging_epoch.epoch != -1 || part.preferred_read_replica != -1,
+    }
+}
+
+fn bytes_of(records: &[Slice]) -> u64 {
+    records
+        .iter()
+        .map(|slice| u64::try_from(slice.size_bytes()).expect("a length fits in u64"))
+        .sum()
+}
+
+fn top_level_error(code: ErrorCode) -> FetchReply {
+    let mut response = FetchResponse::default();
+    response.error_code = code.code();
+    FetchReply {
+        response,
+        records: Vec::new(),
+    }
+}
+
+fn targets_of(request: &FetchRequest, by_id: bool) -> Vec<FetchTarget> {
+    let mut targets = Vec::new();
+    for topic in &request.topics {
+        let key = topic_key(by_id, &topic.topic, topic.topic_id.into());
+        targets.extend(topic.partitions.iter().map(|partition| FetchTarget {
+            key: (key.clone(), PartitionIndex(partition.partition)),
+            fetch_offset: Offset(partition.fetch_offset),
+            bytes_max: u32::try_from(partition.partition_max_bytes).unwrap_or(0),
+            current_leader_epoch: LeaderEpoch(partition.current_leader_epoch),
+            last_fetched_epoch: LeaderEpoch(partition.last_fetched_epoch),
+        }));
+    }
+    targets
+}
+
+fn forgotten_of(request: &FetchRequest, by_id: bool) -> Vec<PartitionKey> {
+    let mut forgotten = Vec::new();
+    for topic in &request.forgotten_topics_data {
+        let key = topic_key(by_id, &topic.topic, topic.topic_id.into());
+        let indexes = topic.partitions.iter();
+        forgotten.extend(indexes.map(|&index| (key.clone(), PartitionIndex(index))));
+    }
+    forgotten
+}
+
+fn topic_key(by_id: bool, name: &StrBytes, id: TopicId) -> TopicKey {
+    if by_id {
+        TopicKey::Id(id)
+    } else {
+        // Copied: a name kept in a session must not keep its whole frame alive.
+        TopicKey::Name(name.as_str().into())
+    }
+}
+
+fn park(
+    broker: &mut Broker,
+    id: WaitId,
+    lookups: Vec<(u32, LogId, Box<Lookup>)>,
+    out: &mut Outbox,
+) {
+    let Some(Wait::Fetch(wait)) = broker.waiting.get(id) else {
+        return;
+    };
+    let keys: Vec<PartitionKey> = wait
+        .targets()
+        .iter()
+        .map(|target| target.key.clone())
+        .collect();
+    let mut parked_at = Vec::with_capacity(keys.len());
+    for (topic, index) in &keys {
+        let Ok(topic) = resolve(broker, topic) else {
+            continue;
+        };
+        if let Some(partition) = broker.partitions.find_mut(topic, *index) {
+            partition.park_fetch(id);
+            parked_at.push(partition.identity().log);
+        }
+    }
+    if let Some(Wait::Fetch(wait)) = broker.waiting.get_mut(id) {
+        wait.parked_at = parked_at;
+    }
+    ask_disk(broker, id, lookups, out);
+}
+
+/// Emits the reads a parked fetch waits for.
+fn ask_disk(
+    broker: &mut Broker,
+    id: WaitId,
+    lookups: Vec<(u32, LogId, Box<Lookup>)>,
+    out: &mut Outbox,
+) {
+    for (target_at, log, lookup) in lookups {
+        if let Some(Wait::Fetch(wait)) = broker.waiting.get_mut(id) {
+            wait.lookups += 1;
+        }
+        broker.begin_lookup(log, lookup, LookupFor::Fetch(id, target_at), out);
+    }
+}
+
+fn unpark(broker: &mut Broker, id: WaitId, wait: &FetchWait) {
+    for &log in &wait.parked_at {
+        if let Some(partition) = broker.partitions.get_mut(log) {
+            partition.unpark_fetch(id);
+        }
+    }
+}

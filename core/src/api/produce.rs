@@ -1,0 +1,331 @@
+//! Produce: batches become parts of logs, and the answer waits for as much as `acks` asks.
+//!
+//! K12, K29-K48. The batches were checked for themselves by the connection (`wire::produce`).
+
+use kafka_wire::produce_response::{
+    BatchIndexAndErrorMessage, PartitionProduceResponse, ProduceResponse, TopicProduceResponse,
+};
+use kafka_wire_core::StrBytes;
+
+use super::{Handled, Requester};
+use crate::error::ErrorCode;
+use crate::ids::{LogId, Offset, PartitionIndex, TopicId};
+use crate::node::Broker;
+use crate::node::door::Outbox;
+use crate::node::wait::Wait;
+use crate::partition::{Acknowledgement, AppendRefusal, Appended};
+use crate::time::{Now, from_ms};
+use crate::waiting::{ReplyTo, WaitId};
+use crate::wire::batch::PreparedBatch;
+use crate::wire::produce::{ProduceInput, ProduceTopic};
+use crate::wire::request::Reply;
+
+/// A Produce request whose appends are done and whose acknowledgement is still to come.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ProduceWait {
+    /// The answer if all goes well.
+    response: ProduceResponse,
+    /// The parts that are not acknowledged: their logs, and where they stand in the answer.
+    pending: Vec<PendingPart>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct PendingPart {
+    log: LogId,
+    end_offset: Offset,
+    topic_at: u32,
+    partition_at: u32,
+}
+
+/// Appends the request's batches; answers, or parks the request until they are acknowledged.
+pub fn handle(
+    broker: &mut Broker,
+    now: Now,
+    from: &Requester,
+    input: ProduceInput,
+    out: &mut Outbox,
+) -> Handled {
+    let acks = input.acks;
+    let timeout_ms = input.timeout_ms;
+    let mut appended = Vec::new();
+    let response = if (-1..=1).contains(&acks) {
+        append_all(broker, now, from, input, &mut appended, out)
+    } else {
+        refuse_all(&input, ErrorCode::InvalidRequiredAcks)
+    };
+    if acks == 0 {
+        let failed = error_of(&response).is_some();
+        return if failed {
+            // There is no answer that could tell: the client must notice (K33).
+            Handled::Close("a Produce request with acks=0 failed")
+        } else {
+            Handled::Reply(Reply::Nothing)
+        };
+    }
+    let pending = await_acknowledgements(broker, acks == -1, appended);
+    if pending.is_empty() {
+        return Handled::Reply(Reply::Produce(response));
+    }
+    let deadline = now.after(from_ms(i64::from(timeout_ms)));
+    let id = broker.waiting.park(
+        from.reply_to,
+        Some(deadline),
+        Wait::Produce(ProduceWait {
+            response,
+            pending: pending.clone(),
+        }),
+    );
+    for part in pending {
+        let wait = Acknowledgement {
+            end_offset: part.end_offset,
+            request: id,
+        };
+        if let Some(partition) = broker.partitions.get_mut(part.log) {
+            partition.await_acknowledgement(wait, acks == -1);
+        }
+    }
+    Handled::Parked
+}
+
+/// One part of a waiting request, in `log`, is acknowledged; answers it when it was the last.
+pub fn on_acknowledged(broker: &mut Broker, id: WaitId, log: LogId, out: &mut Outbox) {
+    let Some(Wait::Produce(wait)) = broker.waiting.get_mut(id) else {
+        // It timed out, or its client is gone.
+        return;
+    };
+    let part = wait.pending.iter().position(|part| part.log == log);
+    wait.pending
+        .remove(part.expect("a part is acknowledged once"));
+    finish_when_complete(broker, id, out);
+}
+
+/// One part of a waiting request was lost with its log's disk.
+pub fn on_failed(broker: &mut Broker, id: WaitId, log: LogId, out: &mut Outbox) {
+    let Some(Wait::Produce(wait)) = broker.waiting.get_mut(id) else {
+        return;
+    };
+    let part = wait.pending.iter().position(|part| part.log == log);
+    let part = wait.pending.remove(part.expect("a part fails once"));
+    if let Some(answer) = wait.part_mut(part) {
+        let index = PartitionIndex(answer.index);
+        *answer = failure(index, refusal(ErrorCode::KafkaStorageError));
+    }
+    finish_when_complete(broker, id, out);
+}
+
+/// The request's time is over: what is not acknowledged answers `REQUEST_TIMED_OUT`, though it is
+/// in the log (K34).
+pub fn on_timeout(reply_to: ReplyTo, mut wait: ProduceWait, out: &mut Outbox) {
+    for part in std::mem::take(&mut wait.pending) {
+        if let Some(answer) = wait.part_mut(part) {
+            answer.error_code = ErrorCode::RequestTimedOut.code();
+        }
+    }
+    out.reply(reply_to, Reply::Produce(wait.response));
+}
+
+fn finish_when_complete(broker: &mut Broker, id: WaitId, out: &mut Outbox) {
+    let complete = matches!(
+        broker.waiting.get(id),
+        Some(Wait::Produce(wait)) if wait.pending.is_empty()
+    );
+    if complete && let Some((reply_to, Wait::Produce(wait))) = broker.waiting.take(id) {
+        out.reply(reply_to, Reply::Produce(wait.response));
+    }
+}
+
+impl ProduceWait {
+    fn part_mut(&mut self, part: PendingPart) -> Option<&mut PartitionProduceResponse> {
+        let topic = self.response.responses.get_mut(part.topic_at as usize)?;
+        topic
+            .partition_responses
+            .get_mut(part.partition_at as usize)
+    }
+}
+
+/// Where an appended batch stands in the answer.
+struct AppendedPart {
+    log: LogId,
+    appended: Appended,
+    topic_at: u32,
+    partition_at: u32,
+}
+
+fn append_all(
+    broker: &mut Broker,
+    now: Now,
+    from: &Requester,
+    input: ProduceInput,
+    appended: &mut Vec<AppendedPart>,
+    out: &mut Outbox,
+) -> ProduceResponse {
+    let mut response = ProduceResponse::default();
+    response.responses.reserve_exact(input.topics.len());
+    for (topic_at, topic) in input.topics.into_iter().enumerate() {
+        let mut answer = TopicProduceResponse::default();
+        answer.name = topic.name.clone();
+        answer.topic_id = topic.topic_id.into();
+        answer
+            .partition_responses
+            .reserve_exact(topic.partitions.len());
+        let found = find_topic(broker, from, &topic);
+        for (partition_at, partition) in topic.partitions.into_iter().enumerate() {
+            let result = match partition.batch {
+                Ok(batch) => append(broker, now, found, partition.index, batch, out),
+                Err(error) => match found {
+                    Ok(_topic) => Err(AppendRefusal {
+                        code: error.code(),
+                        message: error.message().to_owned(),
+                        records: Vec::new(),
+                    }),
+                    Err(code) => Err(refusal(code)),
+                },
+            };
+            let part = match result {
+                Ok((log, done)) => {
+                    appended.push(AppendedPart {
+                        log,
+                        appended: done,
+                        topic_at: u32::try_from(topic_at).expect("bounded by the frame"),
+                        partition_at: u32::try_from(partition_at).expect("bounded by the frame"),
+                    });
+                    success(partition.index, &done)
+                }
+                Err(refused) => failure(partition.index, refused),
+            };
+            answer.partition_responses.push(part);
+        }
+        response.responses.push(answer);
+    }
+    response
+}
+
+/// The topic a request means: by id from version 13 on (K48), by name before.
+fn find_topic(
+    broker: &Broker,
+    from: &Requester,
+    topic: &ProduceTopic,
+) -> Result<TopicId, ErrorCode> {
+    if from.version() >= 13 {
+        return match broker.image.topic_by_id(topic.topic_id) {
+            Some(_topic) => Ok(topic.topic_id),
+            None => Err(ErrorCode::UnknownTopicId),
+        };
+    }
+    broker
+        .topic_id(&topic.name)
+        .ok_or(ErrorCode::UnknownTopicOrPartition)
+}
+
+fn append(
+    broker: &mut Broker,
+    now: Now,
+    topic: Result<TopicId, ErrorCode>,
+    index: PartitionIndex,
+    batch: PreparedBatch,
+    out: &mut Outbox,
+) -> Result<(LogId, Appended), AppendRefusal> {
+    let topic = topic.map_err(refusal)?;
+    let log = broker
+        .partitions
+        .log_of(topic, index)
+        .ok_or_else(|| refusal(ErrorCode::UnknownTopicOrPartition))?;
+    let partition = broker
+        .partitions
+        .get_mut(log)
+        .expect("the table's indexes agree");
+    if batch.header.attributes.is_transactional() {
+        // No transactional producer can have an id from us before transactions are there.
+        return Err(refusal(ErrorCode::InvalidTxnState));
+    }
+    let appended = partition.append(now, batch, (&mut broker.memory, &mut out.disk))?;
+    broker.touched.insert(log);
+    Ok((log, appended))
+}
+
+fn refusal(code: ErrorCode) -> AppendRefusal {
+    AppendRefusal {
+        code,
+        message: String::new(),
+        records: Vec::new(),
+    }
+}
+
+fn success(index: PartitionIndex, appended: &Appended) -> PartitionProduceResponse {
+    let mut part = PartitionProduceResponse::default();
+    part.index = index.0;
+    part.base_offset = appended.base_offset.0;
+    part.log_append_time_ms = appended.log_append_time.0;
+    part.log_start_offset = appended.log_start_offset.0;
+    part
+}
+
+fn failure(index: PartitionIndex, refused: AppendRefusal) -> PartitionProduceResponse {
+    let mut part = PartitionProduceResponse::default();
+    part.index = index.0;
+    part.error_code = refused.code.code();
+    part.base_offset = -1;
+    part.log_append_time_ms = -1;
+    part.log_start_offset = -1;
+    part.record_errors = refused
+        .records
+        .iter()
+        .map(|&record| {
+            let mut error = BatchIndexAndErrorMessage::default();
+            error.batch_index = record;
+            error.batch_index_error_message = Some(StrBytes::from(refused.message.as_str()));
+            error
+        })
+        .collect();
+    part.error_message = (!refused.message.is_empty()).then(|| StrBytes::from(refused.message));
+    part
+}
+
+fn refuse_all(input: &ProduceInput, code: ErrorCode) -> ProduceResponse {
+    let mut response = ProduceResponse::default();
+    for topic in &input.topics {
+        let mut answer = TopicProduceResponse::default();
+        answer.name = topic.name.clone();
+        answer.topic_id = topic.topic_id.into();
+        answer.partition_responses = topic
+            .partitions
+            .iter()
+            .map(|partition| failure(partition.index, refusal(code)))
+            .collect();
+        response.responses.push(answer);
+    }
+    response
+}
+
+fn error_of(response: &ProduceResponse) -> Option<i16> {
+    response
+        .responses
+        .iter()
+        .flat_map(|topic| &topic.partition_responses)
+        .map(|part| part.error_code)
+        .find(|&code| code != ErrorCode::None.code())
+}
+
+/// The parts whose acknowledgement is still to come.
+fn await_acknowledgements(
+    broker: &Broker,
+    all: bool,
+    appended: Vec<AppendedPart>,
+) -> Vec<PendingPart> {
+    let mut pending = Vec::new();
+    for part in appended {
+        let reached = broker
+            .partitions
+            .get(part.log)
+            .is_some_and(|partition| partition.is_acknowledged(part.appended.end_offset, all));
+        if !reached {
+            pending.push(PendingPart {
+                log: part.log,
+                end_offset: part.appended.end_offset,
+                topic_at: part.topic_at,
+                partition_at: part.partition_at,
+            });
+        }
+    }
+    pending
+}

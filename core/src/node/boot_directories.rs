@@ -1,0 +1,285 @@
+//! What the data directories say at boot: whose they are, and what of each log was on record.
+
+use std::collections::BTreeMap;
+
+use super::boot::{BootError, BootOptions};
+use super::broker::{Broker, event};
+use super::door::Outbox;
+use crate::event::Severity;
+use crate::ids::{DirectoryId, DirectoryIndex, Offset, TopicId, TopicPartition};
+use crate::log::checkpoint::parse_offsets;
+use crate::log::partition_metadata;
+use crate::quorum::directory::MetaProperties;
+use crate::quorum::{METADATA_FOLDER, format};
+use crate::rng::Rng;
+use crate::storage::{DirectoryFile, DirectoryListing, DiskOp, FolderListing, LogFile, Token};
+use crate::time::Now;
+
+/// The directories of a node that boots.
+#[derive(Clone, Debug)]
+pub(super) struct Directories {
+    /// The cluster they belong to.
+    pub(super) cluster_id: String,
+    /// Their ids, in the order of `log.dirs`.
+    pub(super) ids: Vec<DirectoryId>,
+    listings: Vec<DirectoryListing>,
+    clean: Vec<bool>,
+    recovery_points: BTreeMap<TopicPartition, Offset>,
+    log_start_offsets: BTreeMap<TopicPartition, Offset>,
+}
+
+/// Reads what the directories say of themselves, and formats new ones.
+pub(super) fn inspect(
+    now: Now,
+    options: &BootOptions,
+    rng: &mut Rng,
+    out: &mut Outbox,
+) -> Result<Directories, BootError> {
+    assert!(
+        !options.directories.is_empty(),
+        "a node has a data directory"
+    );
+    let owners = owners_of(options)?;
+    let cluster_id = match owners.iter().flatten().next() {
+        Some(owner) => owner.cluster_id.clone(),
+        None => random_id(rng).to_string(),
+    };
+    let mut directories = Directories {
+        cluster_id,
+        ids: Vec::new(),
+        listings: options.directories.clone(),
+        clean: Vec::new(),
+        recovery_points: BTreeMap::new(),
+        log_start_offsets: BTreeMap::new(),
+    };
+    for (at, owner) in owners.into_iter().enumerate() {
+        let index = DirectoryIndex(u8::try_from(at).expect("log.dirs is bounded"));
+        match owner {
+            Some(owner) => directories.ids.push(owner.directory_id),
+            None => {
+                let id = random_id(rng);
+                directories.ids.push(id);
+                directories.format(now, index, options, out);
+            }
+        }
+        directories.read_records(index, out);
+    }
+    Ok(directories)
+}
+
+/// What `meta.properties` of each directory says; checks that they agree and are this node's.
+fn owners_of(options: &BootOptions) -> Result<Vec<Option<MetaProperties>>, BootError> {
+    let mut owners: Vec<Option<MetaProperties>> = Vec::new();
+    for (listing, path) in options.directories.iter().zip(&options.config.log_dirs) {
+        let Some(bytes) = listing.file(DirectoryFile::MetaProperties) else {
+            if listing
+                .folders
+                .iter()
+                .any(|folder| folder.name == METADATA_FOLDER)
+            {
+                return Err(BootError(format!(
+                    "{path} holds a metadata log but no meta.properties; put the file back or \
+                     choose another directory"
+                )));
+            }
+            owners.push(None);
+            continue;
+        };
+        let owner = MetaProperties::parse(bytes)
+            .map_err(|error| BootError(format!("{path}/meta.properties {error}")))?;
+        if owner.node_id != options.config.node_id {
+            return Err(BootError(format!(
+                "{path} belongs to node {}, and this is node {}; set node.id={} or choose another \
+                 directory",
+                owner.node_id, options.config.node_id, owner.node_id
+            )));
+        }
+        if let Some(other) = owners.iter().flatten().next()
+            && other.cluster_id != owner.cluster_id
+        {
+            return Err(BootError(format!(
+                "{path} belongs to cluster {}, and the directories before it to cluster {}; all \
+                 of log.dirs must be of one cluster",
+                owner.cluster_id, other.cluster_id
+            )));
+        }
+        owners.push(Some(owner));
+    }
+    Ok(owners)
+}
+
+impl Directories {
+    fn format(&mut self, now: Now, index: DirectoryIndex, options: &BootOptions, out: &mut Outbox) {
+        let mut save = |file, bytes| {
+            out.disk.push(DiskOp::SaveDirectoryFile {
+                directory: index,
+                file,
+                bytes,
+                token: Token::of_node(0),
+            });
+        };
+        save(
+            DirectoryFile::BootstrapCheckpoint,
+            format::bootstrap_checkpoint(now.wall),
+        );
+        let properties = MetaProperties {
+            cluster_id: self.cluster_id.clone(),
+            node_id: options.config.node_id,
+            directory_id: self.ids[usize::from(index.0)],
+        };
+        // Last: a directory without it is formatted again.
+        save(DirectoryFile::MetaProperties, properties.to_bytes());
+    }
+
+    /// Reads the clean-shutdown marker and the checkpoints of a directory. The marker is removed
+    /// before anything is written, so that it never vouches for a later run (R58).
+    fn read_records(&mut self, index: DirectoryIndex, out: &mut Outbox) {
+        let listing = &self.listings[usize::from(index.0)];
+        let is_clean = listing.file(DirectoryFile::CleanShutdown).is_some();
+        self.clean.push(is_clean);
+        if is_clean {
+            out.disk.push(DiskOp::RemoveDirectoryFile {
+                directory: index,
+                file: DirectoryFile::CleanShutdown,
+                token: Token::of_node(0),
+            });
+        }
+        for (file, offsets) in [
+            (DirectoryFile::RecoveryPoints, &mut self.recovery_points),
+            (DirectoryFile::LogStartOffsets, &mut self.log_start_offsets),
+        ] {
+            let Some(bytes) = listing.file(file) else {
+                continue;
+            };
+            match parse_offsets(bytes) {
+                Ok(parsed) => offsets.extend(parsed),
+                Err(damage) => out.events.push(event(
+                    Severity::Warning,
+                    file.name(),
+                    format!("{damage}; its logs are checked from their beginning"),
+                )),
+            }
+        }
+    }
+
+    /// Whether the node stopped in order, as far as a directory is concerned.
+    pub(super) fn is_clean(&self, directory: DirectoryIndex) -> bool {
+        self.clean[usize::from(directory.0)]
+    }
+
+    /// Whether the node stopped in order.
+    pub(super) fn are_clean(&self) -> bool {
+        self.clean.iter().all(|&is_clean| is_clean)
+    }
+
+    /// The folder of this name in a directory.
+    pub(super) fn folder(&self, directory: DirectoryIndex, name: &str) -> Option<FolderListing> {
+        let listing = &self.listings[usize::from(directory.0)];
+        listing
+            .folders
+            .iter()
+            .find(|folder| folder.name == name)
+            .cloned()
+    }
+
+    /// Takes the folder of a partition out of the listings.
+    pub(super) fn take_log(
+        &mut self,
+        name: &str,
+        topic: TopicId,
+    ) -> Option<(DirectoryIndex, FolderListing)> {
+        for (listing, index) in self.listings.iter_mut().zip(0u8..) {
+            let found = listing
+                .folders
+                .binary_search_by(|folder| (*folder.name).cmp(name));
+            if let Ok(at) = found
+                && partition_metadata::parse(&listing.folders[at].partition_metadata) == Some(topic)
+            {
+                return Some((DirectoryIndex(index), listing.folders.remove(at)));
+            }
+        }
+        None
+    }
+
+    /// The newest snapshot of the metadata log.
+    pub(super) fn newest_snapshot(&self) -> Option<(Offset, i32)> {
+        let folder = self.folder(DirectoryIndex(0), METADATA_FOLDER)?;
+        let snapshots = folder
+            .files
+            .iter()
+            .filter_map(|(name, _)| match LogFile::parse(name) {
+                Some(LogFile::Snapshot(offset, epoch)) => Some((offset, epoch)),
+                _other => None,
+            });
+        snapshots.max()
+    }
+
+    /// The recovery point on record for a log, by its folder.
+    pub(super) fn recovery_point(&self, folder: &str) -> Option<Offset> {
+        self.recovery_points.get(&partition_of(folder)?).copied()
+    }
+
+    /// The log start offset on record for a log, by its folder.
+    pub(super) fn log_start_offset(&self, folder: &str) -> Option<Offset> {
+        self.log_start_offsets.get(&partition_of(folder)?).copied()
+    }
+
+    /// What is left in the listings is no partition's: folders marked as deleted are removed,
+    /// others are put aside under a name that no partition has, for a person to look at.
+    pub(super) fn dispose_of_strays(&mut self, broker: &mut Broker, out: &mut Outbox) {
+        for (listing, index) in self.listings.iter().zip(0u8..) {
+            for folder in &listing.folders {
+                if folder.name == METADATA_FOLDER || folder.name.ends_with("-stray") {
+                    continue;
+                }
+                let is_deleted = folder.name.ends_with("-delete");
+                let topic = partition_metadata::parse(&folder.partition_metadata);
+                if !is_deleted && topic.is_none() {
+                    continue;
+                }
+                let log = broker.take_log_id();
+                out.disk.push(DiskOp::OpenLog {
+                    log,
+                    directory: DirectoryIndex(index),
+                    folder: folder.name.as_str().into(),
+                });
+                if is_deleted {
+                    out.disk.push(DiskOp::RemoveLog { log });
+                    continue;
+                }
+                let aside = format!("{}.{}-stray", folder.name, topic.unwrap_or(TopicId::ZERO));
+                out.events.push(event(
+                    Severity::Warning,
+                    &folder.name,
+                    format!("belongs to no partition of this node; it is kept as {aside}"),
+                ));
+                out.disk.push(DiskOp::MarkLogDeleted {
+                    log,
+                    folder: aside.as_str().into(),
+                });
+            }
+        }
+        self.listings.clear();
+    }
+}
+
+/// The partition whose log lies in a folder of this name.
+fn partition_of(folder: &str) -> Option<TopicPartition> {
+    let (topic, index) = folder.rsplit_once('-')?;
+    Some(TopicPartition {
+        topic: topic.into(),
+        partition: crate::ids::PartitionIndex(index.parse().ok()?),
+    })
+}
+
+/// A random id whose text does not begin with a dash, as Kafka makes them.
+fn random_id(rng: &mut Rng) -> DirectoryId {
+    loop {
+        let mut bytes = [0; 16];
+        rng.fill(&mut bytes);
+        let id = TopicId(bytes);
+        if !id.to_string().starts_with('-') && !id.is_zero() && id != TopicId::METADATA {
+            return id;
+        }
+    }
+}

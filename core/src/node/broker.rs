@@ -1,0 +1,240 @@
+//! The rooms of a node that serves clients, under one roof.
+//!
+//! `Broker` owns the rooms and moves things between them; each decision is a room's.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use crate::config::{BrokerConfig, LogConfig, Settings};
+use crate::error::ErrorCode;
+use crate::event::{Event, Severity};
+use crate::fetch_session::FetchSessions;
+use crate::ids::{LogId, Offset, ProducerId, TopicId, TopicName};
+use crate::log::{LogMemory, Lookup, TimestampSearch};
+use crate::metadata::delta::Delta;
+use crate::metadata::image::{ConfigResource, Image};
+use crate::metadata::records::MetadataRecord;
+use crate::metadata::replay::Replay;
+use crate::node::door::Outbox;
+use crate::node::housekeeping::Housekeeping;
+use crate::node::identity::Identity;
+use crate::node::lookups::{LookupFor, Lookups, PendingLookup, PendingSearch, Searches};
+use crate::node::producer_ids::ProducerIds;
+use crate::node::wait::{AdminWait, Wait};
+use crate::partition::{PartitionTable, Wakeups};
+use crate::quorum::Quorum;
+use crate::rng::Rng;
+use crate::time::{Instant, Now};
+use crate::waiting::{ReplyTo, WaitId, Waiting};
+use crate::wire::request::Reply;
+
+/// The rooms, and what they share.
+#[derive(Clone, Debug)]
+pub struct Broker {
+    /// Who this node is, and where clients reach it.
+    pub identity: Identity,
+    /// The broker's configuration.
+    pub config: Arc<BrokerConfig>,
+    /// The layers the configuration comes from, for DescribeConfigs.
+    pub settings: Arc<Settings>,
+    /// The metadata that is committed and applied here.
+    pub image: Arc<Image>,
+    /// The metadata with what is proposed and not committed: what the controller decides upon.
+    pub controller_image: Arc<Image>,
+    /// Applies committed records.
+    pub replay: Replay,
+    /// Everything below is applied.
+    pub applied: Offset,
+    /// The metadata log and its quorum.
+    pub quorum: Quorum,
+    /// The partitions hosted here.
+    pub partitions: PartitionTable,
+    /// What the logs share: the budget of the memory tail, loaded indexes.
+    pub memory: LogMemory,
+    /// Requests that wait.
+    pub waiting: Waiting<Wait>,
+    /// Fetch sessions.
+    pub sessions: FetchSessions,
+    /// Producer ids to hand out.
+    pub producer_ids: ProducerIds,
+    /// Reads of the disk that requests wait for.
+    pub lookups: Lookups,
+    /// Searches by time that requests wait for.
+    pub searches: Searches,
+    /// Logs that changed in this turn and are to be settled.
+    pub touched: BTreeSet<LogId>,
+    /// Topic ids, session ids: nothing secret.
+    pub rng: Rng,
+    /// The id the next log gets.
+    pub next_log: LogId,
+    /// What is done by the clock.
+    pub housekeeping: Housekeeping,
+}
+
+impl Broker {
+    /// Asks the disk for what a read lacks.
+    pub fn begin_lookup(
+        &mut self,
+        log: LogId,
+        lookup: Box<Lookup>,
+        waiter: LookupFor,
+        out: &mut Outbox,
+    ) {
+        out.disk.push(lookup.op().clone());
+        let key = (log, lookup.token());
+        let former = self.lookups.insert(key, PendingLookup { lookup, waiter });
+        assert!(former.is_none(), "a log never uses a token twice");
+    }
+
+    /// Asks the disk for what a search by time lacks.
+    pub fn begin_search(
+        &mut self,
+        log: LogId,
+        search: Box<TimestampSearch>,
+        waiter: (WaitId, (u32, u32)),
+        out: &mut Outbox,
+    ) {
+        out.disk.push(search.op().clone());
+        let key = (log, search.token());
+        let former = self.searches.insert(key, PendingSearch { search, waiter });
+        assert!(former.is_none(), "a log never uses a token twice");
+    }
+
+    /// Writes metadata records; `reply` answers the request once they are committed and applied
+    /// here, `timed_out` if that has not happened by `deadline`.
+    ///
+    /// # Errors
+    /// The error to answer instead: this node may not write metadata now.
+    pub fn propose(
+        &mut self,
+        now: Now,
+        records: Vec<MetadataRecord>,
+        reply_to: ReplyTo,
+        (reply, timed_out): (Reply, Reply),
+        (deadline, out): (Instant, &mut Outbox),
+    ) -> Result<(), ErrorCode> {
+        let end_offset = self.propose_unanswered(now, records, out)?;
+        self.await_metadata(end_offset, reply_to, (reply, timed_out), deadline);
+        Ok(())
+    }
+
+    /// Answers a request once the metadata below `end_offset` is committed and applied here.
+    pub fn await_metadata(
+        &mut self,
+        end_offset: Offset,
+        reply_to: ReplyTo,
+        (reply, timed_out): (Reply, Reply),
+        deadline: Instant,
+    ) {
+        let wait = Wait::Admin(AdminWait {
+            end_offset,
+            reply,
+            timed_out,
+        });
+        let id = self.waiting.park(reply_to, Some(deadline), wait);
+        self.quorum.await_commit(end_offset, id);
+    }
+
+    /// Writes metadata records nobody waits for; answers the end offset of the write.
+    ///
+    /// # Errors
+    /// As [`Self::propose`].
+    pub fn propose_unanswered(
+        &mut self,
+        now: Now,
+        records: Vec<MetadataRecord>,
+        out: &mut Outbox,
+    ) -> Result<Offset, ErrorCode> {
+        let mut delta = Delta::default();
+        let image = Arc::make_mut(&mut self.controller_image);
+        for record in records.iter().filter(|record| !is_transaction_mark(record)) {
+            image
+                .apply(record, &mut delta)
+                .expect("the controller decided upon this very image");
+        }
+        self.quorum
+            .propose(now, records, &mut self.memory, &mut out.disk)
+    }
+
+    /// Whether a producer id's block is reserved durably.
+    #[must_use]
+    pub fn is_reserved(&self, id: ProducerId) -> bool {
+        id < self.image.next_producer_id()
+    }
+
+    /// An unused log id.
+    pub fn take_log_id(&mut self) -> LogId {
+        let id = self.next_log;
+        self.next_log = LogId(id.0 + 1);
+        id
+    }
+
+    /// A topic's configuration as its partitions act upon it.
+    #[must_use]
+    pub fn log_config(&self, topic: &TopicName) -> Arc<LogConfig> {
+        let overrides = self.image.configs(&ConfigResource::topic(topic));
+        LogConfig::shared(&self.settings, &overrides)
+    }
+
+    /// The id of the topic of this name.
+    #[must_use]
+    pub fn topic_id(&self, name: &str) -> Option<TopicId> {
+        self.image.topic(name).map(|topic| topic.id)
+    }
+
+    /// Hands what this turn changed to the disk, moves watermarks, and wakes who waited.
+    pub fn settle(&mut self, now: Now, out: &mut Outbox) {
+        self.quorum.settle(now, &mut out.disk);
+        self.apply_committed(now, out);
+        while let Some(log) = self.touched.pop_first() {
+            let mut wakeups = Wakeups::default();
+            if let Some(partition) = self.partitions.get_mut(log) {
+                partition.log_mut().settle(now, &mut out.disk);
+                partition.advance(&mut wakeups);
+                let deadline = partition.log().next_deadline();
+                self.housekeeping
+                    .note_log(log, deadline.map(|(due, _)| due));
+            }
+            self.wake(now, log, wakeups, out);
+        }
+        while let Some((log, ticket)) = self.memory.tail.next_victim() {
+            if let Some(partition) = self.partitions.get_mut(log) {
+                partition.log_mut().evict(ticket, &mut self.memory.tail);
+            }
+        }
+    }
+
+    /// Tells the requests that waited for a partition.
+    pub fn wake(&mut self, now: Now, log: LogId, wakeups: Wakeups, out: &mut Outbox) {
+        for id in wakeups.acknowledged {
+            crate::api::produce::on_acknowledged(self, id, log, out);
+        }
+        for id in wakeups.failed {
+            crate::api::produce::on_failed(self, id, log, out);
+        }
+        for id in wakeups.fetches {
+            crate::api::fetch::on_news(self, now, id, out);
+        }
+    }
+}
+
+/// Whether a record only marks where a transaction of records begins or ends (KIP-868).
+fn is_transaction_mark(record: &MetadataRecord) -> bool {
+    matches!(
+        record,
+        MetadataRecord::BeginTransaction(_)
+            | MetadataRecord::EndTransaction(_)
+            | MetadataRecord::AbortTransaction(_)
+    )
+}
+
+/// An event of the node itself.
+#[must_use]
+pub fn event(severity: Severity, subject: &str, message: String) -> Event {
+    Event {
+        severity,
+        room: "node",
+        subject: subject.to_owned(),
+        message,
+    }
+}

@@ -1,0 +1,240 @@
+//! What the disk answers, brought to the room that asked.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::broker::{Broker, event};
+use super::door::Outbox;
+use super::lookups::LookupFor;
+use super::wait::Wait;
+use crate::event::Severity;
+use crate::ids::{DirectoryIndex, Generation, LogId};
+use crate::partition::Wakeups;
+use crate::quorum::METADATA_FOLDER;
+use crate::storage::{DiskDone, DiskError, FailureScope, Token};
+use crate::time::Now;
+
+impl Broker {
+    /// Applies an answer of the disk that concerns a partition's log or a request.
+    pub(super) fn on_disk(&mut self, now: Now, done: DiskDone, out: &mut Outbox) {
+        match done {
+            DiskDone::Appended {
+                log,
+                generation,
+                end_offset,
+            } => {
+                let memory = &mut self.memory;
+                if log == self.quorum.log_id() {
+                    self.quorum.on_appended(generation, end_offset, memory);
+                } else if let Some(partition) = self.partitions.get_mut(log) {
+                    partition
+                        .log_mut()
+                        .on_appended(generation, end_offset, memory);
+                    self.touched.insert(log);
+                }
+            }
+            DiskDone::Created { log: _ } => {}
+            DiskDone::Failed { scope, error } => self.on_disk_failed(now, scope, &error, out),
+            DiskDone::Read { log, token, result } => {
+                self.on_disk_read(now, (log, token), &result, out);
+            }
+            DiskDone::Saved { token } => self.on_disk_saved(token, out),
+            DiskDone::Synced {
+                log,
+                generation,
+                end_offset,
+            } => {
+                let memory = &mut self.memory;
+                if log == self.quorum.log_id() {
+                    self.quorum.on_synced(generation, end_offset, memory);
+                } else if let Some(partition) = self.partitions.get_mut(log) {
+                    partition
+                        .log_mut()
+                        .on_synced(generation, end_offset, memory);
+                    self.touched.insert(log);
+                }
+            }
+            DiskDone::Truncated {
+                log,
+                generation,
+                end_offset,
+            } => {
+                if log == self.quorum.log_id() {
+                    self.quorum.log_mut().on_truncated(generation, end_offset);
+                } else if let Some(partition) = self.partitions.get_mut(log) {
+                    partition.log_mut().on_truncated(generation, end_offset);
+                    self.touched.insert(log);
+                }
+            }
+        }
+    }
+
+    fn on_disk_read(
+        &mut self,
+        now: Now,
+        key: (LogId, Token),
+        bytes: &Result<Bytes, DiskError>,
+        out: &mut Outbox,
+    ) {
+        let log = key.0;
+        if let Some(pending) = self.searches.remove(&key)
+            && let Some(partition) = self.partitions.get_mut(log)
+        {
+            let memory = &mut self.memory;
+            let outcome = partition
+                .log_mut()
+                .resume_search(*pending.search, bytes, memory);
+            crate::api::list_offsets::on_search(self, pending.waiter, (log, outcome), out);
+            return;
+        }
+        let Some(pending) = self.lookups.remove(&key) else {
+            return;
+        };
+        let Some(partition) = self.partitions.get_mut(log) else {
+            return;
+        };
+        let resumed = partition.resume_read(*pending.lookup, bytes, &mut self.memory);
+        match pending.waiter {
+            LookupFor::Fetch(id, target_at) => {
+                crate::api::fetch::on_lookup(self, now, (id, target_at), resumed, (log, out));
+            }
+        }
+    }
+
+    fn on_disk_failed(
+        &mut self,
+        now: Now,
+        scope: FailureScope,
+        error: &DiskError,
+        out: &mut Outbox,
+    ) {
+        match scope {
+            FailureScope::Append { log, generation } if log == self.quorum.log_id() => {
+                self.on_metadata_append_failed(generation, error, out);
+            }
+            FailureScope::Append { log, generation } => {
+                let Some(partition) = self.partitions.get_mut(log) else {
+                    return;
+                };
+                let rewound = partition.log_mut().on_append_failed(
+                    generation,
+                    &mut self.memory,
+                    &mut out.disk,
+                );
+                if let Some(rewound) = rewound {
+                    let name = partition.topic_partition().to_string();
+                    let mut wakeups = Wakeups::default();
+                    partition.fail_from(rewound.end_offset, &mut wakeups);
+                    out.events.push(event(
+                        Severity::Error,
+                        &name,
+                        format!(
+                            "{error}: records of [{}, {}) were refused; free space and producers \
+                             go on by themselves",
+                            rewound.end_offset, rewound.former_end_offset
+                        ),
+                    ));
+                    self.wake(now, log, wakeups, out);
+                }
+            }
+            FailureScope::Directory(directory) => {
+                self.on_directory_failed(now, directory, error, out);
+            }
+            FailureScope::Save(token) => {
+                out.events.push(event(
+                    Severity::Error,
+                    "",
+                    format!("a file was not saved: {error}; the old one stands"),
+                ));
+                self.on_save_failed(token, out);
+            }
+        }
+    }
+
+    fn on_disk_saved(&mut self, token: Token, out: &mut Outbox) {
+        match token.log() {
+            Some(log) if log == self.quorum.log_id() => {
+                self.quorum.log_mut().on_saved(token, &mut out.disk);
+            }
+            Some(log) => {
+                if let Some(partition) = self.partitions.get_mut(log) {
+                    partition.log_mut().on_saved(token, &mut out.disk);
+                }
+            }
+            None => self.on_checkpoint_saved(token, out),
+        }
+    }
+
+    fn on_save_failed(&mut self, token: Token, out: &mut Outbox) {
+        match token.log() {
+            Some(log) if log == self.quorum.log_id() => {
+                self.quorum.log_mut().on_save_failed(token);
+            }
+            Some(log) => {
+                if let Some(partition) = self.partitions.get_mut(log) {
+                    partition.log_mut().on_save_failed(token);
+                }
+            }
+            // The next checkpoint tries again; what waits for this one is answered by it.
+            None => self.on_checkpoint_saved(token, out),
+        }
+    }
+
+    /// The disk is full for the metadata log: proposals that are not committed are refused.
+    fn on_metadata_append_failed(
+        &mut self,
+        generation: Generation,
+        error: &DiskError,
+        out: &mut Outbox,
+    ) {
+        let memory = &mut self.memory;
+        let rewound = self
+            .quorum
+            .log_mut()
+            .on_append_failed(generation, memory, &mut out.disk);
+        if rewound.is_none() {
+            return;
+        }
+        out.events.push(event(
+            Severity::Error,
+            METADATA_FOLDER,
+            format!("{error}: changes of the metadata are refused until there is space"),
+        ));
+        self.controller_image = Arc::clone(&self.image);
+        for id in self.quorum.fail_uncommitted() {
+            if let Some((reply_to, Wait::Admin(wait))) = self.waiting.take(id) {
+                out.reply(reply_to, wait.timed_out);
+            }
+        }
+    }
+
+    /// A directory is lost to this incarnation: its logs answer errors from now on.
+    fn on_directory_failed(
+        &mut self,
+        now: Now,
+        directory: DirectoryIndex,
+        error: &DiskError,
+        out: &mut Outbox,
+    ) {
+        out.events.push(event(
+            Severity::Error,
+            &format!("data directory {directory}"),
+            format!("{error}: its partitions are offline until the broker is started again"),
+        ));
+        let logs: Vec<LogId> = self
+            .partitions
+            .iter()
+            .filter(|partition| partition.identity().directory == directory)
+            .map(|partition| partition.identity().log)
+            .collect();
+        for log in logs {
+            let mut wakeups = Wakeups::default();
+            if let Some(partition) = self.partitions.get_mut(log) {
+                partition.log_mut().on_directory_failed();
+                partition.fail_all(&mut wakeups);
+            }
+            self.wake(now, log, wakeups, out);
+        }
+    }
+}
