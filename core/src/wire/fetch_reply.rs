@@ -234,3 +234,129 @@ fn write_array_len(
         encoder.write_array_len(length)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use kafka_wire::fetch_response::AbortedTransaction;
+    use kafka_wire_core::{ApiVersion, KafkaEncode, StrBytes, Uuid};
+
+    use super::*;
+    use crate::rng::Rng;
+    use crate::storage::{STAMP_BYTES, StampedBatch};
+    use crate::wire::frame_writer::Piece;
+
+    fn random_slices(rng: &mut Rng) -> Vec<Slice> {
+        let slice = |rng: &mut Rng| {
+            let mut stamp = [0; STAMP_BYTES];
+            rng.fill(&mut stamp);
+            let mut body = vec![0; usize::try_from(rng.below(1_500)).unwrap()];
+            rng.fill(&mut body);
+            Slice::Memory(StampedBatch {
+                stamp,
+                body: Bytes::from(body),
+            })
+        };
+        (0..rng.below(4)).map(|_| slice(rng)).collect()
+    }
+
+    /// A partition with whatever `version` can carry.
+    fn random_partition(rng: &mut Rng, version: i16) -> PartitionData {
+        let mut data = PartitionData::default();
+        data.partition_index = i32::try_from(rng.below(100)).unwrap();
+        data.error_code = i16::try_from(rng.below(3)).unwrap();
+        data.high_watermark = i64::try_from(rng.below(1 << 60)).unwrap();
+        data.last_stable_offset = 5;
+        if version >= 5 {
+            data.log_start_offset = 1;
+        }
+        let mut aborted = AbortedTransaction::default();
+        aborted.producer_id = 9;
+        aborted.first_offset = 4;
+        data.aborted_transactions = match rng.below(3) {
+            0 => None,
+            1 => Some(vec![aborted.clone(), aborted]),
+            _none => Some(Vec::new()),
+        };
+        if version >= 11 {
+            data.preferred_read_replica = 3;
+        }
+        if version >= 12 && rng.chance(1, 2) {
+            data.diverging_epoch.epoch = 2;
+            data.diverging_epoch.end_offset = 20;
+        }
+        if version >= 12 && rng.chance(1, 2) {
+            data.current_leader.leader_id = 4;
+        }
+        if version >= 12 && rng.chance(1, 2) {
+            data.snapshot_id.end_offset = 8;
+        }
+        data
+    }
+
+    fn random_reply(rng: &mut Rng, version: i16) -> FetchReply {
+        let mut reply = FetchReply::default();
+        reply.response.throttle_time_ms = 3;
+        if version >= 7 {
+            reply.response.session_id = 77;
+        }
+        for _topic in 0..rng.below(3) {
+            let mut topic = FetchableTopicResponse::default();
+            topic.topic = StrBytes::from("a-topic");
+            topic.topic_id = Uuid::from_bytes([6; 16]);
+            let mut records = Vec::new();
+            for _partition in 0..rng.below(4) {
+                topic.partitions.push(random_partition(rng, version));
+                records.push(random_slices(rng));
+            }
+            reply.response.responses.push(topic);
+            reply.records.push(records);
+        }
+        if version >= 16 && rng.chance(1, 2) {
+            let mut endpoint = NodeEndpoint::default();
+            endpoint.node_id = 4;
+            endpoint.host = StrBytes::from("host");
+            endpoint.port = 9092;
+            endpoint.rack = Some(StrBytes::from("rack")).filter(|_| rng.chance(1, 2));
+            reply.response.node_endpoints.push(endpoint);
+        }
+        reply
+    }
+
+    #[test]
+    fn the_bytes_are_the_codecs_with_the_records_put_in() {
+        let mut rng = Rng::new(11);
+        for version in 4..=18 {
+            for _round in 0..50 {
+                let reply = random_reply(&mut rng, version);
+                let mut inlined = reply.response.clone();
+                for (topic, records) in inlined.responses.iter_mut().zip(&reply.records) {
+                    for (partition, slices) in topic.partitions.iter_mut().zip(records) {
+                        let mut bytes = Vec::new();
+                        for slice in slices {
+                            let Slice::Memory(batch) = slice else {
+                                panic!("all are in memory");
+                            };
+                            bytes.extend_from_slice(&batch.to_bytes());
+                        }
+                        partition.records = Some(Bytes::from(bytes));
+                    }
+                }
+                let expected = inlined.encode_to_bytes(ApiVersion::new(version)).unwrap();
+                let mut writer = FrameWriter::default();
+                reply.encode(version, &mut writer).unwrap();
+                let mut pieces = Vec::new();
+                let size = writer.take(&mut pieces);
+                let mut bytes = Vec::new();
+                for piece in pieces {
+                    let Piece::Bytes(part) = piece else {
+                        panic!("all are in memory");
+                    };
+                    bytes.extend_from_slice(&part);
+                }
+                assert_eq!(size, bytes.len());
+                assert!(expected == bytes, "version {version}");
+            }
+        }
+    }
+}

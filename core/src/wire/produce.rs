@@ -130,3 +130,84 @@ fn decode_topic(
     }
     Ok(topic)
 }
+
+#[cfg(test)]
+mod tests {
+    use kafka_wire::produce_request::{PartitionProduceData, TopicProduceData};
+    use kafka_wire_core::{ApiVersion, KafkaEncode, Uuid};
+
+    use super::*;
+    use crate::time::Timestamp;
+    use crate::wire::batch::Compression;
+    use crate::wire::builder::BatchBuilder;
+
+    fn batch() -> Bytes {
+        let mut builder = BatchBuilder::new(Compression::None);
+        builder.push(Timestamp(1), Some(b"key"), Some(b"value"));
+        builder.build()
+    }
+
+    fn request() -> kafka_wire::ProduceRequest {
+        let mut request = kafka_wire::ProduceRequest::default();
+        request.transactional_id = Some(StrBytes::from("transaction"));
+        request.acks = -1;
+        request.timeout_ms = 1_500;
+        for name in ["one", "two"] {
+            let mut topic = TopicProduceData::default();
+            topic.name = StrBytes::from(name);
+            topic.topic_id = Uuid::from_bytes([3; 16]);
+            for index in 0..3 {
+                let mut partition = PartitionProduceData::default();
+                partition.index = index;
+                partition.records = (index > 0).then(batch);
+                topic.partition_data.push(partition);
+            }
+            request.topic_data.push(topic);
+        }
+        request
+    }
+
+    #[test]
+    fn decoding_agrees_with_the_codec() {
+        for version in 3..=13 {
+            let body = request().encode_to_bytes(ApiVersion::new(version)).unwrap();
+            let input = ProduceInput::decode(&body, version).unwrap();
+            assert_eq!(input.transactional_id.as_deref(), Some("transaction"));
+            assert_eq!((input.acks, input.timeout_ms), (-1, 1_500));
+            assert_eq!(input.partitions_count(), 6);
+            let topic = &input.topics[1];
+            if version >= 13 {
+                assert_eq!(topic.topic_id, TopicId([3; 16]));
+                assert!(topic.name.is_empty());
+            } else {
+                assert!(topic.topic_id.is_zero());
+                assert_eq!(&*topic.name, "two");
+            }
+            assert_eq!(topic.partitions[0].batch, Err(BatchError::NotOne));
+            let prepared = topic.partitions[2].batch.as_ref().expect("a good batch");
+            assert_eq!(prepared.bytes, batch());
+        }
+    }
+
+    #[test]
+    fn every_cut_is_an_error_and_so_is_a_byte_too_many() {
+        for version in 3..=13 {
+            let body = request().encode_to_bytes(ApiVersion::new(version)).unwrap();
+            for cut in 0..body.len() {
+                assert!(ProduceInput::decode(&body.slice(..cut), version).is_err());
+            }
+            let long = [&body[..], &[0]].concat();
+            assert!(ProduceInput::decode(&Bytes::from(long), version).is_err());
+        }
+    }
+
+    #[test]
+    fn hollow_partitions_are_limited() {
+        let mut request = request();
+        let hollow = PartitionProduceData::default();
+        request.topic_data[0].partition_data = vec![hollow; HOLLOW_PARTITIONS_MAX + 1];
+        let body = request.encode_to_bytes(ApiVersion::new(9)).unwrap();
+        let error = ProduceInput::decode(&body, 9).unwrap_err();
+        assert!(matches!(error, DecodeError::LimitExceeded { .. }));
+    }
+}
