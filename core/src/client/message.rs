@@ -69,6 +69,15 @@ macro_rules! calls {
         )*
 
         impl ClientRequest {
+            /// A request of an API with nothing in it; `None` where this client does not speak it.
+            #[must_use]
+            pub fn empty(api_key: i16) -> Option<Self> {
+                match api_key {
+                    $($key => Some(Self::$name(kafka_wire::$request::default())),)*
+                    _unspoken => None,
+                }
+            }
+
             /// The number of the API.
             #[must_use]
             pub fn api_key(&self) -> i16 {

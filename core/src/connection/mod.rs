@@ -173,7 +173,7 @@ impl Connection {
             match taken {
                 Ok(Taken::Answered) => {}
                 Ok(Taken::Incomplete) => return Ok(None),
-                Ok(Taken::Request(received)) => return Ok(Some(*received)),
+                Ok(Taken::Request(received)) => return Ok(Some(received)),
                 Err(error) => {
                     self.close();
                     return Err(error);
@@ -212,12 +212,12 @@ impl Connection {
         })?;
         self.is_trusted = true;
         let sequence = self.open_slot(&head, api, head.version, frame_bytes);
-        Ok(Taken::Request(Box::new(Received {
+        Ok(Taken::Request(Received {
             sequence,
             head,
             request,
             frame_bytes,
-        })))
+        }))
     }
 
     fn open_slot(
@@ -392,13 +392,17 @@ impl Connection {
 }
 
 /// What one frame came to.
+#[allow(
+    clippy::large_enum_variant,
+    reason = "nearly every frame is a request: a box would cost each an allocation"
+)]
 enum Taken {
     /// An ApiVersions of a version too new, answered here.
     Answered,
     /// The frame is not whole yet.
     Incomplete,
     /// A request for the brain.
-    Request(Box<Received>),
+    Request(Received),
 }
 
 /// Bytes that decoding a frame of this API may need at its worst, for a driver's budget.
