@@ -18,6 +18,8 @@ pub mod lookups;
 pub mod producer_ids;
 mod registration;
 mod stop;
+#[cfg(all(test, feature = "sim"))]
+mod tests;
 pub mod wait;
 
 use std::collections::BTreeMap;

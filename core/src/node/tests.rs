@@ -1,0 +1,116 @@
+//! A node over a simulated disk: boot, stop, boot again.
+//!
+//! Only with the simulator's feature, whose disk keeps the contract of storage.
+
+use super::*;
+use crate::config::listeners::{Listener, SecurityProtocol};
+use crate::config::{BrokerConfig, Settings};
+use crate::rng::Rng;
+use crate::sim::disk::{DiskOptions, SimulatedDisk as Disk};
+use crate::storage::DiskDone;
+use crate::time::Timestamp;
+
+/// A node and its disk.
+struct Bench {
+    node: Node,
+    disk: Disk,
+    now: Now,
+    out: Outbox,
+}
+
+impl Bench {
+    fn boot(disk: Disk, now: Now) -> Self {
+        let settings = Settings::load("", &[]).expect("defaults are valid");
+        let config = BrokerConfig::of(&settings).expect("defaults are valid");
+        let directories = disk.directories().map(|at| disk.listing(at)).collect();
+        let options = BootOptions {
+            settings,
+            config,
+            listeners: vec![Listener {
+                name: "PLAINTEXT".to_owned(),
+                host: "127.0.0.1".to_owned(),
+                port: 9092,
+                protocol: SecurityProtocol::Plaintext,
+            }],
+            directories,
+            seed: 7,
+        };
+        let mut out = Outbox::default();
+        let node = Node::boot(now, options, &mut out).expect("the directories are its own");
+        let mut bench = Self {
+            node,
+            disk,
+            now,
+            out,
+        };
+        bench.run();
+        assert!(bench.node.is_ready(), "{:?}", bench.node.stopped());
+        bench
+    }
+
+    /// Turns until the disk has nothing more to answer.
+    fn run(&mut self) {
+        loop {
+            for op in self.out.disk.drain(..) {
+                self.disk.submit(op, self.now.instant.0);
+            }
+            let Some(at_ns) = self.disk.next_at_ns() else {
+                return;
+            };
+            self.now.instant = self.now.instant.max(Instant(at_ns));
+            let mut done: Vec<DiskDone> = Vec::new();
+            self.disk.advance(self.now.instant.0, &mut done);
+            let mut inputs = done.into_iter().map(Input::Disk).collect();
+            self.node.turn(self.now, &mut inputs, &mut self.out);
+        }
+    }
+
+    fn stop(mut self) -> (Disk, Now) {
+        let mut inputs = vec![Input::Shutdown];
+        self.node.turn(self.now, &mut inputs, &mut self.out);
+        self.run();
+        assert_eq!(self.node.stopped(), Some(Ok(())));
+        // A process that ended: its open files are forgotten, the page cache stays.
+        self.disk.crash_process();
+        (self.disk, self.now)
+    }
+}
+
+fn empty_disk() -> Disk {
+    Disk::new(1, DiskOptions::default(), Rng::new(3))
+}
+
+fn start() -> Now {
+    Now {
+        instant: Instant(0),
+        wall: Timestamp(1_700_000_000_000),
+    }
+}
+
+#[test]
+fn an_empty_directory_is_formatted_and_opens_again() {
+    let bench = Bench::boot(empty_disk(), start());
+    let broker = bench.node.broker().expect("it is ready");
+    let cluster_id = broker.identity.cluster_id.clone();
+    let epoch = broker.identity.broker_epoch;
+    assert_eq!(broker.quorum.epoch().0, 1);
+    assert_eq!(broker.image.feature("metadata.version"), 30);
+    let (disk, now) = bench.stop();
+    let bench = Bench::boot(disk, now);
+    let broker = bench.node.broker().expect("it is ready");
+    assert_eq!(broker.identity.cluster_id, cluster_id);
+    assert!(broker.identity.broker_epoch > epoch);
+    assert_eq!(broker.quorum.epoch().0, 2);
+    assert_eq!(broker.image.feature("metadata.version"), 30);
+}
+
+#[test]
+fn a_killed_node_boots_from_what_was_written() {
+    let Bench { mut disk, now, .. } = Bench::boot(empty_disk(), start());
+    disk.crash_process();
+    let bench = Bench::boot(disk, now);
+    assert_eq!(
+        bench.node.broker().map(|broker| broker.quorum.epoch().0),
+        Some(2)
+    );
+}
