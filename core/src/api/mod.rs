@@ -12,12 +12,27 @@ use crate::time::Now;
 use crate::waiting::ReplyTo;
 use crate::wire::request::{Reply, Request, RequestHead};
 
+pub mod acls;
+pub mod api_versions;
+pub mod cluster_view;
+pub mod delegation_tokens;
 pub mod delete_records;
+mod describe;
+pub mod describe_cluster;
+pub mod describe_configs;
+pub mod describe_log_dirs;
+pub mod describe_producers;
+pub mod describe_quorum;
+pub mod describe_topic_partitions;
 pub mod fetch;
 pub mod init_producer_id;
+pub mod list_config_resources;
 pub mod list_offsets;
+pub mod metadata;
 pub mod offset_for_leader_epoch;
 pub mod produce;
+pub mod topic_names;
+pub mod user_scram_credentials;
 
 /// Who asks, and where the answer goes.
 #[derive(Clone, Debug)]
@@ -76,6 +91,53 @@ pub fn handle(
         Request::ListOffsets(request) => list_offsets::handle(broker, from, &request, out),
         Request::OffsetForLeaderEpoch(request) => offset_for_leader_epoch::handle(broker, &request),
         Request::Produce(input) => produce::handle(broker, now, from, input, out),
-        _not_yet => Handled::Close("this API is not served yet"),
+        other => administer(broker, now, from, other, out),
     }
+}
+
+/// Hands a request of administration to the file of its API.
+#[allow(
+    clippy::wildcard_enum_match_arm,
+    reason = "the requests of the data path were taken by the caller"
+)]
+fn administer(
+    broker: &mut Broker,
+    now: Now,
+    from: &Requester,
+    request: Request,
+    out: &mut Outbox,
+) -> Handled {
+    Handled::Reply(match request {
+        Request::ApiVersions(request) => describe::api_versions(broker, from, &request),
+        Request::CreateAcls(request) => return acls::create(&request),
+        Request::CreateDelegationToken(request) => {
+            Reply::CreateDelegationToken(delegation_tokens::create(&request))
+        }
+        Request::DeleteAcls(request) => return acls::delete(&request),
+        Request::DescribeAcls(request) => return acls::describe(&request),
+        Request::DescribeCluster(request) => describe::cluster(broker, from, &request),
+        Request::DescribeConfigs(request) => describe::configs(broker, &request),
+        Request::DescribeDelegationToken(_) => {
+            Reply::DescribeDelegationToken(delegation_tokens::describe())
+        }
+        Request::DescribeLogDirs(request) => describe::log_dirs(broker, &request),
+        Request::DescribeProducers(request) => describe::producers(broker, &request),
+        Request::DescribeQuorum(request) => describe::quorum(broker, now, from, &request),
+        Request::DescribeTopicPartitions(request) => {
+            describe::topic_partitions(broker, from, &request)
+        }
+        Request::DescribeUserScramCredentials(request) => {
+            Reply::DescribeUserScramCredentials(user_scram_credentials::describe(&request))
+        }
+        Request::AlterUserScramCredentials(request) => {
+            Reply::AlterUserScramCredentials(user_scram_credentials::alter(&request))
+        }
+        Request::ExpireDelegationToken(_) => {
+            Reply::ExpireDelegationToken(delegation_tokens::expire())
+        }
+        Request::ListConfigResources(request) => describe::config_resources(broker, from, &request),
+        Request::Metadata(request) => metadata::handle(broker, now, from, &request, out),
+        Request::RenewDelegationToken(_) => Reply::RenewDelegationToken(delegation_tokens::renew()),
+        _not_yet => return Handled::Close("this API is not served yet"),
+    })
 }
