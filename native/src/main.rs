@@ -2,34 +2,28 @@
 //!
 //! Decides by the name it is called with and by its first argument who is to run, and nothing else.
 
-mod cli;
-#[allow(
-    dead_code,
-    unused_imports,
-    reason = "the command that uses it is being built"
-)]
-mod disk;
-#[allow(dead_code, reason = "the command that uses it is being built")]
-mod driver;
-#[allow(dead_code, reason = "the command that uses it is being built")]
-mod logging;
-#[allow(
-    dead_code,
-    unused_imports,
-    reason = "the command that uses it is being built"
-)]
-mod net;
+#![forbid(unsafe_code)]
 
+mod cli;
+mod disk;
+mod driver;
+mod logging;
+mod net;
+mod serve;
+
+use std::ffi::OsString;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
     let mut args = std::env::args_os();
     let program = args.next().unwrap_or_default();
-    if let Some(tool) = cli::tool_called_as(&program) {
-        return cli::main(&tool, args.collect());
-    }
-    match args.next() {
-        Some(tool) => cli::main(&tool.to_string_lossy(), args.collect()),
-        None => cli::main("help", Vec::new()),
+    let tool = cli::tool_called_as(&program).map(OsString::from);
+    let Some(tool) = tool.or_else(|| args.next()) else {
+        return serve::main(Vec::new());
+    };
+    if tool == "serve" || tool == "server-start" {
+        serve::main(args.collect())
+    } else {
+        cli::main(&tool.to_string_lossy(), args.collect())
     }
 }

@@ -82,6 +82,12 @@ pub(crate) trait SystemCalls: Send + Sync + fmt::Debug {
         file.sync_data()
     }
 
+    /// Makes everything durable that lies on the file system of an open file, names included, and
+    /// says so; `false` where that cannot be done with all errors reported.
+    fn sync_file_system(&self, file: &File) -> io::Result<bool> {
+        sync_file_system(file)
+    }
+
     /// Makes the names in a folder durable.
     fn sync_folder(&self, path: &Path) -> io::Result<()> {
         File::open(path)?.sync_all()
@@ -129,6 +135,29 @@ fn read_resident(file: &File, buffer: &mut [u8], position: u64) -> io::Result<Op
 #[cfg(not(target_os = "linux"))]
 fn read_resident(_file: &File, _buffer: &mut [u8], _position: u64) -> io::Result<Option<usize>> {
     Ok(None)
+}
+
+/// Linux reports errors of single files here since version 5.8.
+#[cfg(target_os = "linux")]
+fn sync_file_system(file: &File) -> io::Result<bool> {
+    static REPORTS_ERRORS: std::sync::LazyLock<bool> = std::sync::LazyLock::new(|| {
+        let names = rustix::system::uname();
+        let release = names.release().to_string_lossy();
+        let mut numbers = release
+            .split('.')
+            .map(|part| part.parse::<u32>().unwrap_or(0));
+        let version = (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0));
+        version >= (5, 8)
+    });
+    if *REPORTS_ERRORS {
+        rustix::fs::syncfs(file)?;
+    }
+    Ok(*REPORTS_ERRORS)
+}
+
+#[cfg(not(target_os = "linux"))]
+fn sync_file_system(_file: &File) -> io::Result<bool> {
+    Ok(false)
 }
 
 #[cfg(target_os = "linux")]

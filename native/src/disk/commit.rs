@@ -25,6 +25,11 @@ use super::segment::Segment;
 /// arrive together; more than a few at a time gain nothing on the disks measured.
 const FLUSHES_AT_ONCE: usize = 8;
 
+/// From so many files on, the whole file system is flushed at once: one commit of its journal. On
+/// ext4 1,000 files with 1 KiB each take 4.4 ms instead of 12 to 20, 64 files 0.13 ms instead of
+/// 0.6, and fewer gain too little to flush what others wrote along.
+const FILE_SYSTEM_FROM_FILES: usize = 64;
+
 /// A log that wants everything below an end offset durable.
 #[derive(Debug)]
 pub(crate) struct SyncRequest {
@@ -155,6 +160,9 @@ pub(crate) fn flush(
         for segment in dirty.segments {
             flushes.push(Flush::Segment(Arc::clone(&log), segment));
         }
+    }
+    if flushes.len() >= FILE_SYSTEM_FROM_FILES && directory.sync_file_system()? {
+        return Ok(());
     }
     flush_side_by_side(engine, flushes)?;
     if has_new_folder {

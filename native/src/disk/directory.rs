@@ -42,7 +42,8 @@ pub(crate) struct Directory {
     has_failed: AtomicBool,
     queue: Mutex<DirectoryQueue>,
     committer: Committer,
-    _lock: File,
+    /// The `.lock` file, held open: it stands for the directory's file system, too.
+    lock: File,
 }
 
 /// The changes that wait, each with the logs to flush before it.
@@ -129,7 +130,7 @@ impl Directory {
             has_failed: AtomicBool::new(false),
             queue: Mutex::default(),
             committer: Committer::default(),
-            _lock: lock,
+            lock,
         })
     }
 
@@ -141,6 +142,12 @@ impl Directory {
     /// Its path.
     pub(crate) fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Makes everything on the directory's file system durable, and says so; `false` where that
+    /// cannot be done.
+    pub(crate) fn sync_file_system(&self) -> io::Result<bool> {
+        self.calls.sync_file_system(&self.lock)
     }
 
     /// How its files are touched.

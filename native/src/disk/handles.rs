@@ -30,11 +30,6 @@ impl LazyFile {
     pub(crate) fn keep_open(&self) {
         self.nameless.store(true, Ordering::Release);
     }
-
-    /// Closes it; readers that hold it keep it.
-    pub(crate) fn close(&self) {
-        *self.lock() = None;
-    }
 }
 
 /// The files that are open, at most `capacity` of them for long.

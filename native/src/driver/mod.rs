@@ -15,7 +15,7 @@ mod room;
 
 use std::cell::Cell;
 use std::mem;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering, fence};
+use std::sync::atomic::{AtomicU64, Ordering, fence};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, TryLockError};
 use std::thread::{self, Thread};
 
@@ -23,11 +23,11 @@ use ottla_core::ids::ConnectionId;
 use ottla_core::node::door::{Input, Outbox};
 use ottla_core::storage::DiskDone;
 use ottla_core::time::Instant;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 
 pub(crate) use clock::Clock;
 pub(crate) use mailbox::{Mail, Mailbox};
-pub(crate) use room::{Brain, Inbox};
+pub(crate) use room::{Brain, Inbox, Phase};
 
 use crate::disk::{Disk, DiskDoor, FileRange};
 use crate::logging;
@@ -57,8 +57,7 @@ pub(crate) struct Driver {
     /// The thread that owns the brain, where there is one.
     owner: OnceLock<Thread>,
     timer: Timer,
-    is_stopped: AtomicBool,
-    stopped: Notify,
+    phase: watch::Sender<Phase>,
 }
 
 /// The earliest deadline, for the task that waits for it.
@@ -94,8 +93,7 @@ impl Driver {
                 armed: AtomicU64::new(u64::MAX),
                 changed: Notify::new(),
             },
-            is_stopped: AtomicBool::new(false),
-            stopped: Notify::new(),
+            phase: watch::Sender::new(Phase::Booting),
         });
         let sink = Arc::downgrade(&driver);
         driver.disk.connect(move |done| {
@@ -110,17 +108,12 @@ impl Driver {
         {
             let mut room = driver.room.lock().unwrap_or_else(|_| broken());
             room.post_boot(boot, &mut effects);
-            driver.note_outcome(&room);
+            driver.note_outcome(&mut room);
         }
         driver.carry_out(&mut effects, None);
         // Answers of the disk, and what the clock has made due since the boot began.
         driver.submit_due();
         driver
-    }
-
-    /// The process's clocks.
-    pub(crate) fn clock(&self) -> &Clock {
-        &self.clock
     }
 
     /// Milliseconds of the driver's clock; never 0.
@@ -204,20 +197,20 @@ impl Driver {
                 continue;
             }
             room.turn(self.clock.now(), effects);
-            self.note_outcome(&room);
+            self.note_outcome(&mut room);
             return true;
         }
     }
 
-    /// Notes the next deadline and the end of a shutdown; the room is held.
-    fn note_outcome(&self, room: &Room) {
+    /// Notes the next deadline and how far the brain's life has come; the room is held.
+    fn note_outcome(&self, room: &mut Room) {
         let deadline = room.next_deadline().map_or(u64::MAX, |deadline| deadline.0);
         if deadline < self.timer.armed.load(Ordering::Acquire) {
             self.timer.armed.store(deadline, Ordering::Release);
             self.timer.changed.notify_one();
         }
-        if room.is_stopped() && !self.is_stopped.swap(true, Ordering::AcqRel) {
-            self.stopped.notify_waiters();
+        if let Some(phase) = room.new_phase() {
+            self.phase.send_replace(phase);
         }
     }
 
@@ -248,7 +241,7 @@ impl Driver {
         let thread = thread::Builder::new()
             .name("brain".to_owned())
             .spawn(move || {
-                while !driver.is_stopped.load(Ordering::Acquire) {
+                while *driver.phase.borrow() != Phase::Stopped {
                     driver.work(None);
                     thread::park();
                 }
@@ -278,14 +271,11 @@ impl Driver {
         }
     }
 
-    /// Waits until a shutdown that was asked for is complete.
-    pub(crate) async fn until_stopped(&self) {
-        let stopped = self.stopped.notified();
-        tokio::pin!(stopped);
-        stopped.as_mut().enable();
-        if !self.is_stopped.load(Ordering::Acquire) {
-            stopped.await;
-        }
+    /// Waits until the brain's life has come to one of some phases; answers which.
+    pub(crate) async fn until(&self, is_wanted: impl FnMut(&Phase) -> bool) -> Phase {
+        let mut phases = self.phase.subscribe();
+        let reached = phases.wait_for(is_wanted).await;
+        reached.expect("the driver holds the other end").clone()
     }
 
     /// Closes the disk: what was allocated ahead is given back, the committers end. After a

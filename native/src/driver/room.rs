@@ -26,8 +26,21 @@ pub(crate) trait Brain: Send {
     /// When an empty turn would do something.
     fn next_deadline(&self) -> Option<Instant>;
 
-    /// Whether a shutdown that was asked for is complete.
-    fn is_stopped(&self) -> bool;
+    /// How far the brain's life has come.
+    fn phase(&self) -> Phase;
+}
+
+/// How far a brain's life has come; it only moves forward.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) enum Phase {
+    /// It opens what the disk holds.
+    Booting,
+    /// It answers requests.
+    Serving,
+    /// It could not boot: why, and what to do.
+    Failed(String),
+    /// A shutdown that was asked for is complete.
+    Stopped,
 }
 
 /// What waits for the next turn.
@@ -58,6 +71,7 @@ pub(crate) struct Effects {
 /// The room.
 pub(crate) struct Room {
     brain: Box<dyn Brain>,
+    known_phase: Phase,
     pub(crate) door: DiskDoor,
     inbox: Inbox,
     outbox: Outbox,
@@ -82,6 +96,7 @@ impl Room {
     pub(crate) fn new(brain: Box<dyn Brain>, door: DiskDoor) -> Self {
         Self {
             brain,
+            known_phase: Phase::Booting,
             door,
             inbox: Inbox::default(),
             outbox: Outbox::default(),
@@ -144,9 +159,14 @@ impl Room {
         self.brain.next_deadline()
     }
 
-    /// Whether a shutdown is complete.
-    pub(crate) fn is_stopped(&self) -> bool {
-        self.brain.is_stopped()
+    /// How far the brain's life has come, if that is further than when it was last asked.
+    pub(crate) fn new_phase(&mut self) -> Option<Phase> {
+        let phase = self.brain.phase();
+        if phase == self.known_phase {
+            return None;
+        }
+        self.known_phase = phase.clone();
+        Some(phase)
     }
 }
 

@@ -22,7 +22,7 @@ use ottla_core::node::door::Input;
 use tokio::net::TcpStream;
 use tokio::sync::Notify;
 
-pub(crate) use listener::{BindError, Listener};
+pub(crate) use listener::Listener;
 
 use crate::driver::{Driver, Mailbox};
 use budget::Budget;

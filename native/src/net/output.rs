@@ -261,3 +261,139 @@ fn send(
     let count = file.read_at(&mut buffer, position)?;
     Ok(rustix::io::write(socket, &buffer[..count])?)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read as _;
+    use std::path::PathBuf;
+    use std::time::Duration;
+
+    use ottla_core::ids::{DirectoryIndex, Generation, LogId, Offset};
+    use ottla_core::storage::{DiskOp, STAMP_BYTES, StampedBatch};
+
+    use super::*;
+    use crate::disk::{self, DiskOptions, OperatingSystem, SystemCalls};
+
+    const LOG: LogId = LogId(0);
+    const BATCH_BYTES: usize = 300_000;
+
+    /// A log of `count` batches in a folder of its own, on a disk that is connected to nothing.
+    fn log_of(count: u8) -> (disk::Disk, disk::DiskDoor, PathBuf) {
+        let folder = std::env::temp_dir().join(format!("ottla-output-{}", std::process::id()));
+        let options = DiskOptions {
+            directories: vec![folder.clone()],
+            open_files_max: 2,
+            workers_max: 1,
+        };
+        let calls: Arc<dyn SystemCalls> = Arc::new(OperatingSystem);
+        let (disk, mut door, _listings) = disk::open(&options, &calls).unwrap();
+        let (send, done) = std::sync::mpsc::channel();
+        let send = std::sync::Mutex::new(send);
+        disk.connect(move |answers| {
+            for answer in answers.drain(..) {
+                let _test_is_over = send.lock().unwrap().send(answer);
+            }
+        });
+        let batches = (1..=count).map(|fill| StampedBatch {
+            stamp: [fill; STAMP_BYTES],
+            body: Bytes::from(vec![fill; BATCH_BYTES - STAMP_BYTES]),
+        });
+        let generation = Generation(0);
+        let operations = [
+            DiskOp::CreateLog {
+                log: LOG,
+                directory: DirectoryIndex(0),
+                folder: "t-0".into(),
+                partition_metadata: Bytes::new(),
+            },
+            DiskOp::CreateSegment {
+                log: LOG,
+                generation,
+                segment: Offset::ZERO,
+            },
+            DiskOp::Append {
+                log: LOG,
+                generation,
+                segment: Offset::ZERO,
+                position: 0,
+                end_offset: Offset(i64::from(count)),
+                batches: batches.collect(),
+            },
+        ];
+        let mut ready = Vec::new();
+        door.enqueue(operations, &mut ready);
+        disk.run(&mut ready, &mut Vec::new());
+        for _created_and_appended in 0..2 {
+            done.recv_timeout(Duration::from_secs(20)).unwrap();
+        }
+        (disk, door, folder)
+    }
+
+    fn piece(position: u32, length: u32) -> Piece {
+        Piece::File {
+            log: LOG,
+            segment: Offset::ZERO,
+            position,
+            length,
+        }
+    }
+
+    #[test]
+    fn memory_and_files_leave_in_order() {
+        let (disk, door, folder) = log_of(9);
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
+        let received = runtime.block_on(async {
+            let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+            let address = listener.local_addr().unwrap();
+            let reader = std::thread::spawn(move || {
+                let mut received = Vec::new();
+                let (mut peer, _address) = listener.accept().unwrap();
+                peer.read_to_end(&mut received).unwrap();
+                received
+            });
+            let socket = TcpStream::connect(address).await.unwrap();
+            let mut output = Output::default();
+            // Pinned in the order of replies, taken in the order of pieces.
+            let pin = |position, length| door.pin(LOG, Offset::ZERO, position, length).unwrap();
+            output.pin(vec![pin(0, 10), pin(100, 2_600_000), pin(299_999, 2)]);
+            let mut pieces = vec![
+                Piece::Bytes(Bytes::from_static(b"head")),
+                piece(100, 2_600_000),
+                Piece::Bytes(Bytes::from_static(b"middle")),
+                piece(299_999, 2),
+                piece(0, 10),
+                Piece::Bytes(Bytes::from_static(b"end")),
+            ];
+            output.push(&mut pieces);
+            loop {
+                match output.write(&socket).1.unwrap() {
+                    Progress::Empty => break,
+                    Progress::Blocked => socket.writable().await.unwrap(),
+                    Progress::NeedsLoad {
+                        range,
+                        skip,
+                        length,
+                    } => output.loaded(range.load(skip, length).unwrap()),
+                    Progress::Loading => unreachable!("loads end at once here"),
+                }
+            }
+            drop(socket);
+            reader.join().unwrap()
+        });
+        let file: Vec<u8> = (1..=9).flat_map(|fill| vec![fill; BATCH_BYTES]).collect();
+        let expected = [
+            b"head",
+            &file[100..2_600_100],
+            b"middle",
+            &file[299_999..300_001],
+            &file[..10],
+            b"end",
+        ];
+        assert!(received == expected.concat(), "the bytes differ");
+        disk.close(&door);
+        std::fs::remove_dir_all(folder).unwrap();
+    }
+}

@@ -17,7 +17,7 @@ use tokio::runtime::Runtime;
 
 use super::{Listener, Net, NetLimits};
 use crate::disk::{self, DiskOptions, OperatingSystem, SystemCalls};
-use crate::driver::{Brain, Clock, Driver, Turning};
+use crate::driver::{Brain, Clock, Driver, Phase, Turning};
 
 const API_VERSIONS: i16 = 18;
 const METADATA: i16 = 3;
@@ -76,8 +76,12 @@ impl Brain for Rote {
         self.parked.iter().map(|(due, ..)| *due).min()
     }
 
-    fn is_stopped(&self) -> bool {
-        self.is_stopped
+    fn phase(&self) -> Phase {
+        if self.is_stopped {
+            Phase::Stopped
+        } else {
+            Phase::Serving
+        }
     }
 }
 
@@ -273,6 +277,7 @@ fn a_shutdown_is_waited_for() {
     let rig = Rig::new(Turning::WhoeverBrings, NetLimits::default());
     let driver = Arc::clone(&rig.net.driver);
     driver.submit(None, |inbox| inbox.inputs.push(Input::Shutdown));
-    rig.runtime.block_on(driver.until_stopped());
+    rig.runtime
+        .block_on(driver.until(|phase| *phase == Phase::Stopped));
     driver.close();
 }
