@@ -3,7 +3,7 @@
 //! The batch was checked for itself on its connection; here it meets the topic's configuration and
 //! the log's producers. Compare Kafka's `LogValidator` and `UnifiedLog.appendAsLeader`, 4.3.1.
 
-use super::Partition;
+use super::{Partition, conform};
 use crate::config::LogConfig;
 use crate::error::ErrorCode;
 use crate::ids::Offset;
@@ -11,6 +11,7 @@ use crate::log::{AppendError, LeaderBatch, LogMemory};
 use crate::storage::DiskOp;
 use crate::time::{Now, Timestamp};
 use crate::wire::batch::{PreparedBatch, TimestampType};
+use crate::wire::walk::RecordFacts;
 
 /// A batch that is in the log.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -82,31 +83,46 @@ impl Partition {
         now: Now,
         batch: PreparedBatch,
     ) -> Result<(PreparedBatch, Timestamp), AppendRefusal> {
-        let name = self.topic_partition();
-        let size = batch.size_bytes();
-        if size > self.config.max_message_bytes as usize {
-            return Err(AppendRefusal::new(
-                ErrorCode::MessageTooLarge,
-                format!(
-                    "The record batch size in the append to {name} is {size} bytes which exceeds \
-                     the maximum configured value of {}.",
-                    self.config.max_message_bytes
-                ),
-            ));
-        }
+        self.check_size(&batch)?;
+        let facts = conform::facts_for(&self.config, &batch)?;
         if self.config.compact {
-            check_keys(&batch)?;
+            check_keys(facts.as_ref())?;
         }
-        match self.config.message_timestamp_type {
-            TimestampType::LogAppendTime => {
-                let stamped = batch.with_timestamps(TimestampType::LogAppendTime, now.wall);
-                Ok((stamped, now.wall))
-            }
-            TimestampType::CreateTime => {
-                check_timestamps(now, &batch, &self.config)?;
-                Ok((batch, Timestamp::NONE))
-            }
+        let is_stamped = self.config.message_timestamp_type == TimestampType::LogAppendTime;
+        if !is_stamped {
+            check_timestamps(
+                now,
+                &conform::timestamps(&batch, facts.as_ref()),
+                &self.config,
+            )?;
         }
+        let size_sent = batch.size_bytes();
+        let batch = conform::recompress(&self.config, batch)?;
+        if batch.size_bytes() != size_sent {
+            self.check_size(&batch)?;
+        }
+        if is_stamped {
+            let stamped = batch.with_timestamps(TimestampType::LogAppendTime, now.wall);
+            Ok((stamped, now.wall))
+        } else {
+            Ok((batch, Timestamp::NONE))
+        }
+    }
+
+    fn check_size(&self, batch: &PreparedBatch) -> Result<(), AppendRefusal> {
+        let size = batch.size_bytes();
+        if size <= self.config.max_message_bytes as usize {
+            return Ok(());
+        }
+        Err(AppendRefusal::new(
+            ErrorCode::MessageTooLarge,
+            format!(
+                "The record batch size in the append to {} is {size} bytes which exceeds the \
+                 maximum configured value of {}.",
+                self.topic_partition(),
+                self.config.max_message_bytes
+            ),
+        ))
     }
 
     fn refusal(&self, error: &AppendError) -> AppendRefusal {
@@ -116,11 +132,8 @@ impl Partition {
 }
 
 /// A compacted topic keeps the last record of each key, so each record needs one (K37).
-fn check_keys(batch: &PreparedBatch) -> Result<(), AppendRefusal> {
-    let without_key = batch
-        .facts
-        .as_ref()
-        .and_then(|facts| facts.first_without_key);
+fn check_keys(facts: Option<&RecordFacts>) -> Result<(), AppendRefusal> {
+    let without_key = facts.and_then(|facts| facts.first_without_key);
     match without_key {
         None => Ok(()),
         Some(index) => Err(AppendRefusal {
@@ -135,7 +148,7 @@ fn check_keys(batch: &PreparedBatch) -> Result<(), AppendRefusal> {
 /// The producer's times must lie near the broker's (K38).
 fn check_timestamps(
     now: Now,
-    batch: &PreparedBatch,
+    timestamps: &[Timestamp; 2],
     config: &LogConfig,
 ) -> Result<(), AppendRefusal> {
     let after_max = now
@@ -146,14 +159,9 @@ fn check_timestamps(
         .wall
         .0
         .saturating_sub(config.message_timestamp_before_max_ms);
-    let newest = batch.header.max_timestamp;
-    let oldest = batch
-        .facts
-        .as_ref()
-        .map_or(newest, |facts| facts.min_timestamp);
-    let wrong = [newest, oldest]
-        .into_iter()
-        .find(|time| *time != Timestamp::NONE && !(before_min..=after_max).contains(&time.0));
+    let wrong = timestamps
+        .iter()
+        .find(|time| **time != Timestamp::NONE && !(before_min..=after_max).contains(&time.0));
     match wrong {
         None => Ok(()),
         Some(time) => Err(AppendRefusal {

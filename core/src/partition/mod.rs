@@ -6,6 +6,7 @@
 //! states here. Compare Kafka's `Partition`; KIP-101, KIP-279, KIP-320.
 
 mod append;
+mod conform;
 mod read;
 mod settings;
 mod table;

@@ -1,0 +1,155 @@
+//! A batch as its topic wants it stored.
+//!
+//! Compressed records are opened only where the topic's configuration asks something of each
+//! record, and stored as the producer sent them unless `compression.type` names another codec
+//! (K39). Compare Kafka's `LogValidator`, which opens every batch.
+
+use super::append::AppendRefusal;
+use crate::config::{CompressionType, LogConfig, RecordValidation};
+use crate::time::Timestamp;
+use crate::wire::batch::{BatchError, Compression, PreparedBatch};
+use crate::wire::builder::BatchBuilder;
+use crate::wire::records::Records;
+use crate::wire::walk::RecordFacts;
+
+/// What the records of a batch say, as far as the topic's configuration asks; `None` where it asks
+/// nothing that the header does not tell.
+///
+/// # Errors
+/// The records do not bear the header out.
+pub(super) fn facts_for(
+    config: &LogConfig,
+    batch: &PreparedBatch,
+) -> Result<Option<RecordFacts>, AppendRefusal> {
+    let asks = config.compact
+        || config.message_timestamp_before_max_ms != i64::MAX
+        || config.record_validation == RecordValidation::Deep;
+    if batch.facts.is_some() || !asks {
+        return Ok(batch.facts);
+    }
+    batch.deep_facts().map(Some).map_err(refusal)
+}
+
+/// The batch in the topic's codec: as it is, where that is the producer's choice or the same.
+///
+/// # Errors
+/// The records cannot be read.
+pub(super) fn recompress(
+    config: &LogConfig,
+    batch: PreparedBatch,
+) -> Result<PreparedBatch, AppendRefusal> {
+    let wanted = match config.compression_type {
+        CompressionType::Producer => return Ok(batch),
+        CompressionType::Gzip(_) => Compression::Gzip,
+        CompressionType::Lz4(_) => Compression::Lz4,
+        CompressionType::Snappy => Compression::Snappy,
+        CompressionType::Uncompressed => Compression::None,
+        CompressionType::Zstd(_) => Compression::Zstd,
+    };
+    let header = batch.header;
+    if header.attributes.compression() == Some(wanted) {
+        return Ok(batch);
+    }
+    let mut builder = BatchBuilder::new(wanted).producer(
+        header.producer_id,
+        header.producer_epoch,
+        header.base_sequence,
+    );
+    if header.attributes.is_transactional() {
+        builder = builder.transactional();
+    }
+    for record in Records::open(&batch.bytes).map_err(refusal)? {
+        let record = record.map_err(refusal)?;
+        let (key, value) = (record.key.as_deref(), record.value.as_deref());
+        builder.push_with_headers(record.timestamp, key, value, &record.headers);
+    }
+    let rebuilt = PreparedBatch::from_log(builder.build()).map_err(refusal)?;
+    Ok(PreparedBatch {
+        facts: batch.facts,
+        ..rebuilt
+    })
+}
+
+/// The lowest and the highest timestamp of a batch, as far as they are known.
+pub(super) fn timestamps(batch: &PreparedBatch, facts: Option<&RecordFacts>) -> [Timestamp; 2] {
+    match facts {
+        Some(facts) => [facts.min_timestamp, facts.max_timestamp],
+        None => [batch.header.base_timestamp, batch.header.max_timestamp],
+    }
+}
+
+fn refusal(error: BatchError) -> AppendRefusal {
+    AppendRefusal {
+        code: error.code(),
+        message: error.message().to_owned(),
+        records: Vec::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ids::{ProducerEpoch, ProducerId, Sequence};
+
+    fn batch(codec: Compression) -> PreparedBatch {
+        let mut builder =
+            BatchBuilder::new(codec).producer(ProducerId(7), ProducerEpoch(1), Sequence(40));
+        for at in 0..100 {
+            builder.push(Timestamp(1_000 + at), None, Some(b"the same value again"));
+        }
+        PreparedBatch::from_client(builder.build(), 9).expect("a valid batch")
+    }
+
+    fn config(compression_type: CompressionType) -> LogConfig {
+        LogConfig {
+            compression_type,
+            ..LogConfig::default()
+        }
+    }
+
+    #[test]
+    fn the_producers_choice_is_stored_byte_for_byte() {
+        for codec in Compression::ALL {
+            let sent = batch(codec);
+            let stored = recompress(&config(CompressionType::Producer), sent.clone());
+            assert_eq!(stored, Ok(sent));
+        }
+    }
+
+    #[test]
+    fn another_codec_keeps_records_and_sequences() {
+        let wanted = [
+            CompressionType::Gzip(-1),
+            CompressionType::Lz4(9),
+            CompressionType::Snappy,
+            CompressionType::Uncompressed,
+            CompressionType::Zstd(3),
+        ];
+        for from in Compression::ALL {
+            for to in wanted {
+                let sent = batch(from);
+                let stored = recompress(&config(to), sent.clone()).expect("readable");
+                assert_eq!(stored.header.base_sequence, Sequence(40));
+                assert_eq!(stored.header.records_count, 100);
+                assert_eq!(stored.header.max_timestamp, Timestamp(1_099));
+                let records = |batch: &PreparedBatch| -> Vec<_> {
+                    let records = Records::open(&batch.bytes).expect("readable");
+                    records.map(|record| record.expect("readable")).collect()
+                };
+                assert_eq!(records(&stored), records(&sent), "{from:?} to {to:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn compressed_records_are_opened_only_where_the_topic_asks() {
+        let sent = batch(Compression::Lz4);
+        assert_eq!(facts_for(&LogConfig::default(), &sent), Ok(None));
+        let compacted = LogConfig {
+            compact: true,
+            ..LogConfig::default()
+        };
+        let facts = facts_for(&compacted, &sent).expect("readable");
+        assert_eq!(facts.and_then(|facts| facts.first_without_key), Some(0));
+    }
+}
