@@ -62,10 +62,14 @@ impl Opening {
             recovery_point.min(self.replay_from)
         };
         let segments = &self.files.segments;
-        let holds = segments
-            .range(..=scan_from)
-            .next_back()
-            .or(segments.first_key_value());
+        // A segment that ends just there was durable while its indexes were still written to: what
+        // they got when it was closed may be lost, so after an unclean stop it is scanned too.
+        let holds = if self.found.is_clean {
+            segments.range(..=scan_from).next_back()
+        } else {
+            segments.range(..scan_from).next_back()
+        };
+        let holds = holds.or(segments.first_key_value());
         let Some((&holds, _files)) = holds else {
             self.begin_empty(out);
             return;

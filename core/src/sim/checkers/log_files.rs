@@ -222,7 +222,13 @@ fn check_leader_epochs(image: &LogImage, found: &FoundLog) -> Result<(), String>
     if !entries.is_sorted_by(|a, b| a.0 < b.0 && a.1 < b.1) {
         return Err(format!("epochs or starts do not rise: {entries:?}"));
     }
-    for batch in &found.batches {
+    // Below the log's start, which may lie inside a segment, the epochs are forgotten.
+    let first = entries.first().map_or(0, |(_, start)| *start);
+    let known = found
+        .batches
+        .iter()
+        .filter(|batch| batch.base_offset.0 >= first);
+    for batch in known {
         let entry = entries
             .iter()
             .rev()

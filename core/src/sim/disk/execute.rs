@@ -9,7 +9,7 @@ use super::{
     DirectoryId, DirectoryIndex, DiskDone, DiskError, DiskOp, FailureScope, QueueKey, SimulatedDisk,
 };
 use crate::ids::{Generation, LogId};
-use crate::storage::{LogFile, StampedBatch, Token};
+use crate::storage::{DirectoryFile, LogFile, StampedBatch, Token};
 
 impl SimulatedDisk {
     /// The calls an operation needs, or why it cannot be done.
@@ -52,7 +52,16 @@ impl SimulatedDisk {
                 file,
                 bytes,
                 token,
-            } => self.plan_save(*directory, DirectoryId::ROOT, file.name(), bytes, *token),
+            } => {
+                let root = DirectoryId::ROOT;
+                let save = self.plan_save(*directory, root, file.name(), bytes, *token)?;
+                let mut calls = Vec::new();
+                if *file == DirectoryFile::CleanShutdown {
+                    calls = steps::sync_everything(self.files(*directory));
+                }
+                calls.extend(save);
+                Ok(calls)
+            }
         }
     }
 

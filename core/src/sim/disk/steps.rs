@@ -116,26 +116,34 @@ pub(super) fn replace(directory: DirectoryId, name: &str, bytes: &Bytes) -> Vec<
     ]
 }
 
-/// Makes everything appended to a log durable, with the names it lies under. `with_indexes` says
-/// whether the driver takes the index files along; the contract does not ask for it.
-pub(super) fn sync(files: &FileSystem, folder: DirectoryId, with_indexes: bool) -> Vec<Step> {
+/// Makes everything appended to a log durable, with the names it lies under, and the indexes of
+/// segments that are no longer appended to. `with_active_index` says whether the driver takes those
+/// of the last segment along; the contract does not ask for it.
+pub(super) fn sync(files: &FileSystem, folder: DirectoryId, with_active_index: bool) -> Vec<Step> {
+    let logs = files
+        .names(folder)
+        .filter_map(|(name, _)| match LogFile::parse(name) {
+            Some(LogFile::Log(base)) => Some(base),
+            _other => None,
+        });
+    let active = logs.max();
+    let is_synced = |name: &str| match LogFile::parse(name) {
+        Some(LogFile::Log(_)) => true,
+        Some(
+            LogFile::OffsetIndex(base) | LogFile::TimeIndex(base) | LogFile::TransactionIndex(base),
+        ) => with_active_index || Some(base) != active,
+        Some(
+            LogFile::LeaderEpochs
+            | LogFile::PartitionMetadata
+            | LogFile::ProducerSnapshot(_)
+            | LogFile::QuorumState
+            | LogFile::Snapshot(..),
+        )
+        | None => false,
+    };
     let mut steps: Vec<Step> = files
         .names(folder)
-        .filter(|(name, _)| files.is_dirty(folder, name))
-        .filter(|(name, _)| match LogFile::parse(name) {
-            Some(LogFile::Log(_)) => true,
-            Some(
-                LogFile::OffsetIndex(_) | LogFile::TimeIndex(_) | LogFile::TransactionIndex(_),
-            ) => with_indexes,
-            Some(
-                LogFile::LeaderEpochs
-                | LogFile::PartitionMetadata
-                | LogFile::ProducerSnapshot(_)
-                | LogFile::QuorumState
-                | LogFile::Snapshot(..),
-            )
-            | None => false,
-        })
+        .filter(|(name, _)| is_synced(name) && files.is_dirty(folder, name))
         .map(|(name, _)| Step::SyncFile(folder, Arc::clone(name)))
         .collect();
     if files.has_pending_names(folder) {
@@ -145,6 +153,18 @@ pub(super) fn sync(files: &FileSystem, folder: DirectoryId, with_indexes: bool) 
         steps.push(Step::SyncDirectory(DirectoryId::ROOT));
     }
     steps
+}
+
+/// Makes every log durable with all of its indexes, before the marker of a clean stop.
+pub(super) fn sync_everything(files: &FileSystem) -> Vec<Step> {
+    files
+        .names(DirectoryId::ROOT)
+        .filter_map(|(_, entry)| match entry {
+            Entry::Folder(folder) => Some(sync(files, folder, true)),
+            Entry::File(_) => None,
+        })
+        .flatten()
+        .collect()
 }
 
 /// Cuts a log. The later segments go first, newest first, and durably, so that a crash in between
