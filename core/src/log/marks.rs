@@ -202,6 +202,14 @@ impl Log {
             self.save_epochs(out);
         }
         self.forget_snapshots_above(self.log_end_offset, out);
+        // Removals of the generation that is over were dropped with its appends, perhaps.
+        for deleting in &self.deleting {
+            out.push(DiskOp::MarkSegmentDeleted {
+                log,
+                generation,
+                segment: deleting.base_offset,
+            });
+        }
     }
 
     /// Lets go of what was kept of rolled segments in case of a rewind, once they are written.

@@ -41,6 +41,8 @@ mod saves;
 mod segment;
 mod settings;
 mod tail;
+#[cfg(test)]
+mod tests;
 mod time_index;
 
 use std::collections::VecDeque;

@@ -15,7 +15,7 @@ use crate::time::{Instant, Now};
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) struct Deleting {
     due: Instant,
-    base_offset: Offset,
+    pub(super) base_offset: Offset,
 }
 
 /// What a retention pass did.

@@ -209,6 +209,32 @@ impl Opening {
         for &file in &self.files.strays {
             out.push(DiskOp::RemoveFile { log, file });
         }
+        // Segments below the log's start were to be removed, perhaps with others that are gone
+        // already: what they tell of producers would be old.
+        let start = self.found.log_start_offset.unwrap_or(Offset::ZERO);
+        let held = self.files.segments.range(..=start).next_back();
+        let Some((&first, _files)) = held.or(self.files.segments.first_key_value()) else {
+            return;
+        };
+        let kept = self.files.segments.split_off(&first);
+        for (segment, _files) in std::mem::replace(&mut self.files.segments, kept) {
+            out.push(DiskOp::MarkSegmentDeleted {
+                log,
+                generation: self.log.generation,
+                segment,
+            });
+            out.push(DiskOp::RemoveSegment { log, segment });
+        }
+        self.files.snapshots.retain(|&offset| {
+            let is_kept = offset >= first;
+            if !is_kept {
+                out.push(DiskOp::RemoveFile {
+                    log,
+                    file: LogFile::ProducerSnapshot(offset),
+                });
+            }
+            is_kept
+        });
     }
 
     fn start(&mut self, out: &mut Vec<DiskOp>) {

@@ -34,6 +34,8 @@ pub(super) struct SegmentScan {
     /// What is built of it.
     built: ActiveSegment,
     phase: Phase,
+    /// The time index as it is in the file.
+    times: Vec<TimeEntry>,
     /// The index entry the scan begins at; nothing in front of it is looked at.
     entry: Option<OffsetEntry>,
     /// Bytes of the index file taken in.
@@ -42,10 +44,10 @@ pub(super) struct SegmentScan {
 
 #[derive(Clone, Debug)]
 enum Phase {
+    /// Reading the time index.
+    Times,
     /// Reading the offset index; the entries near the wanted one are held back.
     Offsets(VecDeque<OffsetEntry>, Option<OffsetEntry>),
-    /// Reading the time index.
-    Times(Option<TimeEntry>),
     /// Reading batches.
     Batches(Scanner),
 }
@@ -148,26 +150,21 @@ impl Opening {
     ) {
         self.check_gap(base);
         let has_index = files.offsets_bytes.is_some_and(|size| size > 0) && files.log_bytes > 0;
-        let phase = if has_index && self.scan_from > base {
-            self.read(LogFile::OffsetIndex(base), 0, INDEX_READ_BYTES, out);
-            Phase::Offsets(VecDeque::new(), None)
-        } else {
-            Phase::Times(None)
-        };
-        let begins_at_front = matches!(phase, Phase::Times(_));
         let scan = Box::new(SegmentScan {
             base,
             files,
             next_base,
             built: ActiveSegment::new(base, self.now.wall),
-            phase,
+            phase: Phase::Times,
+            times: Vec::new(),
             entry: None,
             index_position: 0,
         });
-        if begins_at_front {
-            self.begin_batches(scan, out);
-        } else {
+        if has_index && self.scan_from > base {
+            self.read(LogFile::TimeIndex(base), 0, INDEX_READ_BYTES, out);
             self.stage = Stage::Segment(scan);
+        } else {
+            self.begin_batches(scan, out);
         }
     }
 
@@ -181,8 +178,7 @@ impl Opening {
                 start_offset: self.end_offset,
                 end_offset: base,
             };
-            self.note_bad(missing);
-            self.log.bad.push(missing);
+            self.add_bad(missing);
         }
     }
 
@@ -192,32 +188,47 @@ impl Opening {
         bytes: &Bytes,
         out: &mut Vec<DiskOp>,
     ) {
-        match &mut scan.phase {
-            Phase::Offsets(..) => {
-                if scan.on_offsets(bytes, self.scan_from, self.history_bytes()) {
-                    let (file, position) = (LogFile::OffsetIndex(scan.base), scan.index_position);
-                    self.read(file, position, INDEX_READ_BYTES, out);
-                } else if scan.entry.is_some() {
-                    scan.index_position = 0;
-                    scan.phase = Phase::Times(None);
-                    self.read(LogFile::TimeIndex(scan.base), 0, INDEX_READ_BYTES, out);
+        let base = scan.base;
+        match scan.phase {
+            Phase::Times => {
+                if scan.on_times(bytes) {
+                    let position = scan.index_position;
+                    self.read(LogFile::TimeIndex(base), position, INDEX_READ_BYTES, out);
                 } else {
-                    self.begin_batches(scan, out);
-                    return;
+                    scan.index_position = 0;
+                    scan.phase = Phase::Offsets(VecDeque::new(), None);
+                    self.read(LogFile::OffsetIndex(base), 0, INDEX_READ_BYTES, out);
                 }
                 self.stage = Stage::Segment(scan);
             }
-            Phase::Times(_) => {
-                if scan.on_times(bytes) {
-                    let (file, position) = (LogFile::TimeIndex(scan.base), scan.index_position);
-                    self.read(file, position, INDEX_READ_BYTES, out);
+            Phase::Offsets(..) => {
+                let bound = self.index_bound(&scan);
+                if scan.on_offsets(bytes, bound, self.history_bytes()) {
+                    let position = scan.index_position;
+                    self.read(LogFile::OffsetIndex(base), position, INDEX_READ_BYTES, out);
                     self.stage = Stage::Segment(scan);
                 } else {
+                    scan.take_times();
                     self.begin_batches(scan, out);
                 }
             }
             Phase::Batches(_) => self.on_batches(scan, bytes, out),
         }
+    }
+
+    /// Index entries of records at or above this are of no use.
+    ///
+    /// After an unclean stop the index files may have lost their ends, each for itself. An offset
+    /// entry is believed only if the time index goes on to it: then what the time index says of the
+    /// records in front of it is complete.
+    fn index_bound(&self, scan: &SegmentScan) -> Offset {
+        if self.found.is_clean {
+            return self.scan_from;
+        }
+        let known = scan.times.last().map_or(scan.base, |time| {
+            scan.base.plus(i64::from(time.relative_offset) + 1)
+        });
+        self.scan_from.min(known)
     }
 
     fn begin_batches(&mut self, mut scan: Box<SegmentScan>, out: &mut Vec<DiskOp>) {
@@ -301,10 +312,9 @@ impl Opening {
         built.marks.size_bytes = scanner.valid_bytes();
         self.end_offset = scanner.end_offset();
         let bad = scanner.into_bad();
-        for range in &bad {
-            self.note_bad(*range);
+        for range in bad {
+            self.add_bad(range);
         }
-        self.log.bad.extend(bad);
         let is_short = scan.next_base.is_some_and(|next| next > self.end_offset)
             && !self.log.settings.compact
             && self.end_offset >= self.recovery_point();
@@ -396,7 +406,7 @@ impl Opening {
         let start = self.found.log_start_offset.unwrap_or(Offset::ZERO);
         let resume_at = self.recovery_point().max(start);
         if self.end_offset < resume_at {
-            self.resume_at(resume_at, start, out);
+            self.resume_at(resume_at, out);
         }
         let active = &self.log.active;
         if active.marks.size_bytes > 0 && active.first_timestamp.is_none() {
@@ -411,15 +421,13 @@ impl Opening {
 
     /// Records that were durable, or deleted, are not there: the log goes on after them, so that
     /// their offsets are never given to others.
-    fn resume_at(&mut self, offset: Offset, start: Offset, out: &mut Vec<DiskOp>) {
-        let missing = BadRange {
-            start_offset: self.end_offset.max(start),
+    fn resume_at(&mut self, offset: Offset, out: &mut Vec<DiskOp>) {
+        self.add_bad(BadRange {
+            start_offset: self.end_offset,
             end_offset: offset,
-        };
-        if missing.start_offset < missing.end_offset {
-            self.note_bad(missing);
-            self.log.bad.push(missing);
-        }
+        });
+        // What producers wrote meanwhile is unknown: any of their sequences has to do.
+        self.log.producers = Producers::default();
         let log = &mut self.log;
         let next = ActiveSegment::new(offset, self.now.wall);
         let mut before = std::mem::replace(&mut log.active, next);
@@ -456,7 +464,17 @@ impl Opening {
         self.found.recovery_point.unwrap_or(Offset::ZERO)
     }
 
-    fn note_bad(&mut self, range: BadRange) {
+    /// Keeps a damaged range, as far as its records are not deleted.
+    fn add_bad(&mut self, range: BadRange) {
+        let start = self.found.log_start_offset.unwrap_or(Offset::ZERO);
+        let range = BadRange {
+            start_offset: range.start_offset.max(start),
+            end_offset: range.end_offset,
+        };
+        if range.start_offset >= range.end_offset {
+            return;
+        }
+        self.log.bad.push(range);
         self.note(
             Severity::Error,
             format!(
@@ -489,7 +507,7 @@ const INDEX_READ_BYTES: u32 = JOB_READ_BYTES / 24 * 24;
 
 impl SegmentScan {
     /// Takes in a piece of the offset index; answers whether more is wanted.
-    fn on_offsets(&mut self, bytes: &[u8], scan_from: Offset, history_bytes: u32) -> bool {
+    fn on_offsets(&mut self, bytes: &[u8], bound: Offset, history_bytes: u32) -> bool {
         let Phase::Offsets(held, last) = &mut self.phase else {
             unreachable!("the offset index is read in that phase");
         };
@@ -500,7 +518,7 @@ impl SegmentScan {
         *last = decode_into(bytes, *last, |entry: OffsetEntry| {
             taken += OffsetEntry::BYTES;
             let last_offset = self.base.plus(i64::from(entry.relative_offset));
-            is_past |= last_offset >= scan_from || entry.position >= log_bytes;
+            is_past |= last_offset >= bound || entry.position >= log_bytes;
             if is_past {
                 return;
             }
@@ -522,26 +540,32 @@ impl SegmentScan {
 
     /// Takes in a piece of the time index; answers whether more is wanted.
     fn on_times(&mut self, bytes: &[u8]) -> bool {
-        let Phase::Times(last) = &mut self.phase else {
-            unreachable!("the time index is read in that phase");
-        };
-        let entry = self.entry.expect("the scan begins at an entry");
-        let mut is_past = false;
-        let mut taken = 0;
-        let built = &mut self.built;
-        *last = decode_into(bytes, *last, |time: TimeEntry| {
-            taken += TimeEntry::BYTES;
-            is_past |= time.relative_offset >= entry.relative_offset;
-            if !is_past {
-                built.times.push_settled(time);
-                built.marks.max_timestamp = time.timestamp;
-                built.marks.max_timestamp_offset = self.base.plus(i64::from(time.relative_offset));
-            }
+        let before = self.times.len();
+        let times = &mut self.times;
+        decode_into(bytes, times.last().copied(), |time: TimeEntry| {
+            times.push(time)
         });
+        let taken = u32::try_from(self.times.len() - before).expect("a piece is small");
+        self.index_position += taken * TimeEntry::BYTES;
+        taken * TimeEntry::BYTES == INDEX_READ_BYTES
+    }
+
+    /// Takes over what the time index says of the records in front of the scan.
+    fn take_times(&mut self) {
+        let times = std::mem::take(&mut self.times);
+        let Some(entry) = self.entry else {
+            return;
+        };
+        for time in times {
+            if time.relative_offset >= entry.relative_offset {
+                break;
+            }
+            self.built.times.push_settled(time);
+            self.built.marks.max_timestamp = time.timestamp;
+            self.built.marks.max_timestamp_offset = self.base.plus(i64::from(time.relative_offset));
+        }
         // The batch at the entry gets its entry again.
-        built.marks.unindexed_bytes = u32::MAX;
-        self.index_position += taken;
-        taken == INDEX_READ_BYTES && !is_past
+        self.built.marks.unindexed_bytes = u32::MAX;
     }
 }
 

@@ -1,0 +1,1 @@
+//! Small histories, told one by one.
