@@ -436,28 +436,25 @@ impl PreparedBatch {
         bytes: Bytes,
         compression: Compression,
     ) -> Result<Self, BatchError> {
-        if compression != Compression::None {
-            return Ok(Self {
-                header,
-                pinned_bytes: bytes.len(),
-                bytes,
-                facts: None,
-            });
-        }
-        let facts = walk_records(&header, &bytes[BATCH_HEADER_BYTES..])?;
+        let facts = match compression {
+            Compression::None => Some(walk_records(&header, &bytes[BATCH_HEADER_BYTES..])?),
+            Compression::Gzip | Compression::Lz4 | Compression::Snappy | Compression::Zstd => None,
+        };
         let batch = Self {
             header,
             pinned_bytes: bytes.len(),
             bytes,
-            facts: Some(facts),
+            facts,
         };
-        // Kafka corrects a maximum that its records do not bear out.
-        let lies = header.attributes.timestamp_type() == TimestampType::CreateTime
-            && header.max_timestamp != facts.max_timestamp;
-        Ok(if lies {
-            batch.with_timestamps(TimestampType::CreateTime, facts.max_timestamp)
-        } else {
+        // Kafka corrects a maximum that the records do not bear out, and clears the bit of
+        // LogAppendTime, which is the broker's to set.
+        let max_timestamp = facts.map_or(header.max_timestamp, |facts| facts.max_timestamp);
+        let is_honest = header.attributes.timestamp_type() == TimestampType::CreateTime
+            && header.max_timestamp == max_timestamp;
+        Ok(if is_honest {
             batch
+        } else {
+            batch.with_timestamps(TimestampType::CreateTime, max_timestamp)
         })
     }
 

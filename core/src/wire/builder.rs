@@ -251,6 +251,7 @@ mod tests {
 
     #[test]
     fn every_check_has_its_error() {
+        check(|b| b.extend([0; 20]), false, BatchError::Length);
         check(|b| b[70] ^= 1, false, BatchError::Crc);
         check(|b| b[7] = 1, true, BatchError::BaseOffset);
         check(|b| b[8] = 0x80, true, BatchError::Length);
@@ -274,6 +275,29 @@ mod tests {
         assert_eq!(old, Err(BatchError::UnsupportedCompression));
         assert_eq!(BatchError::Crc.code(), ErrorCode::CorruptMessage);
         assert_eq!(BatchError::Count.code(), ErrorCode::InvalidRecord);
+    }
+
+    #[test]
+    fn kafka_accepts_these_and_so_do_we() {
+        fn accepted(change: impl Fn(&mut Vec<u8>)) -> PreparedBatch {
+            let mut bytes = sample(Compression::None).to_vec();
+            let size = bytes.len();
+            change(&mut bytes);
+            let crc = crc32c(&bytes[21..size]);
+            bytes[17..21].copy_from_slice(&crc.to_be_bytes());
+            PreparedBatch::from_client(Bytes::from(bytes), 9).expect("accepted")
+        }
+        let size = sample(Compression::None).len();
+        assert_eq!(accepted(|b| b.push(0)).bytes.len(), size);
+        accepted(|b| b[21] = 0x7f); // Bits without a meaning.
+        accepted(|b| b[22] = 0x40); // A delete horizon.
+        accepted(|b| b[62] = 7); // Attributes of a record.
+        accepted(|b| b[53..57].copy_from_slice(&[0, 0, 0, 3])); // A sequence without a producer.
+        accepted(|b| b[12..16].fill(0)); // A leader epoch.
+        let stamped = accepted(|b| b[22] = 0x08);
+        let kind = stamped.header.attributes.timestamp_type();
+        assert_eq!(kind, TimestampType::CreateTime);
+        assert!(PreparedBatch::from_log(stamped.bytes).is_ok());
     }
 
     #[test]
