@@ -28,6 +28,7 @@ pub mod api;
 pub mod client;
 pub mod config;
 pub mod connection;
+pub mod controller;
 pub mod error;
 pub mod event;
 pub mod fetch_session;

@@ -127,3 +127,6 @@ pub const LOGS_OPENING_MAX: usize = 32;
 
 /// Most records of one metadata batch (Kafka's `MAX_RECORDS_PER_BATCH`).
 pub const METADATA_BATCH_RECORDS_MAX: usize = 10_000;
+
+/// Partitions that one request may create (Kafka's bound on the records of one operation).
+pub const PARTITIONS_PER_REQUEST_MAX: i64 = 10_000;

@@ -63,19 +63,22 @@ impl fmt::Display for Value {
 pub struct InvalidValue {
     /// The configuration.
     pub name: &'static str,
-    /// The value as Kafka's error shows it.
-    pub value: String,
+    /// The value as Kafka's error shows it; `None` where it shows none.
+    pub value: Option<String>,
     /// What is wrong with it.
     pub reason: String,
 }
 
 impl fmt::Display for InvalidValue {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "Invalid value {} for configuration {}: {}",
-            self.value, self.name, self.reason
-        )
+        let (name, reason) = (self.name, &self.reason);
+        match &self.value {
+            Some(value) => write!(
+                f,
+                "Invalid value {value} for configuration {name}: {reason}"
+            ),
+            None => f.write_str(reason),
+        }
     }
 }
 
@@ -180,12 +183,12 @@ impl Definition {
     fn check_list(&self, words: &[String]) -> Result<(), InvalidValue> {
         match self.valid {
             Valid::ListOf(allowed) => {
-                if has_duplicates(words) {
-                    let reason = format!(
-                        "Configuration '{}' values must not be duplicated.",
-                        self.name
-                    );
-                    return Err(self.invalid(format!("[{}]", words.join(", ")), reason));
+                if words.iter().any(String::is_empty) {
+                    return Err(InvalidValue {
+                        name: self.name,
+                        value: None,
+                        reason: format!("Configuration '{}' values must not be empty.", self.name),
+                    });
                 }
                 match words.iter().find(|word| !allowed.contains(&word.as_str())) {
                     None => Ok(()),
@@ -262,7 +265,7 @@ impl Definition {
     fn invalid(&self, value: impl fmt::Display, reason: String) -> InvalidValue {
         InvalidValue {
             name: self.name,
-            value: value.to_string(),
+            value: Some(value.to_string()),
             reason,
         }
     }
@@ -276,13 +279,6 @@ pub fn parse_list(text: &str) -> Vec<String> {
         return Vec::new();
     }
     text.split(',').map(|word| word.trim().to_owned()).collect()
-}
-
-fn has_duplicates(words: &[String]) -> bool {
-    words
-        .iter()
-        .enumerate()
-        .any(|(index, word)| words[..index].contains(word))
 }
 
 fn must_be_one_of(allowed: &[&str]) -> String {

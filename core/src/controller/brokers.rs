@@ -1,0 +1,414 @@
+//! Brokers register, are fenced and unfenced, and partitions get leaders by it.
+//!
+//! Heartbeats and sessions come with a second broker; what one broker needs at its start is here:
+//! registration of a new incarnation, and the elections that follow. Kafka classes to compare:
+//! `ClusterControlManager`, `ReplicationControlManager.generateLeaderAndIsrUpdates`.
+
+use std::sync::Arc;
+
+use super::placement::{elect, is_active};
+use super::{Refusal, Scene, apply_all};
+use crate::config::listeners::Listener;
+use crate::error::ErrorCode;
+use crate::ids::{BrokerEpoch, DirectoryId, NodeId, Offset, PartitionIndex, TopicId};
+use crate::metadata::records::{
+    BrokerRegistrationChangeRecord, EndpointData, FeatureData, MetadataRecord,
+    PartitionChangeRecord, RegisterBrokerRecord, RegisterControllerRecord,
+};
+use crate::metadata::{BrokerImage, ConfigResource, Image, PartitionImage};
+
+/// A node that asks to be part of the cluster.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Registration {
+    /// The node.
+    pub node: NodeId,
+    /// Chosen by the node at this start.
+    pub incarnation_id: TopicId,
+    /// Where clients and peers reach it: the advertised addresses, with real hosts and ports.
+    pub endpoints: Vec<Listener>,
+    /// What it supports.
+    pub features: Vec<FeatureData>,
+    /// Its rack.
+    pub rack: Option<String>,
+    /// Its data directories.
+    pub log_dirs: Vec<DirectoryId>,
+}
+
+impl Registration {
+    fn endpoint_data(&self) -> Vec<EndpointData> {
+        let data = |listener: &Listener| EndpointData {
+            name: Arc::from(listener.name.as_str()),
+            host: Arc::from(listener.host.as_str()),
+            port: listener.port,
+            security_protocol: listener.protocol.wire_code(),
+        };
+        self.endpoints.iter().map(data).collect()
+    }
+
+    /// The record of a controller that registers (KIP-919).
+    #[must_use]
+    pub fn controller_record(&self) -> RegisterControllerRecord {
+        RegisterControllerRecord {
+            controller_id: self.node,
+            incarnation_id: self.incarnation_id,
+            zk_migration_ready: false,
+            end_points: self.endpoint_data(),
+            features: self.features.clone(),
+        }
+    }
+}
+
+/// Registers a broker, fenced; its epoch is the offset of the record, `next_offset`.
+///
+/// What an earlier incarnation led is taken from it in the same records, so that no leader epoch
+/// outlives the process that served it.
+///
+/// # Errors
+/// DUPLICATE_BROKER_REGISTRATION where another incarnation is active and `is_alive` says that it is
+/// in touch; UNSUPPORTED_VERSION where the broker lacks a finalized feature.
+pub fn register(
+    scene: &Scene<'_>,
+    registration: &Registration,
+    next_offset: Offset,
+    is_alive: bool,
+) -> Result<(BrokerEpoch, Vec<MetadataRecord>), Refusal> {
+    check_features(scene.image, &registration.features)?;
+    let previous = scene.image.broker(registration.node);
+    if let Some(previous) = previous {
+        let is_same = previous.incarnation_id == registration.incarnation_id;
+        if !is_same && is_alive {
+            let text = format!(
+                "Another broker is registered with that broker id ({}).",
+                previous.id
+            );
+            return Err(Refusal::new(ErrorCode::DuplicateBrokerRegistration, text));
+        }
+    }
+    let epoch = BrokerEpoch(next_offset.0);
+    let record = RegisterBrokerRecord {
+        broker_id: registration.node,
+        is_migrating_zk_broker: false,
+        incarnation_id: registration.incarnation_id,
+        broker_epoch: epoch,
+        end_points: registration.endpoint_data(),
+        features: registration.features.clone(),
+        rack: registration.rack.as_deref().map(Arc::from),
+        fenced: true,
+        in_controlled_shutdown: false,
+        log_dirs: registration.log_dirs.clone(),
+        cordoned_log_dirs: None,
+    };
+    let mut records = vec![record.into()];
+    records.extend(elections(scene, registration.node, Affected::LedBy));
+    Ok((epoch, records))
+}
+
+/// Unfences a broker that caught up, and gives it the partitions that have no leader.
+///
+/// # Errors
+/// BROKER_ID_NOT_REGISTERED or STALE_BROKER_EPOCH where it is not the broker that registered last.
+pub fn unfence(
+    scene: &Scene<'_>,
+    node: NodeId,
+    epoch: BrokerEpoch,
+) -> Result<Vec<MetadataRecord>, Refusal> {
+    let broker = registered(scene.image, node, epoch)?;
+    if !broker.fenced {
+        return Ok(Vec::new());
+    }
+    let mut records = vec![change(node, epoch, -1)];
+    let mut after = scene.image.clone();
+    apply_all(&mut after, &records);
+    let scene = Scene {
+        image: &after,
+        ..*scene
+    };
+    records.extend(elections(&scene, node, Affected::Leaderless));
+    Ok(records)
+}
+
+/// Fences a broker, and takes leadership from it.
+///
+/// # Errors
+/// As [`unfence`].
+pub fn fence(
+    scene: &Scene<'_>,
+    node: NodeId,
+    epoch: BrokerEpoch,
+) -> Result<Vec<MetadataRecord>, Refusal> {
+    let broker = registered(scene.image, node, epoch)?;
+    if broker.fenced {
+        return Ok(Vec::new());
+    }
+    let mut records = vec![change(node, epoch, 1)];
+    records.extend(elections(scene, node, Affected::LedBy));
+    Ok(records)
+}
+
+fn change(broker_id: NodeId, broker_epoch: BrokerEpoch, fenced: i8) -> MetadataRecord {
+    let record = BrokerRegistrationChangeRecord {
+        broker_id,
+        broker_epoch,
+        fenced,
+        ..BrokerRegistrationChangeRecord::default()
+    };
+    record.into()
+}
+
+fn registered(image: &Image, node: NodeId, epoch: BrokerEpoch) -> Result<&BrokerImage, Refusal> {
+    match image.broker(node) {
+        None => Err(Refusal::bare(ErrorCode::BrokerIdNotRegistered)),
+        Some(broker) if broker.epoch != epoch => Err(Refusal::bare(ErrorCode::StaleBrokerEpoch)),
+        Some(broker) => Ok(broker),
+    }
+}
+
+fn check_features(image: &Image, supported: &[FeatureData]) -> Result<(), Refusal> {
+    for (name, level) in image.features() {
+        let feature = supported.iter().find(|feature| feature.name == *name);
+        let is_supported = feature.is_some_and(|feature| {
+            (feature.min_supported_version..=feature.max_supported_version).contains(&level)
+        });
+        if !is_supported {
+            let text = format!(
+                "Unable to register because the broker does not support finalized version {level} \
+                 of {name}."
+            );
+            return Err(Refusal::new(ErrorCode::UnsupportedVersion, text));
+        }
+    }
+    Ok(())
+}
+
+/// Which partitions an event is about.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Affected {
+    /// Those the broker leads, which it no longer may.
+    LedBy,
+    /// Those that have the broker as a replica and no leader.
+    Leaderless,
+}
+
+/// The changes of leaders that follow when a broker went or came.
+///
+/// A last in-sync replica stays in the ISR though it is gone: it is the only one known to have
+/// everything (the classic rule; KIP-966 replaces it where it is finalized).
+fn elections(scene: &Scene<'_>, node: NodeId, affected: Affected) -> Vec<MetadataRecord> {
+    let is_gone = |other: NodeId| affected == Affected::LedBy && other == node;
+    let may_lead = |other: NodeId| {
+        !is_gone(other)
+            && scene
+                .image
+                .broker(other)
+                .is_some_and(|broker| is_active(broker))
+    };
+    let mut records = Vec::new();
+    for topic in scene.image.topics() {
+        let configs = scene.image.configs(&ConfigResource::topic(&topic.name));
+        let unclean = || {
+            let name = "unclean.leader.election.enable";
+            let text = crate::config::topic::topic_value(scene.settings, &configs, name);
+            text.as_deref() == Some("true")
+        };
+        for (index, partition) in topic.indexed() {
+            let is_affected = match affected {
+                Affected::LedBy => partition.leader == node || partition.isr.contains(&node),
+                Affected::Leaderless => {
+                    partition.leader == NodeId::NONE && partition.replicas.contains(&node)
+                }
+            };
+            if is_affected {
+                let elected = elect(partition, may_lead, false)
+                    .or_else(|| elect(partition, may_lead, unclean()));
+                records.extend(election_record(
+                    topic.id, index, partition, elected, is_gone,
+                ));
+            }
+        }
+    }
+    records
+}
+
+/// The change of one partition; `None` where nothing changes.
+fn election_record(
+    topic_id: TopicId,
+    partition_id: PartitionIndex,
+    partition: &PartitionImage,
+    elected: Option<NodeId>,
+    is_gone: impl Fn(NodeId) -> bool,
+) -> Option<MetadataRecord> {
+    let mut isr: Vec<NodeId> = partition
+        .isr
+        .iter()
+        .copied()
+        .filter(|node| !is_gone(*node))
+        .collect();
+    if isr.is_empty() {
+        isr.clone_from(&partition.isr);
+    }
+    let mut change = PartitionChangeRecord {
+        partition_id,
+        topic_id,
+        ..PartitionChangeRecord::default()
+    };
+    match elected {
+        Some(leader) if !isr.contains(&leader) => {
+            // An unclean election: nothing but the new leader is known to match it.
+            change.leader_recovery_state = 1;
+            isr = vec![leader];
+        }
+        Some(_) | None => {}
+    }
+    let leader = elected.unwrap_or(NodeId::NONE);
+    if leader != partition.leader {
+        change.leader = leader;
+    }
+    if isr != partition.isr {
+        change.isr = Some(isr);
+    }
+    let unchanged = PartitionChangeRecord {
+        partition_id,
+        topic_id,
+        ..PartitionChangeRecord::default()
+    };
+    (change != unchanged).then(|| change.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Settings;
+    use crate::controller::features;
+    use crate::controller::topics::{NewTopic, create_topics};
+    use crate::ids::LeaderEpoch;
+    use crate::metadata::Delta;
+    use crate::rng::Rng;
+
+    fn registration(node: i32, incarnation: u8) -> Registration {
+        Registration {
+            node: NodeId(node),
+            incarnation_id: TopicId([incarnation; 16]),
+            features: features::supported(),
+            log_dirs: vec![TopicId([9; 16])],
+            ..Registration::default()
+        }
+    }
+
+    /// Registers and unfences, as a start does.
+    fn start(image: &mut Image, node: i32, incarnation: u8, offset: i64) {
+        let settings = Settings::default();
+        let asked = registration(node, incarnation);
+        let before = image.clone();
+        let scene = |image| Scene {
+            image,
+            settings: &settings,
+            node: NodeId(1),
+        };
+        let registered = register(&scene(&before), &asked, Offset(offset), false);
+        let (epoch, records) = registered.expect("nobody else");
+        apply_all(image, &records);
+        let between = image.clone();
+        let records = unfence(&scene(&between), NodeId(node), epoch).expect("registered");
+        apply_all(image, &records);
+    }
+
+    fn partition(image: &Image) -> PartitionImage {
+        image.topic("t").expect("created").partitions[0].clone()
+    }
+
+    fn created(brokers: &[i32], factor: i16) -> Image {
+        let mut image = Image::default();
+        for record in features::bootstrap_records() {
+            image
+                .apply(&record, &mut Delta::default())
+                .expect("the first");
+        }
+        for (&broker, offset) in brokers.iter().zip(5..) {
+            start(&mut image, broker, 1, offset);
+        }
+        let topic = NewTopic {
+            name: "t".to_owned(),
+            partitions: 1,
+            replication_factor: factor,
+            ..NewTopic::default()
+        };
+        let settings = Settings::default();
+        let scene = Scene {
+            image: &image,
+            settings: &settings,
+            node: NodeId(1),
+        };
+        let decision = create_topics(&scene, &mut Rng::new(1), &[topic]);
+        assert!(decision.results[0].outcome.is_ok());
+        apply_all(&mut image, &decision.records);
+        image
+    }
+
+    #[test]
+    fn a_restart_raises_the_leader_epoch_and_keeps_the_isr() {
+        let mut image = created(&[1], 1);
+        assert_eq!(partition(&image).leader_epoch, LeaderEpoch(0));
+        start(&mut image, 1, 2, 50);
+        let after = partition(&image);
+        assert_eq!(after.leader, NodeId(1));
+        assert_eq!(after.isr, [NodeId(1)]);
+        assert_eq!(
+            after.leader_epoch,
+            LeaderEpoch(2),
+            "taken away, and given back"
+        );
+        assert_eq!(after.leader_recovery_state, 0);
+        let broker = image.broker(NodeId(1)).expect("registered");
+        assert_eq!(broker.epoch, BrokerEpoch(50));
+        assert!(!broker.fenced);
+    }
+
+    #[test]
+    fn a_follower_in_sync_takes_over() {
+        let mut image = created(&[1, 2], 2);
+        let before = partition(&image);
+        let other = before.replicas[1];
+        let epoch = image.broker(before.leader).expect("registered").epoch;
+        let settings = Settings::default();
+        let scene = Scene {
+            image: &image,
+            settings: &settings,
+            node: NodeId(1),
+        };
+        let records = fence(&scene, before.leader, epoch).expect("registered");
+        apply_all(&mut image, &records);
+        let after = partition(&image);
+        assert_eq!(after.leader, other);
+        assert_eq!(after.isr, [other]);
+        assert_eq!(after.leader_epoch, LeaderEpoch(1));
+    }
+
+    #[test]
+    fn strangers_and_old_incarnations_are_refused() {
+        let image = created(&[1], 1);
+        let settings = Settings::default();
+        let scene = Scene {
+            image: &image,
+            settings: &settings,
+            node: NodeId(1),
+        };
+        let code = |result: Result<Vec<MetadataRecord>, Refusal>| result.expect_err("refused").code;
+        assert_eq!(
+            code(unfence(&scene, NodeId(2), BrokerEpoch(5))),
+            ErrorCode::BrokerIdNotRegistered
+        );
+        assert_eq!(
+            code(unfence(&scene, NodeId(1), BrokerEpoch(4))),
+            ErrorCode::StaleBrokerEpoch
+        );
+        let twin = register(&scene, &registration(1, 7), Offset(60), true);
+        assert_eq!(
+            twin.expect_err("another is alive").code,
+            ErrorCode::DuplicateBrokerRegistration
+        );
+        let mut old = registration(1, 7);
+        old.features.clear();
+        let refused = register(&scene, &old, Offset(60), false).expect_err("too old");
+        assert_eq!(refused.code, ErrorCode::UnsupportedVersion);
+    }
+}
