@@ -35,10 +35,14 @@ const LATEST_TIERED: i64 = -5;
 /// The start of what is to be uploaded (KIP-1023), from version 11 on; here, nothing is.
 const EARLIEST_PENDING_UPLOAD: i64 = -6;
 
+/// First version whose answer has leader epochs; earlier ones have no place for them.
+const EPOCH_VERSION: i16 = 4;
+
 /// A ListOffsets request of which some times are still looked for on the disk.
 #[derive(Clone, Debug, PartialEq)]
 pub struct OffsetsWait {
     response: ListOffsetsResponse,
+    version: i16,
     pending: u32,
 }
 
@@ -84,10 +88,15 @@ pub fn handle(
         response.topics.push(answer);
     }
     if searches.is_empty() {
-        return Handled::Reply(Reply::ListOffsets(response));
+        return Handled::Reply(reply(response, from.version()));
     }
+    let version = from.version();
     let pending = u32::try_from(searches.len()).expect("bounded by the frame");
-    let wait = OffsetsWait { response, pending };
+    let wait = OffsetsWait {
+        response,
+        version,
+        pending,
+    };
     // The disk always answers, so there is no deadline.
     let id = broker
         .waiting
@@ -129,8 +138,19 @@ pub fn on_search(
     if wait.pending == 0
         && let Some((reply_to, Wait::Offsets(wait))) = broker.waiting.take(id)
     {
-        out.reply(reply_to, Reply::ListOffsets(wait.response));
+        out.reply(reply_to, reply(wait.response, wait.version));
     }
+}
+
+/// The answer as its version can carry it.
+fn reply(mut response: ListOffsetsResponse, version: i16) -> Reply {
+    if version < EPOCH_VERSION {
+        let topics = response.topics.iter_mut();
+        for part in topics.flat_map(|topic| &mut topic.partitions) {
+            part.leader_epoch = LeaderEpoch::NONE.0;
+        }
+    }
+    Reply::ListOffsets(response)
 }
 
 fn find(
