@@ -186,6 +186,9 @@ impl Broker {
     pub fn settle(&mut self, now: Now, out: &mut Outbox) {
         self.quorum.settle(now, &mut out.disk);
         self.apply_committed(now, out);
+        let config = &self.config.metadata_log;
+        self.quorum
+            .maybe_snapshot(now, config, &self.replay, &mut out.disk);
         while let Some(log) = self.touched.pop_first() {
             let mut wakeups = Wakeups::default();
             if let Some(partition) = self.partitions.get_mut(log) {

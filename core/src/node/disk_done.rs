@@ -162,8 +162,17 @@ impl Broker {
                     partition.log_mut().on_saved(token, &mut out.disk);
                 }
             }
-            None => self.on_checkpoint_saved(token, out),
+            None => self.on_node_file(token, true, out),
         }
+    }
+
+    fn on_node_file(&mut self, token: Token, is_saved: bool, out: &mut Outbox) {
+        let config = &self.config.metadata_log;
+        let rooms = (&mut self.memory, &mut out.disk);
+        self.quorum.on_saved(token, is_saved, config, rooms);
+        // Where it was not saved, the next checkpoint tries again; what waits for this one is
+        // answered all the same.
+        self.on_checkpoint_saved(token, out);
     }
 
     fn on_save_failed(&mut self, token: Token, out: &mut Outbox) {
@@ -176,8 +185,7 @@ impl Broker {
                     partition.log_mut().on_save_failed(token);
                 }
             }
-            // The next checkpoint tries again; what waits for this one is answered by it.
-            None => self.on_checkpoint_saved(token, out),
+            None => self.on_node_file(token, false, out),
         }
     }
 

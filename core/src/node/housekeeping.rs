@@ -145,6 +145,9 @@ impl Broker {
 
     /// Removes segments that are due; where there are many, the rest goes in the next turns.
     fn retain(&mut self, now: Now, out: &mut Outbox) {
+        let committed = self.quorum.high_watermark();
+        let metadata = self.quorum.log_mut();
+        metadata.retain(now, committed, &mut self.memory, &mut out.disk);
         for partition in self.partitions.iter_mut() {
             let high_watermark = partition.high_watermark();
             let log = partition.log_mut();

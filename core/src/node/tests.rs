@@ -5,6 +5,9 @@
 use super::*;
 use crate::config::listeners::{Listener, SecurityProtocol};
 use crate::config::{BrokerConfig, Settings};
+use crate::ids::DirectoryIndex;
+use crate::metadata::image::{ConfigResource, ResourceKind};
+use crate::metadata::records::{ConfigRecord, MetadataRecord};
 use crate::rng::Rng;
 use crate::sim::disk::{DiskOptions, SimulatedDisk as Disk};
 use crate::storage::DiskDone;
@@ -20,7 +23,11 @@ struct Bench {
 
 impl Bench {
     fn boot(disk: Disk, now: Now) -> Self {
-        let settings = Settings::load("", &[]).expect("defaults are valid");
+        Self::boot_with("", disk, now)
+    }
+
+    fn boot_with(properties: &str, disk: Disk, now: Now) -> Self {
+        let settings = Settings::load(properties, &[]).expect("they are valid");
         let config = BrokerConfig::of(&settings).expect("defaults are valid");
         let directories = disk.directories().map(|at| disk.listing(at)).collect();
         let options = BootOptions {
@@ -63,6 +70,24 @@ impl Bench {
             let mut inputs = done.into_iter().map(Input::Disk).collect();
             self.node.turn(self.now, &mut inputs, &mut self.out);
         }
+    }
+
+    /// Writes a configuration of a client metrics subscription: metadata nobody acts upon.
+    fn write_config(&mut self, name: &str, value: &str) {
+        let record = MetadataRecord::Config(ConfigRecord {
+            resource_type: 16,
+            resource_name: "subscription".into(),
+            name: name.into(),
+            value: Some(value.into()),
+        });
+        let Phase::Running(broker) = &mut self.node.phase else {
+            panic!("it is running");
+        };
+        broker
+            .propose_unanswered(self.now, vec![record], &mut self.out)
+            .expect("there is space");
+        self.node.turn(self.now, &mut Vec::new(), &mut self.out);
+        self.run();
     }
 
     fn stop(mut self) -> (Disk, Now) {
@@ -113,4 +138,34 @@ fn a_killed_node_boots_from_what_was_written() {
         bench.node.broker().map(|broker| broker.quorum.epoch().0),
         Some(2)
     );
+}
+
+#[test]
+fn a_snapshot_stands_for_the_log_before_it() {
+    let properties = "metadata.log.max.record.bytes.between.snapshots=1000";
+    let mut bench = Bench::boot_with(properties, empty_disk(), start());
+    for at in 0..40 {
+        bench.write_config(&format!("name{at}"), &at.to_string());
+    }
+    let expected = bench.node.broker().map(|broker| broker.image.fingerprint());
+    let (disk, now) = bench.stop();
+    let listing = disk.listing(DirectoryIndex(0));
+    let folder = &listing.folders[0];
+    let snapshots = folder
+        .files
+        .iter()
+        .filter(|(name, _)| name.ends_with(".checkpoint"));
+    let names: Vec<&String> = snapshots.map(|(name, _)| name).collect();
+    assert_eq!(names.len(), 2, "the first and the newest: {names:?}");
+    let mut bench = Bench::boot_with(properties, disk, now);
+    bench.write_config("one", "more");
+    bench.write_config("one", "less");
+    let broker = bench.node.broker().expect("it is ready");
+    let resource = ConfigResource {
+        kind: ResourceKind::ClientMetrics,
+        name: "subscription".into(),
+    };
+    let configs = broker.image.configs(&resource);
+    assert_eq!(configs.len(), 41);
+    assert_ne!(Some(broker.image.fingerprint()), expected);
 }

@@ -5,17 +5,17 @@
 
 use std::sync::Arc;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 
-use super::batches::{control_at, metadata_at};
-use crate::ids::{DirectoryId, NodeId, Offset};
+use crate::ids::{DirectoryId, LeaderEpoch, NodeId};
 use crate::metadata::control::{
-    ControlRecord, KRaftVersionRecord, LeaderChangeMessage, LeaderChangeVoter,
-    SnapshotFooterRecord, SnapshotHeaderRecord, VersionRangeData, VoterData, VotersRecord,
+    ControlRecord, KRaftVersionRecord, LeaderChangeMessage, LeaderChangeVoter, VersionRangeData,
+    VoterData, VotersRecord,
 };
 use crate::metadata::records::{
     BeginTransactionRecord, EndTransactionRecord, FeatureLevelRecord, MetadataRecord,
 };
+use crate::metadata::snapshot::snapshot_bytes;
 use crate::time::Timestamp;
 
 /// The version of the metadata: 4.3-IV0.
@@ -86,22 +86,19 @@ pub fn bootstrap_records() -> Vec<MetadataRecord> {
 #[must_use]
 pub fn bootstrap_checkpoint(now: Timestamp) -> Bytes {
     let records: Vec<MetadataRecord> = features().collect();
-    let end = i64::try_from(records.len()).expect("a handful") + 1;
-    let mut file = BytesMut::new();
-    file.extend_from_slice(&control_at(Offset(0), now, &[header(Timestamp(0))]));
-    file.extend_from_slice(&metadata_at(Offset(1), now, &records));
-    file.extend_from_slice(&control_at(Offset(end), now, &[footer()]));
-    file.freeze()
+    snapshot_bytes(&records, &[], LeaderEpoch(0), Timestamp(0), now)
 }
 
 /// Content of the snapshot that a new metadata log begins with: the quorum's version and voter.
 #[must_use]
 pub fn first_snapshot(now: Timestamp, node: NodeId, directory: DirectoryId) -> Bytes {
-    let [version, voters] = quorum_records(node, directory);
-    let mut file = BytesMut::new();
-    file.extend_from_slice(&control_at(Offset(0), now, &[header(now), version, voters]));
-    file.extend_from_slice(&control_at(Offset(3), now, &[footer()]));
-    file.freeze()
+    snapshot_bytes(
+        &[],
+        &quorum_records(node, directory),
+        LeaderEpoch(0),
+        now,
+        now,
+    )
 }
 
 fn features() -> impl Iterator<Item = MetadataRecord> {
@@ -111,15 +108,4 @@ fn features() -> impl Iterator<Item = MetadataRecord> {
             feature_level,
         })
     })
-}
-
-fn header(last_contained_log_timestamp: Timestamp) -> ControlRecord {
-    ControlRecord::SnapshotHeader(SnapshotHeaderRecord {
-        last_contained_log_timestamp,
-        ..SnapshotHeaderRecord::default()
-    })
-}
-
-fn footer() -> ControlRecord {
-    ControlRecord::SnapshotFooter(SnapshotFooterRecord::default())
 }

@@ -55,6 +55,13 @@ pub enum LoadError {
         /// What is wrong.
         error: ReplayError,
     },
+    /// Neither the log nor a snapshot has the records in between.
+    Missing {
+        /// The first offset that is missing.
+        start: Offset,
+        /// The offset at which the log goes on.
+        end: Offset,
+    },
 }
 
 impl fmt::Display for LoadError {
@@ -69,6 +76,11 @@ impl fmt::Display for LoadError {
                 f,
                 "{} is damaged from byte {position} on: {error}",
                 file.name()
+            ),
+            Self::Missing { start, end } => write!(
+                f,
+                "the metadata log goes on at offset {end}, and no snapshot holds what is before, \
+                 from {start} on; put the newest .checkpoint file back"
             ),
         }
     }
@@ -169,6 +181,12 @@ impl Load {
             let (header, bytes) = batch.map_err(|e| self.damaged(ReplayError::Batch(e)))?;
             if header.next_offset() <= self.replay.end_offset() {
                 continue;
+            }
+            if header.base_offset > self.replay.end_offset() {
+                return Err(LoadError::Missing {
+                    start: self.replay.end_offset(),
+                    end: header.base_offset,
+                });
             }
             self.replay
                 .apply_batch(&bytes, &mut Delta::default())

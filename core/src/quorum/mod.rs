@@ -9,6 +9,7 @@ mod batches;
 pub mod directory;
 pub mod format;
 mod load;
+mod snapshots;
 pub mod state_file;
 
 use std::collections::VecDeque;
@@ -27,6 +28,7 @@ use crate::waiting::WaitId;
 use crate::wire::batch::PreparedBatch;
 
 pub use load::{Load, LoadError, Loaded};
+use snapshots::Snapshots;
 
 /// The folder of the metadata log.
 pub const METADATA_FOLDER: &str = "__cluster_metadata-0";
@@ -57,6 +59,7 @@ pub struct Quorum {
     uncommitted: VecDeque<Committed>,
     /// Requests to answer once the offset is applied, in order.
     waiters: VecDeque<(Offset, WaitId)>,
+    snapshots: Snapshots,
 }
 
 /// Who votes, as far as this voter is concerned.
@@ -94,6 +97,7 @@ impl Quorum {
             log,
             uncommitted: VecDeque::new(),
             waiters: VecDeque::new(),
+            snapshots: Snapshots::default(),
         };
         quorum.save_state(disk);
         let mut records = vec![format::leader_change(voter.node)];
@@ -163,6 +167,7 @@ impl Quorum {
         while !rest.is_empty() {
             let later = rest.split_off(rest.len().min(METADATA_BATCH_RECORDS_MAX));
             let bytes = batches::of_metadata(now.wall, &rest);
+            self.snapshots.bytes_since += bytes.len() as u64;
             let batch = leader_batch(bytes);
             let appended = self
                 .log
