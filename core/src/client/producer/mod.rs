@@ -504,6 +504,8 @@ impl Producer {
             return;
         }
         let mut request = kafka_wire::InitProducerIdRequest::default();
+        // Null, not empty: an empty id is refused (Apache Kafka 4.3.1).
+        request.transactional_id = None;
         request.transaction_timeout_ms = i32::MAX;
         let call = self
             .network
