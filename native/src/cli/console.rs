@@ -17,6 +17,8 @@ pub(crate) struct Console<'a> {
     pub(crate) err: &'a mut dyn Write,
     /// Whether a person reads standard output: only then is there colour.
     pub(crate) out_is_terminal: bool,
+    /// Whether a person types standard input: only then is there a prompt.
+    pub(crate) in_is_terminal: bool,
 }
 
 impl Console<'_> {
@@ -83,6 +85,7 @@ pub(crate) mod testing {
             out: &mut out,
             err: &mut err,
             out_is_terminal: false,
+            in_is_terminal: false,
         };
         let result = tool(&mut console);
         let text = |bytes| String::from_utf8(bytes).expect("tools under test print UTF-8");

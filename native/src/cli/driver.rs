@@ -196,7 +196,7 @@ pub(crate) fn address_of(host: &str, port: i32) -> String {
 }
 
 /// Splits `bootstrap.servers`; a name of a security protocol in front is passed over.
-fn addresses(bootstrap: &str) -> Result<Vec<String>, CallError> {
+pub(crate) fn addresses(bootstrap: &str) -> Result<Vec<String>, CallError> {
     let mut addresses = Vec::new();
     for given in bootstrap
         .split(',')
@@ -225,7 +225,7 @@ fn addresses(bootstrap: &str) -> Result<Vec<String>, CallError> {
 }
 
 /// A client that was told to encrypt or to authenticate must not go on in the clear.
-fn refuse_security(properties: &Properties) -> Result<(), Failure> {
+pub(crate) fn refuse_security(properties: &Properties) -> Result<(), Failure> {
     match properties.get("security.protocol").map(String::as_str) {
         None | Some("PLAINTEXT") => Ok(()),
         Some(protocol) => Err(Failure::refused(format!(

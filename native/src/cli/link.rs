@@ -184,7 +184,7 @@ fn request_name<R: KafkaMessage>() -> &'static str {
 }
 
 /// Tries every address that the name stands for.
-fn connect_any(address: &str, timeout: Duration) -> io::Result<TcpStream> {
+pub(crate) fn connect_any(address: &str, timeout: Duration) -> io::Result<TcpStream> {
     let mut last = io::Error::new(io::ErrorKind::NotFound, "the name stands for no address");
     for candidate in address.to_socket_addrs()? {
         match TcpStream::connect_timeout(&candidate, timeout) {

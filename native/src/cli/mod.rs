@@ -20,7 +20,9 @@ mod kafka_order;
 mod link;
 mod log_dirs;
 mod metadata_quorum;
+mod produce;
 mod properties;
+mod sockets;
 mod time;
 mod topics;
 
@@ -71,6 +73,12 @@ const TOOLS: &[Tool] = &[
         run: consume::run,
     },
     Tool {
+        name: "console-producer",
+        short: "produce",
+        command: produce::command,
+        run: produce::run,
+    },
+    Tool {
         name: "delete-records",
         short: "",
         command: delete_records::command,
@@ -113,6 +121,7 @@ pub(crate) fn main(name: &str, args: Vec<OsString>) -> ExitCode {
         out: &mut BufWriter::new(stdout),
         err: &mut std::io::stderr(),
         out_is_terminal,
+        in_is_terminal: std::io::stdin().is_terminal(),
     };
     let result = run(name, args, &mut console);
     // What was printed before a failure is part of what happened.

@@ -45,8 +45,13 @@ const PARTITION_BYTES_MAX: i32 = 1024 * 1024;
 
 /// The options of this tool.
 pub(crate) fn command() -> Command {
-    let about = "Print the records of topics";
-    args::with_broker(args::command("console-consumer", about))
+    let command = args::command("console-consumer", "Print the records of topics");
+    with_printing(with_place(args::with_broker(command))).after_help(EXAMPLES)
+}
+
+/// Adds what to consume, and from where to where.
+fn with_place(command: Command) -> Command {
+    command
         .arg(Arg::new("TOPIC").help("The topic; from its first record to its end unless -f"))
         .arg(
             flag(
@@ -89,6 +94,12 @@ pub(crate) fn command() -> Command {
             "MS",
             "End when no record comes for this long",
         ))
+        .arg(option("group", "GROUP", "Not here yet: consumer groups"))
+}
+
+/// Adds how records are read and printed.
+fn with_printing(command: Command) -> Command {
+    command
         .arg(repeated(
             "formatter-property",
             "K=V",
@@ -128,12 +139,10 @@ pub(crate) fn command() -> Command {
             "K=V",
             "Properties of the consumer",
         ))
-        .arg(option("group", "GROUP", "Not here yet: consumer groups"))
         .arg(repeated("property", "K=V", "As --formatter-property").hide(true))
         .arg(repeated("consumer-property", "K=V", "As --command-property").hide(true))
         .arg(option("consumer.config", "FILE", "As --command-config").hide(true))
         .arg(flag("enable-systest-events", "Accepted for Kafka's own tests").hide(true))
-        .after_help(EXAMPLES)
 }
 
 /// Runs the tool.
