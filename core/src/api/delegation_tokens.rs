@@ -12,6 +12,9 @@ use kafka_wire_core::StrBytes;
 
 use crate::error::ErrorCode;
 
+/// First version whose answer tells who asked from who will own (KIP-373).
+const REQUESTER_VERSION: i16 = 3;
+
 /// Type and name of the principal of a client that did not authenticate.
 const PRINCIPAL_ANONYMOUS: (&str, &str) = ("User", "ANONYMOUS");
 
@@ -20,7 +23,10 @@ const NO_TIME_MS: i64 = -1;
 
 /// Answers a CreateDelegationToken; the reply names the owner that was asked for, or the requester.
 #[must_use]
-pub fn create(request: &CreateDelegationTokenRequest) -> CreateDelegationTokenResponse {
+pub fn create(
+    version: i16,
+    request: &CreateDelegationTokenRequest,
+) -> CreateDelegationTokenResponse {
     let (kind, name) = PRINCIPAL_ANONYMOUS;
     let owner = |asked: &Option<StrBytes>, own: &str| match asked {
         Some(asked) if !asked.is_empty() => asked.clone(),
@@ -30,8 +36,10 @@ pub fn create(request: &CreateDelegationTokenRequest) -> CreateDelegationTokenRe
     response.error_code = ErrorCode::DelegationTokenRequestNotAllowed.code();
     response.principal_type = owner(&request.owner_principal_type, kind);
     response.principal_name = owner(&request.owner_principal_name, name);
-    response.token_requester_principal_type = StrBytes::from(kind);
-    response.token_requester_principal_name = StrBytes::from(name);
+    if version >= REQUESTER_VERSION {
+        response.token_requester_principal_type = StrBytes::from(kind);
+        response.token_requester_principal_name = StrBytes::from(name);
+    }
     response.issue_timestamp_ms = NO_TIME_MS;
     response.expiry_timestamp_ms = NO_TIME_MS;
     response.max_timestamp_ms = NO_TIME_MS;

@@ -12,12 +12,12 @@ use kafka_wire::describe_configs_response::{
 };
 use kafka_wire_core::StrBytes;
 
-use super::topic_names;
 use crate::config::Settings;
 use crate::config::describe::{
     Entry, describe_broker, describe_broker_defaults, describe_client_metrics, describe_group,
     describe_topic,
 };
+use crate::controller::names::invalid_name;
 use crate::error::ErrorCode;
 use crate::ids::NodeId;
 use crate::metadata::image::{ConfigResource, Image, ResourceKind};
@@ -94,8 +94,9 @@ fn entries(
     });
     match kind {
         ResourceKind::Topic => {
-            topic_names::validate(name)
-                .map_err(|message| (ErrorCode::InvalidTopicException, message))?;
+            if let Some(message) = invalid_name(name) {
+                return Err((ErrorCode::InvalidTopicException, message));
+            }
             if image.topic(name).is_none() {
                 return Err((ErrorCode::UnknownTopicOrPartition, String::new()));
             }

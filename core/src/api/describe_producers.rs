@@ -7,7 +7,7 @@ use kafka_wire::describe_producers_response::{PartitionResponse, ProducerState, 
 use kafka_wire::{DescribeProducersRequest, DescribeProducersResponse};
 use kafka_wire_core::StrBytes;
 
-use super::topic_names;
+use crate::controller::names::invalid_name;
 use crate::error::ErrorCode;
 use crate::ids::ProducerId;
 use crate::ids::{Offset, PartitionIndex};
@@ -27,12 +27,12 @@ pub fn answer(
 ) -> DescribeProducersResponse {
     let mut response = DescribeProducersResponse::default();
     for asked in &request.topics {
-        let refusal = match topic_names::validate(&asked.name) {
-            Err(message) => Some((ErrorCode::InvalidTopicException, message)),
-            Ok(()) if image.topic(&asked.name).is_none() => {
+        let refusal = match invalid_name(&asked.name) {
+            Some(message) => Some((ErrorCode::InvalidTopicException, message)),
+            None if image.topic(&asked.name).is_none() => {
                 Some((ErrorCode::UnknownTopicOrPartition, NOT_HOSTED.to_owned()))
             }
-            Ok(()) => None,
+            None => None,
         };
         let mut topic = TopicResponse::default();
         topic.name = asked.name.clone();

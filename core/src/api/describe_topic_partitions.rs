@@ -14,7 +14,7 @@ use kafka_wire_core::StrBytes;
 use super::cluster_view::{
     ClusterView, OPERATIONS_NOT_ASKED, Reporting, TOPIC_OPERATIONS, is_internal,
 };
-use super::topic_names;
+use crate::controller::names::invalid_name;
 use crate::error::ErrorCode;
 use crate::ids::PartitionIndex;
 use crate::metadata::image::TopicImage;
@@ -103,9 +103,9 @@ fn tell(
 }
 
 fn missing(name: &str) -> DescribeTopicPartitionsResponseTopic {
-    let code = match topic_names::validate(name) {
-        Ok(()) => ErrorCode::UnknownTopicOrPartition,
-        Err(_) => ErrorCode::InvalidTopicException,
+    let code = match invalid_name(name) {
+        None => ErrorCode::UnknownTopicOrPartition,
+        Some(_) => ErrorCode::InvalidTopicException,
     };
     let mut told = DescribeTopicPartitionsResponseTopic::default();
     told.error_code = code.code();

@@ -11,11 +11,13 @@ use kafka_wire::metadata_response::{
 };
 use kafka_wire_core::{StrBytes, Uuid};
 
+use super::Requester;
 use super::cluster_view::{
     CLUSTER_OPERATIONS, ClusterView, OPERATIONS_NOT_ASKED, Reporting, TOPIC_OPERATIONS, is_internal,
 };
+use super::create_topics::create_automatically;
 use super::describe::view;
-use super::{Requester, topic_names};
+use crate::controller::names::invalid_name;
 use crate::error::ErrorCode;
 use crate::ids::TopicId;
 use crate::metadata::image::TopicImage;
@@ -48,8 +50,9 @@ pub fn handle(
         response,
         to_create,
     } = answer(&view(broker, from), from.version(), request);
-    // Creation comes with the controller.
-    let _ = (now, out, to_create);
+    if broker.config.auto_create_topics && !to_create.is_empty() {
+        create_automatically(broker, now, &to_create, out);
+    }
     Reply::Metadata(response)
 }
 
@@ -182,11 +185,12 @@ impl Teller<'_> {
             }
             told.push(match self.view.image.topic(name) {
                 Some(topic) => self.tell(topic),
-                None if topic_names::validate(name).is_err() => {
+                None if invalid_name(name).is_some() => {
                     self.tell_missing(name, ErrorCode::InvalidTopicException)
                 }
                 None => {
-                    if may_create {
+                    // Those of Kafka itself are created by the rooms they belong to.
+                    if may_create && !is_internal(name) {
                         answer.to_create.push(name.clone());
                     }
                     self.tell_missing(name, ErrorCode::UnknownTopicOrPartition)

@@ -13,10 +13,15 @@ use crate::waiting::ReplyTo;
 use crate::wire::request::{Reply, Request, RequestHead};
 
 pub mod acls;
+pub mod alter_configs;
 pub mod api_versions;
+mod change;
 pub mod cluster_view;
+pub mod create_partitions;
+pub mod create_topics;
 pub mod delegation_tokens;
 pub mod delete_records;
+pub mod delete_topics;
 mod describe;
 pub mod describe_cluster;
 pub mod describe_configs;
@@ -31,7 +36,6 @@ pub mod list_offsets;
 pub mod metadata;
 pub mod offset_for_leader_epoch;
 pub mod produce;
-pub mod topic_names;
 pub mod user_scram_credentials;
 
 /// Who asks, and where the answer goes.
@@ -71,10 +75,6 @@ pub enum Handled {
 }
 
 /// Hands a request to the file of its API.
-#[allow(
-    clippy::wildcard_enum_match_arm,
-    reason = "until every API of the table has its file"
-)]
 pub fn handle(
     broker: &mut Broker,
     now: Now,
@@ -96,10 +96,6 @@ pub fn handle(
 }
 
 /// Hands a request of administration to the file of its API.
-#[allow(
-    clippy::wildcard_enum_match_arm,
-    reason = "the requests of the data path were taken by the caller"
-)]
 fn administer(
     broker: &mut Broker,
     now: Now,
@@ -111,7 +107,7 @@ fn administer(
         Request::ApiVersions(request) => describe::api_versions(broker, from, &request),
         Request::CreateAcls(request) => return acls::create(&request),
         Request::CreateDelegationToken(request) => {
-            Reply::CreateDelegationToken(delegation_tokens::create(&request))
+            Reply::CreateDelegationToken(delegation_tokens::create(from.version(), &request))
         }
         Request::DeleteAcls(request) => return acls::delete(&request),
         Request::DescribeAcls(request) => return acls::describe(&request),
@@ -138,6 +134,26 @@ fn administer(
         Request::ListConfigResources(request) => describe::config_resources(broker, from, &request),
         Request::Metadata(request) => metadata::handle(broker, now, from, &request, out),
         Request::RenewDelegationToken(_) => Reply::RenewDelegationToken(delegation_tokens::renew()),
-        _not_yet => return Handled::Close("this API is not served yet"),
+        Request::AlterConfigs(request) => {
+            return alter_configs::handle_legacy(broker, now, from, &request, out);
+        }
+        Request::CreatePartitions(request) => {
+            return create_partitions::handle(broker, now, from, &request, out);
+        }
+        Request::CreateTopics(request) => {
+            return create_topics::handle(broker, now, from, &request, out);
+        }
+        Request::DeleteTopics(request) => {
+            return delete_topics::handle(broker, now, from, &request, out);
+        }
+        Request::IncrementalAlterConfigs(request) => {
+            return alter_configs::handle_incremental(broker, now, from, &request, out);
+        }
+        Request::DeleteRecords(_)
+        | Request::Fetch(_)
+        | Request::InitProducerId(_)
+        | Request::ListOffsets(_)
+        | Request::OffsetForLeaderEpoch(_)
+        | Request::Produce(_) => unreachable!("the caller took the requests of the data path"),
     })
 }
