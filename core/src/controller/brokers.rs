@@ -281,7 +281,8 @@ mod tests {
     use crate::controller::features;
     use crate::controller::topics::{NewTopic, create_topics};
     use crate::ids::LeaderEpoch;
-    use crate::metadata::Delta;
+    use crate::metadata::{Delta, Replay};
+    use crate::quorum;
     use crate::rng::Rng;
 
     fn registration(node: i32, incarnation: u8) -> Registration {
@@ -318,11 +319,12 @@ mod tests {
 
     fn created(brokers: &[i32], factor: i16) -> Image {
         let mut image = Image::default();
-        for record in features::bootstrap_records() {
-            image
-                .apply(&record, &mut Delta::default())
-                .expect("the first");
+        let mut replay = Replay::default();
+        for record in quorum::format::bootstrap_records() {
+            let applied = replay.apply_record(Offset::ZERO, record, &mut Delta::default());
+            applied.expect("the first");
         }
+        image.clone_from(replay.image());
         for (&broker, offset) in brokers.iter().zip(5..) {
             start(&mut image, broker, 1, offset);
         }

@@ -6,7 +6,7 @@
 //! * [`configs`]: incremental and legacy changes of configurations; [`config_rules`]: what values
 //!   may stand together.
 //! * [`brokers`]: registration, fencing, and the elections that follow. [`producer_ids`]: blocks of
-//!   ids. [`features`]: what is finalized.
+//!   ids. [`features`]: what is supported.
 //!
 //! Nothing is changed here. The caller appends the records as one batch or transaction, waits until
 //! they are committed, and only then answers; for `validate_only` it drops them. Error texts are

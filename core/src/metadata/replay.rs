@@ -93,7 +93,7 @@ impl Replay {
     }
 
     /// Applies a whole batch; answers its control records. Batches come in the order of the log,
-    /// and none twice.
+    /// and one that overlaps those before it is an error.
     ///
     /// # Errors
     /// Where the batch cannot be read or contradicts the image; nothing more can be applied then.
@@ -104,10 +104,13 @@ impl Replay {
     ) -> Result<Vec<ControlRecord>, ReplayError> {
         let records = Records::open(batch).map_err(ReplayError::Batch)?;
         let header = *records.header();
-        assert!(
-            header.base_offset >= self.end_offset,
-            "no batch is applied twice"
-        );
+        if header.base_offset < self.end_offset {
+            let what = "the batch begins before the end of the one before it";
+            return Err(ReplayError::Image(
+                header.base_offset,
+                ImageError(what.to_owned()),
+            ));
+        }
         let mut controls = Vec::new();
         for record in records {
             let record = record.map_err(ReplayError::Batch)?;

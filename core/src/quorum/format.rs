@@ -109,3 +109,72 @@ fn features() -> impl Iterator<Item = MetadataRecord> {
         })
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::metadata::golden::{BOOTSTRAP, FIRST_SNAPSHOT, bytes_of};
+    use crate::metadata::snapshot::read_snapshot;
+    use crate::wire::batch::BatchHeader;
+    use crate::wire::records::{Batches, Records};
+
+    /// The batches of a file: where each begins, whether it is of control records, its epoch, and
+    /// its records.
+    fn outline(file: &Bytes) -> Vec<String> {
+        let outline = |(header, bytes): (BatchHeader, Bytes)| {
+            let records = Records::open(&bytes).expect("not compressed");
+            let records: Vec<String> = records
+                .map(|record| {
+                    let record = record.expect("whole");
+                    let value = record.value.expect("every value is there");
+                    match record.key {
+                        Some(key) => show(ControlRecord::decode(&key, &value).expect("known")),
+                        None => {
+                            let (record, version) = MetadataRecord::decode(&value).expect("known");
+                            record.to_json(version)
+                        }
+                    }
+                })
+                .collect();
+            format!(
+                "{} {} {:?} {records:?}",
+                header.base_offset, header.leader_epoch, header.attributes
+            )
+        };
+        let batches = Batches::new(file.clone());
+        batches
+            .map(|batch| outline(batch.expect("whole")))
+            .collect()
+    }
+
+    /// A control record without what differs between two directories: times, ids and addresses.
+    fn show(mut record: ControlRecord) -> String {
+        match &mut record {
+            ControlRecord::SnapshotHeader(header) => {
+                header.last_contained_log_timestamp = Timestamp(0);
+            }
+            ControlRecord::KRaftVoters(voters) => {
+                for voter in &mut voters.voters {
+                    voter.voter_directory_id = DirectoryId::ZERO;
+                    voter.endpoints.clear();
+                }
+            }
+            ControlRecord::KRaftVersion(_)
+            | ControlRecord::LeaderChange(_)
+            | ControlRecord::SnapshotFooter(_) => {}
+        }
+        record.to_json()
+    }
+
+    #[test]
+    fn a_new_directory_is_as_kafka_formats_one() {
+        let now = Timestamp(1_795_379_279_837);
+        assert_eq!(
+            outline(&bootstrap_checkpoint(now)),
+            outline(&bytes_of(BOOTSTRAP[0]))
+        );
+        let first = first_snapshot(now, NodeId(1), crate::ids::TopicId([5; 16]));
+        assert_eq!(outline(&first), outline(&bytes_of(FIRST_SNAPSHOT[0])));
+        assert_eq!(read_snapshot(&first).expect("whole").last_contained, now);
+    }
+}
