@@ -160,6 +160,7 @@ impl Broker {
             });
             self.wake(now, log, wakeups, out);
         }
+        self.housekeeping.save_checkpoints_soon(now);
     }
 
     fn reconfigure_topic(&mut self, name: &TopicName) {

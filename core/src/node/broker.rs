@@ -201,7 +201,9 @@ impl Broker {
             self.wake(now, log, wakeups, out);
         }
         while let Some((log, ticket)) = self.memory.tail.next_victim() {
-            if let Some(partition) = self.partitions.get_mut(log) {
+            if log == self.quorum.log_id() {
+                self.quorum.log_mut().evict(ticket, &mut self.memory.tail);
+            } else if let Some(partition) = self.partitions.get_mut(log) {
                 partition.log_mut().evict(ticket, &mut self.memory.tail);
             }
         }

@@ -61,6 +61,12 @@ impl Housekeeping {
         self.removals.insert((due, log));
     }
 
+    /// Saves the checkpoints with the next turn: a log is gone, and another of its name must not be
+    /// taken for it after a crash.
+    pub(super) fn save_checkpoints_soon(&mut self, now: Now) {
+        self.checkpoints = self.checkpoints.min(now.instant);
+    }
+
     /// Notes when a log wants a turn, if it does.
     pub fn note_log(&mut self, log: LogId, due: Option<Instant>) {
         if self.log_deadlines.get(&log).copied() == due {

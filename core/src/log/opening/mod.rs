@@ -8,6 +8,7 @@
 
 mod files;
 mod scan;
+mod segment_scan;
 mod segments;
 
 use std::collections::VecDeque;
@@ -16,7 +17,7 @@ use std::sync::Arc;
 use bytes::{Bytes, BytesMut};
 
 use self::files::{FolderFiles, SegmentFiles};
-use self::segments::SegmentScan;
+use self::segment_scan::SegmentScan;
 use super::segment::{ActiveSegment, ClosedSegment};
 use super::{BatchInfo, LeaderEpochs, Log, LogSettings, LogState, SegmentPoint, producer_snapshot};
 use crate::event::{Event, Severity};

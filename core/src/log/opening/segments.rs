@@ -10,12 +10,13 @@ use bytes::Bytes;
 
 use super::files::SegmentFiles;
 use super::scan::{ScanStep, Scanner};
+use super::segment_scan::{Confirmed, INDEX_READ_BYTES, Phase, SegmentScan};
 use super::{Opening, Stage};
 use crate::event::Severity;
 use crate::ids::Offset;
-use crate::limits::{HISTORY_BATCHES_MAX, HISTORY_SCAN_BYTES, JOB_READ_BYTES};
+use crate::limits::{HISTORY_BATCHES_MAX, HISTORY_SCAN_BYTES};
 use crate::log::batch::HEADER_BYTES;
-use crate::log::index::{IndexEntry, decode_into};
+use crate::log::index::IndexEntry;
 use crate::log::offset_index::OffsetEntry;
 use crate::log::producer_state::Producers;
 use crate::log::segment::ActiveSegment;
@@ -23,34 +24,6 @@ use crate::log::time_index::TimeEntry;
 use crate::log::{BadRange, BatchDamage, BatchInfo, LeaderEpochs};
 use crate::storage::{DiskOp, LogFile};
 use crate::time::Timestamp;
-
-/// A segment that is being scanned.
-#[derive(Clone, Debug)]
-pub(super) struct SegmentScan {
-    base: Offset,
-    files: SegmentFiles,
-    /// Base of the segment after it; `None` for the last.
-    next_base: Option<Offset>,
-    /// What is built of it.
-    built: ActiveSegment,
-    phase: Phase,
-    /// The time index as it is in the file.
-    times: Vec<TimeEntry>,
-    /// The index entry the scan begins at; nothing in front of it is looked at.
-    entry: Option<OffsetEntry>,
-    /// Bytes of the index file taken in.
-    index_position: u32,
-}
-
-#[derive(Clone, Debug)]
-enum Phase {
-    /// Reading the time index.
-    Times,
-    /// Reading the offset index; the entries near the wanted one are held back.
-    Offsets(VecDeque<OffsetEntry>, Option<OffsetEntry>),
-    /// Reading batches.
-    Batches(Scanner),
-}
 
 impl Opening {
     /// The snapshot is in: decides where the scan begins.
@@ -150,16 +123,7 @@ impl Opening {
     ) {
         self.check_gap(base);
         let has_index = files.offsets_bytes.is_some_and(|size| size > 0) && files.log_bytes > 0;
-        let scan = Box::new(SegmentScan {
-            base,
-            files,
-            next_base,
-            built: ActiveSegment::new(base, self.now.wall),
-            phase: Phase::Times,
-            times: Vec::new(),
-            entry: None,
-            index_position: 0,
-        });
+        let scan = Box::new(SegmentScan::new(base, files, next_base, self.now.wall));
         if has_index && self.scan_from > base {
             self.read(LogFile::TimeIndex(base), 0, INDEX_READ_BYTES, out);
             self.stage = Stage::Segment(scan);
@@ -196,39 +160,24 @@ impl Opening {
                     self.read(LogFile::TimeIndex(base), position, INDEX_READ_BYTES, out);
                 } else {
                     scan.index_position = 0;
-                    scan.phase = Phase::Offsets(VecDeque::new(), None);
+                    scan.phase = Phase::Offsets;
                     self.read(LogFile::OffsetIndex(base), 0, INDEX_READ_BYTES, out);
                 }
                 self.stage = Stage::Segment(scan);
             }
-            Phase::Offsets(..) => {
-                let bound = self.index_bound(&scan);
-                if scan.on_offsets(bytes, bound, self.history_bytes()) {
+            Phase::Offsets => {
+                if scan.on_offsets(bytes) {
                     let position = scan.index_position;
                     self.read(LogFile::OffsetIndex(base), position, INDEX_READ_BYTES, out);
                     self.stage = Stage::Segment(scan);
                 } else {
-                    scan.take_times();
+                    let history_bytes = self.history_bytes();
+                    scan.choose_entry(self.scan_from, history_bytes, self.found.is_clean);
                     self.begin_batches(scan, out);
                 }
             }
             Phase::Batches(_) => self.on_batches(scan, bytes, out),
         }
-    }
-
-    /// Index entries of records at or above this are of no use.
-    ///
-    /// After an unclean stop the index files may have lost their ends, each for itself. An offset
-    /// entry is believed only if the time index goes on to it: then what the time index says of the
-    /// records in front of it is complete.
-    fn index_bound(&self, scan: &SegmentScan) -> Offset {
-        if self.found.is_clean {
-            return self.scan_from;
-        }
-        let known = scan.times.last().map_or(scan.base, |time| {
-            scan.base.plus(i64::from(time.relative_offset) + 1)
-        });
-        self.scan_from.min(known)
     }
 
     fn begin_batches(&mut self, mut scan: Box<SegmentScan>, out: &mut Vec<DiskOp>) {
@@ -247,12 +196,9 @@ impl Opening {
     }
 
     fn on_batches(&mut self, mut scan: Box<SegmentScan>, bytes: &Bytes, out: &mut Vec<DiskOp>) {
-        let Phase::Batches(scanner) = &mut scan.phase else {
-            unreachable!("batches are read in that phase");
-        };
+        let mut first_offset = None;
         if let Some(entry) = scan.entry.take() {
-            let expected = scan.base.plus(i64::from(entry.relative_offset));
-            match confirm(bytes, expected, scan.files.log_bytes) {
+            match scan.confirm(bytes, entry, self.found.is_clean) {
                 Confirmed::No => {
                     // The index leads nowhere, or to damage: only a scan from the front can tell.
                     scan.built = ActiveSegment::new(scan.base, self.now.wall);
@@ -265,8 +211,14 @@ impl Opening {
                     self.on_scan_step(scan, ScanStep::Read { position, length }, out);
                     return;
                 }
-                Confirmed::Yes(base_offset) => scanner.trust_first(base_offset),
+                Confirmed::Yes(base_offset) => first_offset = Some(base_offset),
             }
+        }
+        let Phase::Batches(scanner) = &mut scan.phase else {
+            unreachable!("batches are read in that phase");
+        };
+        if let Some(base_offset) = first_offset {
+            scanner.trust_first(base_offset);
         }
         let settings = &self.log.settings;
         let built = &mut scan.built;
@@ -499,97 +451,6 @@ impl Opening {
                 "an unfinished write at offset {end} ({damage}): cut there, {bytes} bytes removed"
             ),
         );
-    }
-}
-
-/// Bytes one read of an index asks for: whole entries of either kind.
-const INDEX_READ_BYTES: u32 = JOB_READ_BYTES / 24 * 24;
-
-impl SegmentScan {
-    /// Takes in a piece of the offset index; answers whether more is wanted.
-    fn on_offsets(&mut self, bytes: &[u8], bound: Offset, history_bytes: u32) -> bool {
-        let Phase::Offsets(held, last) = &mut self.phase else {
-            unreachable!("the offset index is read in that phase");
-        };
-        let log_bytes = u32::try_from(self.files.log_bytes).expect("checked when it began");
-        let mut is_past = false;
-        let mut taken = 0;
-        let offsets = &mut self.built.offsets;
-        *last = decode_into(bytes, *last, |entry: OffsetEntry| {
-            taken += OffsetEntry::BYTES;
-            let last_offset = self.base.plus(i64::from(entry.relative_offset));
-            is_past |= last_offset >= bound || entry.position >= log_bytes;
-            if is_past {
-                return;
-            }
-            held.push_back(entry);
-            while let Some(second) = held.get(1)
-                && entry.position - second.position >= history_bytes
-            {
-                let oldest = held.pop_front().expect("there are two");
-                offsets.push_settled(oldest);
-            }
-        });
-        self.index_position += taken;
-        if taken == INDEX_READ_BYTES && !is_past {
-            return true;
-        }
-        self.entry = held.pop_front();
-        false
-    }
-
-    /// Takes in a piece of the time index; answers whether more is wanted.
-    fn on_times(&mut self, bytes: &[u8]) -> bool {
-        let before = self.times.len();
-        let times = &mut self.times;
-        decode_into(bytes, times.last().copied(), |time: TimeEntry| {
-            times.push(time)
-        });
-        let taken = u32::try_from(self.times.len() - before).expect("a piece is small");
-        self.index_position += taken * TimeEntry::BYTES;
-        taken * TimeEntry::BYTES == INDEX_READ_BYTES
-    }
-
-    /// Takes over what the time index says of the records in front of the scan.
-    fn take_times(&mut self) {
-        let times = std::mem::take(&mut self.times);
-        let Some(entry) = self.entry else {
-            return;
-        };
-        for time in times {
-            if time.relative_offset >= entry.relative_offset {
-                break;
-            }
-            self.built.times.push_settled(time);
-            self.built.marks.max_timestamp = time.timestamp;
-            self.built.marks.max_timestamp_offset = self.base.plus(i64::from(time.relative_offset));
-        }
-        // The batch at the entry gets its entry again.
-        self.built.marks.unindexed_bytes = u32::MAX;
-    }
-}
-
-/// Whether an index entry leads to the batch it speaks of.
-enum Confirmed {
-    No,
-    /// It takes so many bytes to tell.
-    Short(u32),
-    /// A sound batch with this base offset.
-    Yes(Offset),
-}
-
-fn confirm(bytes: &[u8], last_offset: Offset, file_bytes: u64) -> Confirmed {
-    let Ok(info) = BatchInfo::parse(bytes) else {
-        return Confirmed::No;
-    };
-    if info.last_offset() != last_offset || u64::from(info.size_bytes) > file_bytes {
-        return Confirmed::No;
-    }
-    match bytes.get(..info.size_bytes as usize) {
-        Some(whole) if info.check_crc(whole).is_ok() => Confirmed::Yes(info.base_offset),
-        Some(_rotten) => Confirmed::No,
-        None if bytes.len() >= JOB_READ_BYTES as usize => Confirmed::Short(info.size_bytes),
-        None => Confirmed::No,
     }
 }
 
