@@ -65,6 +65,12 @@ pub struct Answered {
     pub has_advice: bool,
 }
 
+impl Default for FetchContext {
+    fn default() -> Self {
+        Self::Sessionless(Vec::new())
+    }
+}
+
 /// A request's place in the life of a session.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum FetchContext {

@@ -27,7 +27,7 @@ use crate::wire::fetch_reply::FetchReply;
 use crate::wire::request::Reply;
 
 /// A fetch as it is evaluated: at once, and again while it is parked.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct FetchWait {
     context: FetchContext,
     by_id: bool,
@@ -113,9 +113,10 @@ pub fn on_news(broker: &mut Broker, now: Now, id: WaitId, out: &mut Outbox) {
         // It is looked at again when the disk has answered.
         return;
     }
-    let mut wait = parked.clone();
+    let mut wait = std::mem::take(parked);
     let evaluation = evaluate(broker, &mut wait);
     if !evaluation.may_answer(&wait) {
+        put_back(broker, id, wait);
         ask_disk(broker, id, evaluation.lookups, out);
         return;
     }
@@ -123,6 +124,13 @@ pub fn on_news(broker: &mut Broker, now: Now, id: WaitId, out: &mut Outbox) {
         unpark(broker, id, &wait);
         let reply = finish(broker, now, wait, evaluation);
         out.reply(reply_to, Reply::Fetch(reply));
+    }
+}
+
+/// Parks a fetch again that was taken out to be evaluated.
+fn put_back(broker: &mut Broker, id: WaitId, wait: FetchWait) {
+    if let Some(Wait::Fetch(parked)) = broker.waiting.get_mut(id) {
+        *parked = wait;
     }
 }
 

@@ -13,11 +13,12 @@ use crate::log::{LogMemory, Lookup, ReadOutcome, ReadRequest};
 use crate::storage::{DiskError, Slice};
 
 /// How far a reader sees.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub enum Visibility {
     /// To the last stable offset: consumers with `isolation.level=read_committed`.
     Committed,
     /// To the high watermark: other consumers.
+    #[default]
     HighWatermark,
 }
 

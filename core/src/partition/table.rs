@@ -1,7 +1,5 @@
 //! The partitions a broker hosts, by the ids that requests and disks use.
 
-use std::collections::BTreeMap;
-
 use super::Partition;
 use crate::ids::{LogId, PartitionIndex, TopicId};
 use crate::map::LookupMap;
@@ -9,28 +7,35 @@ use crate::map::LookupMap;
 /// Every partition this node hosts.
 #[derive(Clone, Debug, Default)]
 pub struct PartitionTable {
-    by_log: BTreeMap<LogId, Partition>,
+    /// By the id of the log. Ids are never reused, so a place stays empty when its log is gone:
+    /// eight bytes for each log that ever was.
+    by_log: Vec<Option<Box<Partition>>>,
     by_topic: LookupMap<(TopicId, PartitionIndex), LogId>,
 }
 
 impl PartitionTable {
     /// Adds a partition; its log and its place in its topic must be new.
     pub fn insert(&mut self, partition: Partition) {
-        let identity = partition.identity().clone();
+        let identity = partition.identity();
+        let log = identity.log;
         let key = (identity.topic_id, identity.index);
-        let former = self.by_topic.insert(key, identity.log);
+        let former = self.by_topic.insert(key, log);
         assert!(former.is_none(), "a partition has one replica on a node");
-        let former = self.by_log.insert(identity.log, partition);
+        let place = place_of(log);
+        if self.by_log.len() <= place {
+            self.by_log.resize_with(place + 1, || None);
+        }
+        let former = self.by_log[place].replace(Box::new(partition));
         assert!(former.is_none(), "a log belongs to one partition");
     }
 
     /// Removes the partition of a log.
     pub fn remove(&mut self, log: LogId) -> Option<Partition> {
-        let partition = self.by_log.remove(&log)?;
+        let partition = self.by_log.get_mut(place_of(log))?.take()?;
         let identity = partition.identity();
         let known = self.by_topic.remove(&(identity.topic_id, identity.index));
         assert_eq!(known, Some(log), "both indexes name the same log");
-        Some(partition)
+        Some(*partition)
     }
 
     /// The log of a partition of a topic.
@@ -42,12 +47,12 @@ impl PartitionTable {
     /// The partition of a log.
     #[must_use]
     pub fn get(&self, log: LogId) -> Option<&Partition> {
-        self.by_log.get(&log)
+        self.by_log.get(place_of(log))?.as_deref()
     }
 
     /// The partition of a log, to change.
     pub fn get_mut(&mut self, log: LogId) -> Option<&mut Partition> {
-        self.by_log.get_mut(&log)
+        self.by_log.get_mut(place_of(log))?.as_deref_mut()
     }
 
     /// A partition of a topic.
@@ -64,23 +69,27 @@ impl PartitionTable {
 
     /// All partitions, in the order of their logs' ids.
     pub fn iter(&self) -> impl Iterator<Item = &Partition> {
-        self.by_log.values()
+        self.by_log.iter().flatten().map(Box::as_ref)
     }
 
     /// All partitions, to change.
     pub fn iter_mut(&mut self) -> impl Iterator<Item = &mut Partition> {
-        self.by_log.values_mut()
+        self.by_log.iter_mut().flatten().map(Box::as_mut)
     }
 
     /// How many there are.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.by_log.len()
+        self.by_topic.len()
     }
 
     /// Whether there is none.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.by_log.is_empty()
+        self.by_topic.is_empty()
     }
+}
+
+fn place_of(log: LogId) -> usize {
+    usize::try_from(log.0).expect("a log id fits in the address space")
 }
