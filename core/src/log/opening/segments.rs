@@ -386,6 +386,17 @@ impl Opening {
         if before.marks.size_bytes > 0 {
             before.maybe_push_time();
             log.closed.push(before.closed(self.end_offset));
+        } else {
+            let segment = before.base_offset;
+            out.push(DiskOp::MarkSegmentDeleted {
+                log: log.id,
+                generation: log.generation,
+                segment,
+            });
+            out.push(DiskOp::RemoveSegment {
+                log: log.id,
+                segment,
+            });
         }
         out.push(DiskOp::CreateSegment {
             log: log.id,

@@ -26,7 +26,11 @@ pub(super) fn check_files(rig: &Rig) {
     }
     for name in rig.disk.files.keys() {
         if let Some(LogFile::Log(base)) = LogFile::parse(name) {
-            assert!(bases.contains(&base), "{name} belongs to no segment");
+            assert!(
+                bases.contains(&base),
+                "{name} belongs to no segment: {bases:?} {:?}",
+                rig.log
+            );
         }
     }
 }
