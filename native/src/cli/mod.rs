@@ -14,12 +14,14 @@ mod console;
 mod consume;
 mod delete_records;
 mod driver;
+mod dump_log;
 mod failure;
 mod get_offsets;
 mod kafka_order;
 mod link;
 mod log_dirs;
 mod metadata_quorum;
+mod overview;
 mod produce;
 mod properties;
 mod sockets;
@@ -85,6 +87,12 @@ const TOOLS: &[Tool] = &[
         run: delete_records::run,
     },
     Tool {
+        name: "dump-log",
+        short: "",
+        command: dump_log::command,
+        run: dump_log::run,
+    },
+    Tool {
         name: "get-offsets",
         short: "",
         command: get_offsets::command,
@@ -142,6 +150,12 @@ pub(crate) fn main(name: &str, args: Vec<OsString>) -> ExitCode {
 }
 
 fn run(name: &str, args: Vec<OsString>, console: &mut Console<'_>) -> Result<(), Failure> {
+    match name {
+        "help" | "--help" | "-h" => return overview::print(console),
+        "version" | "--version" | "-V" => return console.line(args::version()),
+        "links" => return overview::make_links(&args, console),
+        _a_tool => {}
+    }
     let Some(tool) = TOOLS
         .iter()
         .find(|tool| tool.name == name || tool.short == name)
