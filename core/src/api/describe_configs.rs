@@ -26,8 +26,9 @@ use crate::metadata::image::{ConfigResource, Image, ResourceKind};
 pub(super) const BROKER_LOGGER: i8 = 8;
 
 /// What Kafka says of a request it has no better words for.
-pub(super) const MALFORMED: &str = "This most likely occurs because of a request being malformed by the client library or the \
-     message was sent to an incompatible broker. See the broker logs for more details.";
+pub(super) const MALFORMED: &str = "This most likely occurs because of a request being malformed \
+     by the client library or the message was sent to an incompatible broker. See the broker logs \
+     for more details.";
 
 /// Why a resource is not described.
 pub(super) type Refusal = (ErrorCode, String);

@@ -50,6 +50,12 @@ pub struct QuorumView {
     pub observers: Vec<Replica>,
 }
 
+/// First version whose answer has the times of fetches.
+const TIMES_VERSION: i16 = 1;
+
+/// First version whose answer has messages, directories and nodes.
+const DIRECTORIES_VERSION: i16 = 2;
+
 /// Answers a DescribeQuorum request of `version`.
 #[must_use]
 pub fn answer(
@@ -74,9 +80,9 @@ pub fn answer(
                 .iter()
                 .map(|_| {
                     if is_right {
-                        state(quorum)
+                        state(quorum, version)
                     } else {
-                        not_hosted()
+                        not_hosted(version)
                     }
                 })
                 .collect();
@@ -86,36 +92,46 @@ pub fn answer(
             topic
         })
         .collect();
-    if is_right && version >= 2 {
+    if is_right && version >= DIRECTORIES_VERSION {
         response.nodes = quorum.voters.iter().map(node).collect();
     }
     response
 }
 
-fn state(quorum: &QuorumView) -> PartitionData {
+fn state(quorum: &QuorumView, version: i16) -> PartitionData {
+    let told_all = |replicas: &[Replica]| {
+        let told = replicas.iter().map(|member| replica(member, version));
+        told.collect()
+    };
     let mut told = PartitionData::default();
     told.leader_id = quorum.leader.0;
     told.leader_epoch = quorum.leader_epoch.0;
     told.high_watermark = quorum.high_watermark.0;
-    told.current_voters = quorum.voters.iter().map(replica).collect();
-    told.observers = quorum.observers.iter().map(replica).collect();
+    told.current_voters = told_all(&quorum.voters);
+    told.observers = told_all(&quorum.observers);
     told
 }
 
-fn not_hosted() -> PartitionData {
+fn not_hosted(version: i16) -> PartitionData {
     let mut told = PartitionData::default();
     told.error_code = ErrorCode::UnknownTopicOrPartition.code();
-    told.error_message = Some(StrBytes::from(NOT_HOSTED));
+    if version >= DIRECTORIES_VERSION {
+        told.error_message = Some(StrBytes::from(NOT_HOSTED));
+    }
     told
 }
 
-fn replica(replica: &Replica) -> ReplicaState {
+fn replica(replica: &Replica, version: i16) -> ReplicaState {
     let mut told = ReplicaState::default();
     told.replica_id = replica.node.0;
-    told.replica_directory_id = replica.directory.into();
+    if version >= DIRECTORIES_VERSION {
+        told.replica_directory_id = replica.directory.into();
+    }
     told.log_end_offset = replica.log_end_offset.0;
-    told.last_fetch_timestamp = replica.last_fetch.0;
-    told.last_caught_up_timestamp = replica.last_caught_up.0;
+    if version >= TIMES_VERSION {
+        told.last_fetch_timestamp = replica.last_fetch.0;
+        told.last_caught_up_timestamp = replica.last_caught_up.0;
+    }
     told
 }
 

@@ -75,6 +75,10 @@ pub enum Handled {
 }
 
 /// Hands a request to the file of its API.
+#[allow(
+    clippy::wildcard_enum_match_arm,
+    reason = "the rest is matched one by one in the next function"
+)]
 pub fn handle(
     broker: &mut Broker,
     now: Now,

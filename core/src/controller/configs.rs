@@ -105,6 +105,9 @@ pub fn alter_incrementally(scene: &Scene<'_>, changes: &[ConfigChange]) -> Decis
 #[must_use]
 pub fn alter_legacy(scene: &Scene<'_>, changes: &[ConfigChange]) -> Decision<ConfigResult> {
     alter(changes, |change| {
+        if change.resource_type == BROKER_LOGGER {
+            return Err(unknown_kind(BROKER_LOGGER));
+        }
         let resource = resource_of(scene, change)?;
         check_shape(change)?;
         let mut values = Overrides::new();
@@ -174,15 +177,10 @@ fn resource_of(scene: &Scene<'_>, change: &ConfigChange) -> Result<ConfigResourc
     let refuse = |text: String| Err(Refusal::new(ErrorCode::InvalidRequest, text));
     if change.resource_type == BROKER_LOGGER {
         check_broker_name(scene, name)?;
-        let logger = change
-            .changes
-            .first()
-            .map_or("", |(name, _, _)| name.as_str());
-        let text = format!("Logger {logger} does not exist!");
-        return Err(Refusal::new(ErrorCode::InvalidConfig, text));
+        return Err(refused_logger(change));
     }
     let Some(kind) = ResourceKind::from_code(change.resource_type) else {
-        return refuse(format!("Unknown resource type {}", change.resource_type));
+        return Err(unknown_kind(change.resource_type));
     };
     match kind {
         ResourceKind::Topic if name.is_empty() => {
@@ -211,6 +209,31 @@ fn resource_of(scene: &Scene<'_>, change: &ConfigChange) -> Result<ConfigResourc
         kind,
         name: Arc::from(name),
     })
+}
+
+fn unknown_kind(code: i8) -> Refusal {
+    let text = format!("Unknown resource type {code}");
+    Refusal::new(ErrorCode::InvalidRequest, text)
+}
+
+/// No logger of Kafka's exists here, and none is a list.
+fn refused_logger(change: &ConfigChange) -> Refusal {
+    let of_lists = [
+        Some(ConfigOperation::Append),
+        Some(ConfigOperation::Subtract),
+    ];
+    let is_of_lists = |(_, operation, _): &&(_, _, _)| of_lists.contains(operation);
+    if let Some((_, Some(operation), _)) = change.changes.iter().find(is_of_lists) {
+        let text = format!(
+            "{} operation is not allowed for the BROKER_LOGGER resource",
+            operation.name()
+        );
+        return Refusal::new(ErrorCode::InvalidRequest, text);
+    }
+    let first = change.changes.first();
+    let logger = first.map_or("", |(name, _, _)| name.as_str());
+    let text = format!("Logger {logger} does not exist!");
+    Refusal::new(ErrorCode::InvalidConfig, text)
 }
 
 /// A broker's configurations are changed through that broker.

@@ -117,7 +117,7 @@ fn describe_others(session: &mut Session) -> Result<(), Stopped> {
     let keys = [
         "log.retention.ms",
         "num.partitions",
-        "node.id",
+        "socket.request.max.bytes",
         "ssl.keystore.password",
         "log.cleaner.threads",
     ];
