@@ -9,6 +9,7 @@ use std::sync::Arc;
 use super::placement::{elect, is_active};
 use super::{Refusal, Scene, apply_all};
 use crate::config::listeners::Listener;
+use crate::config::topic::topic_value;
 use crate::error::ErrorCode;
 use crate::ids::{BrokerEpoch, DirectoryId, NodeId, Offset, PartitionIndex, TopicId};
 use crate::metadata::records::{
@@ -43,6 +44,22 @@ impl Registration {
             security_protocol: listener.protocol.wire_code(),
         };
         self.endpoints.iter().map(data).collect()
+    }
+
+    fn broker_record(&self, broker_epoch: BrokerEpoch) -> RegisterBrokerRecord {
+        RegisterBrokerRecord {
+            broker_id: self.node,
+            is_migrating_zk_broker: false,
+            incarnation_id: self.incarnation_id,
+            broker_epoch,
+            end_points: self.endpoint_data(),
+            features: self.features.clone(),
+            rack: self.rack.as_deref().map(Arc::from),
+            fenced: true,
+            in_controlled_shutdown: false,
+            log_dirs: self.log_dirs.clone(),
+            cordoned_log_dirs: None,
+        }
     }
 
     /// The record of a controller that registers (KIP-919).
@@ -85,22 +102,52 @@ pub fn register(
         }
     }
     let epoch = BrokerEpoch(next_offset.0);
-    let record = RegisterBrokerRecord {
-        broker_id: registration.node,
-        is_migrating_zk_broker: false,
-        incarnation_id: registration.incarnation_id,
-        broker_epoch: epoch,
-        end_points: registration.endpoint_data(),
-        features: registration.features.clone(),
-        rack: registration.rack.as_deref().map(Arc::from),
-        fenced: true,
-        in_controlled_shutdown: false,
-        log_dirs: registration.log_dirs.clone(),
-        cordoned_log_dirs: None,
-    };
-    let mut records = vec![record.into()];
+    let mut records = vec![registration.broker_record(epoch).into()];
     records.extend(elections(scene, registration.node, Affected::LedBy));
     Ok((epoch, records))
+}
+
+/// The records of a broker that starts where nobody else could lead meanwhile, in a cluster of one:
+/// registered, unfenced at once, and leading what has no leader.
+///
+/// After an unclean stop (`is_clean` is false) every partition it leads gets a new leader epoch
+/// too: what was not synced may be gone, and consumers must be able to tell (KIP-320).
+#[must_use]
+pub fn start_alone(
+    scene: &Scene<'_>,
+    registration: &Registration,
+    next_offset: Offset,
+    is_clean: bool,
+) -> Vec<MetadataRecord> {
+    let node = registration.node;
+    let epoch = BrokerEpoch(next_offset.0);
+    let mut records = vec![
+        registration.broker_record(epoch).into(),
+        change(node, epoch, -1),
+    ];
+    let mut after = scene.image.clone();
+    apply_all(&mut after, &records);
+    let scene = Scene {
+        image: &after,
+        ..*scene
+    };
+    if !is_clean {
+        for topic in after.topics() {
+            for (partition_id, partition) in topic.indexed() {
+                if partition.leader == node {
+                    let record = PartitionChangeRecord {
+                        partition_id,
+                        topic_id: topic.id,
+                        leader: node,
+                        ..PartitionChangeRecord::default()
+                    };
+                    records.push(record.into());
+                }
+            }
+        }
+    }
+    records.extend(elections(&scene, node, Affected::Leaderless));
+    records
 }
 
 /// Unfences a broker that caught up, and gives it the partitions that have no leader.
@@ -204,11 +251,10 @@ fn elections(scene: &Scene<'_>, node: NodeId, affected: Affected) -> Vec<Metadat
     };
     let mut records = Vec::new();
     for topic in scene.image.topics() {
-        let configs = scene.image.configs(&ConfigResource::topic(&topic.name));
         let unclean = || {
+            let configs = scene.image.configs(&ConfigResource::topic(&topic.name));
             let name = "unclean.leader.election.enable";
-            let text = crate::config::topic::topic_value(scene.settings, &configs, name);
-            text.as_deref() == Some("true")
+            topic_value(scene.settings, &configs, name).as_deref() == Some("true")
         };
         for (index, partition) in topic.indexed() {
             let is_affected = match affected {
@@ -237,40 +283,35 @@ fn election_record(
     elected: Option<NodeId>,
     is_gone: impl Fn(NodeId) -> bool,
 ) -> Option<MetadataRecord> {
-    let mut isr: Vec<NodeId> = partition
-        .isr
-        .iter()
-        .copied()
-        .filter(|node| !is_gone(*node))
-        .collect();
-    if isr.is_empty() {
-        isr.clone_from(&partition.isr);
-    }
-    let mut change = PartitionChangeRecord {
-        partition_id,
-        topic_id,
-        ..PartitionChangeRecord::default()
-    };
-    match elected {
-        Some(leader) if !isr.contains(&leader) => {
-            // An unclean election: nothing but the new leader is known to match it.
-            change.leader_recovery_state = 1;
-            isr = vec![leader];
-        }
-        Some(_) | None => {}
-    }
-    let leader = elected.unwrap_or(NodeId::NONE);
-    if leader != partition.leader {
-        change.leader = leader;
-    }
-    if isr != partition.isr {
-        change.isr = Some(isr);
-    }
     let unchanged = PartitionChangeRecord {
         partition_id,
         topic_id,
         ..PartitionChangeRecord::default()
     };
+    let mut change = unchanged.clone();
+    let leader = elected.unwrap_or(NodeId::NONE);
+    if leader != partition.leader {
+        change.leader = leader;
+    }
+    let stays = |node: &NodeId| !is_gone(*node);
+    let mut isr: Vec<NodeId> = partition.isr.iter().copied().filter(stays).collect();
+    if isr.is_empty() {
+        isr.clone_from(&partition.isr);
+    }
+    if elected.is_some() && !isr.contains(&leader) {
+        // Nothing but the new leader is known to match it. An eligible replica has everything; any
+        // other is an unclean leader, and has to recover.
+        isr = vec![leader];
+        if !partition.eligible_leader_replicas.contains(&leader) {
+            change.leader_recovery_state = 1;
+        }
+        let forget = |nodes: &Vec<NodeId>| (!nodes.is_empty()).then(Vec::new);
+        change.eligible_leader_replicas = forget(&partition.eligible_leader_replicas);
+        change.last_known_elr = forget(&partition.last_known_elr);
+    }
+    if isr != partition.isr {
+        change.isr = Some(isr);
+    }
     (change != unchanged).then(|| change.into())
 }
 
@@ -363,6 +404,67 @@ mod tests {
         let broker = image.broker(NodeId(1)).expect("registered");
         assert_eq!(broker.epoch, BrokerEpoch(50));
         assert!(!broker.fenced);
+    }
+
+    #[test]
+    fn started_alone_it_leads_what_has_no_leader() {
+        for (is_clean, elr, known) in [
+            (true, true, true),
+            (false, false, true),
+            (true, false, false),
+        ] {
+            let mut image = created(&[1], 1);
+            let topic_id = image.topic("t").expect("created").id;
+            let gone = PartitionChangeRecord {
+                partition_id: PartitionIndex(0),
+                topic_id,
+                isr: Some(Vec::new()),
+                leader: NodeId::NONE,
+                eligible_leader_replicas: elr.then(|| vec![NodeId(1)]),
+                last_known_elr: known.then(|| vec![NodeId(1)]),
+                ..PartitionChangeRecord::default()
+            };
+            apply_all(&mut image, &[gone.into()]);
+            let settings = Settings::default();
+            let scene = Scene {
+                image: &image,
+                settings: &settings,
+                node: NodeId(1),
+            };
+            let records = start_alone(&scene, &registration(1, 9), Offset(70), is_clean);
+            apply_all(&mut image, &records);
+            let after = partition(&image);
+            if elr || known {
+                assert_eq!(after.leader, NodeId(1));
+                assert_eq!(after.isr, [NodeId(1)]);
+                assert_eq!(after.leader_recovery_state, i8::from(!elr));
+                assert!(after.eligible_leader_replicas.is_empty());
+                assert!(after.last_known_elr.is_empty());
+            } else {
+                assert_eq!(
+                    after.leader,
+                    NodeId::NONE,
+                    "nobody is known to have everything"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn started_alone_after_a_crash_it_leads_in_new_epochs() {
+        for (is_clean, expected) in [(true, LeaderEpoch(0)), (false, LeaderEpoch(1))] {
+            let mut image = created(&[1], 1);
+            let settings = Settings::default();
+            let scene = Scene {
+                image: &image,
+                settings: &settings,
+                node: NodeId(1),
+            };
+            let records = start_alone(&scene, &registration(1, 9), Offset(70), is_clean);
+            apply_all(&mut image, &records);
+            assert_eq!(partition(&image).leader_epoch, expected);
+            assert!(image.broker(NodeId(1)).is_some_and(|broker| !broker.fenced));
+        }
     }
 
     #[test]

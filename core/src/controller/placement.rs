@@ -223,15 +223,16 @@ fn default_directory(image: &Image, node: NodeId) -> DirectoryId {
     }
 }
 
-/// The replica that should lead: the first, in the order of the replicas, that is in sync and
-/// active; where `unclean` allows it and none is, the first that is active.
+/// The replica that should lead: the first, in the order of the replicas, that is active and in
+/// sync or eligible. Where none is left at all, the one that was the last known to be, if it is
+/// active (KIP-966); where `unclean` allows it, the first that is active.
 #[must_use]
 pub fn elect(
     partition: &PartitionImage,
     is_active: impl Fn(NodeId) -> bool,
     unclean: bool,
 ) -> Option<NodeId> {
-    let in_sync = |node: &NodeId| {
+    let has_everything = |node: &NodeId| {
         partition.isr.contains(node) || partition.eligible_leader_replicas.contains(node)
     };
     let candidates = || {
@@ -241,8 +242,15 @@ pub fn elect(
             .copied()
             .filter(|node| is_active(*node))
     };
+    let last_known = || match partition.last_known_elr.as_slice() {
+        [last] if partition.isr.is_empty() && partition.eligible_leader_replicas.is_empty() => {
+            Some(*last).filter(|node| is_active(*node))
+        }
+        _none_or_several => None,
+    };
     candidates()
-        .find(in_sync)
+        .find(has_everything)
+        .or_else(last_known)
         .or_else(|| candidates().next().filter(|_| unclean))
 }
 
