@@ -1,8 +1,8 @@
 //! Every maximum in one place, with the sum it comes from.
 
-/// Largest frame a connection may send before its first valid request. A first request is an
-/// ApiVersions or a Metadata of a few hundred bytes; 64 KiB leaves room for one that names many
-/// topics.
+/// Largest frame a connection may send before its first valid request, a Produce excepted. A first
+/// request is an ApiVersions or a Metadata of a few hundred bytes; 64 KiB leaves room for one that
+/// names many topics. A Produce may come first too, and be as large as any (kafka-python 2.0.2).
 pub const FIRST_FRAME_BYTES_MAX: u32 = 64 * 1024;
 
 /// Default of `socket.request.max.bytes` (Kafka's).

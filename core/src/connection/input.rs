@@ -115,7 +115,17 @@ impl FrameReader {
         Ok(Some(frame.slice(LENGTH_BYTES..)))
     }
 
-    fn parse_size(&self, frame_bytes_max: u32) -> Result<Option<usize>, ConnectionError> {
+    /// The API and version that the frame at the front names, once those bytes have come.
+    pub(crate) fn front_api(&self) -> Option<(i16, i16)> {
+        let [.., a, b, c, d] = *self.buffer.first_chunk::<{ LENGTH_BYTES + 4 }>()?;
+        Some((i16::from_be_bytes([a, b]), i16::from_be_bytes([c, d])))
+    }
+
+    /// The size that the frame at the front announces, once its length has come.
+    pub(crate) fn parse_size(
+        &self,
+        frame_bytes_max: u32,
+    ) -> Result<Option<usize>, ConnectionError> {
         let Some(length) = self.buffer.first_chunk::<LENGTH_BYTES>() else {
             return Ok(None);
         };

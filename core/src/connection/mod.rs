@@ -183,12 +183,8 @@ impl Connection {
     }
 
     fn take_request(&mut self) -> Result<Taken, ConnectionError> {
-        let frame_bytes_max = if self.is_trusted {
-            self.limits.frame_bytes_max
-        } else {
-            self.limits
-                .first_frame_bytes_max
-                .min(self.limits.frame_bytes_max)
+        let Some(frame_bytes_max) = self.frame_bytes_max()? else {
+            return Ok(Taken::Incomplete);
         };
         let Some(frame) = self.input.take_frame(frame_bytes_max)? else {
             return Ok(Taken::Incomplete);
@@ -218,6 +214,31 @@ impl Connection {
             request,
             frame_bytes,
         }))
+    }
+
+    /// How large the frame at the front may be; `None` until enough of it has come to tell.
+    ///
+    /// A connection may begin with a Produce: kafka-python 2.0.2 opens one to each node without a
+    /// word of greeting. So a first frame that says it is a Produce may be as large as any.
+    fn frame_bytes_max(&self) -> Result<Option<u32>, ConnectionError> {
+        let full = self.limits.frame_bytes_max;
+        let first = self.limits.first_frame_bytes_max.min(full);
+        if self.is_trusted {
+            return Ok(Some(full));
+        }
+        if self
+            .input
+            .parse_size(full)?
+            .is_none_or(|size| size <= first as usize)
+        {
+            return Ok(Some(first));
+        }
+        let Some((api_key, version)) = self.input.front_api() else {
+            return Ok(None);
+        };
+        let api = ServedApi::find(api_key).filter(|api| api.key == PRODUCE);
+        let is_produce = api.is_some_and(|api| api.serves(version));
+        Ok(Some(if is_produce { full } else { first }))
     }
 
     fn open_slot(

@@ -180,7 +180,7 @@ fn bad_input_closes_and_says_why() {
         &ConnectionError::NegativeSize { size: -2 },
     );
     check(
-        &[0, 2, 0, 0],
+        &[0, 2, 0, 0, 0, 3, 0, 9],
         &ConnectionError::FrameTooLarge {
             size: 131_072,
             size_max: 65_536,
@@ -206,6 +206,25 @@ fn bad_input_closes_and_says_why() {
             version: 2,
         },
     );
+}
+
+/// kafka-python 2.0.2 does not greet a node before it produces.
+#[test]
+fn a_first_frame_may_be_large_when_it_is_a_produce() {
+    let mut request = kafka_wire::ProduceRequest::default();
+    let mut topic = kafka_wire::produce_request::TopicProduceData::default();
+    let mut partition = kafka_wire::produce_request::PartitionProduceData::default();
+    partition.records = Some(Bytes::from(vec![0; 900_000]));
+    topic.partition_data.push(partition);
+    request.transactional_id = None;
+    request.topic_data.push(topic);
+    let mut connection = connection();
+    for part in frame(1, &request, 7).chunks(3) {
+        assert_eq!(connection.next_request(), Ok(None));
+        connection.receive(part);
+    }
+    let received = connection.next_request().unwrap().unwrap();
+    assert_eq!(received.head.api_key, PRODUCE);
 }
 
 #[test]
