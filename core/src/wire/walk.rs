@@ -125,7 +125,29 @@ fn skip_field(bytes: &mut &[u8]) -> Result<bool, BatchError> {
 }
 
 /// Takes a zigzag varint of at most 32 bits off the front.
+#[inline]
 pub(crate) fn varint(bytes: &mut &[u8]) -> Result<i32, BatchError> {
+    // Nearly all are of one byte or two; this is the innermost loop of every produce.
+    match **bytes {
+        [first, ref rest @ ..] if first < 0x80 => {
+            *bytes = rest;
+            Ok(unzigzag(u32::from(first)))
+        }
+        [first, second, ref rest @ ..] if second < 0x80 => {
+            *bytes = rest;
+            Ok(unzigzag(u32::from(first & 0x7f) | u32::from(second) << 7))
+        }
+        _ => long_varint(bytes),
+    }
+}
+
+#[inline]
+fn unzigzag(value: u32) -> i32 {
+    (value >> 1) as i32 ^ -((value & 1) as i32)
+}
+
+#[cold]
+fn long_varint(bytes: &mut &[u8]) -> Result<i32, BatchError> {
     let mut value = 0u32;
     for (index, &byte) in bytes.iter().take(5).enumerate() {
         let bits = u32::from(byte & 0x7f);
@@ -135,14 +157,25 @@ pub(crate) fn varint(bytes: &mut &[u8]) -> Result<i32, BatchError> {
         value |= bits << (7 * index);
         if byte & 0x80 == 0 {
             *bytes = &bytes[index + 1..];
-            return Ok((value >> 1) as i32 ^ -((value & 1) as i32));
+            return Ok(unzigzag(value));
         }
     }
     Err(BatchError::Record)
 }
 
 /// Takes a zigzag varint of at most 64 bits off the front.
+#[inline]
 pub(crate) fn varlong(bytes: &mut &[u8]) -> Result<i64, BatchError> {
+    if let [first, ref rest @ ..] = **bytes
+        && first < 0x80
+    {
+        *bytes = rest;
+        return Ok(i64::from(unzigzag(u32::from(first))));
+    }
+    long_varlong(bytes)
+}
+
+fn long_varlong(bytes: &mut &[u8]) -> Result<i64, BatchError> {
     let mut value = 0u64;
     for (index, &byte) in bytes.iter().take(10).enumerate() {
         let bits = u64::from(byte & 0x7f);
