@@ -5,6 +5,7 @@
 
 mod disk;
 mod indexes;
+mod kafka_files;
 mod properties;
 mod rig;
 mod scenarios;
