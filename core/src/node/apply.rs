@@ -89,7 +89,7 @@ impl Broker {
         };
         if let Some(partition) = self.partitions.find_mut(topic.id, index) {
             partition.set_leader_epoch(image.leader_epoch);
-        } else if image.replicas.contains(&self.identity.node) {
+        } else if self.is_hosting && image.replicas.contains(&self.identity.node) {
             let identity = PartitionIdentity {
                 log: self.take_log_id(),
                 topic: Arc::clone(&topic.name),

@@ -146,7 +146,7 @@ impl Boot {
                     is_clean: self.directories.is_clean(DirectoryIndex(0)),
                 };
                 let opening = Opening::begin(now, found, &listing, &mut out.disk);
-                self.stage = Stage::OpenMetadata(opening);
+                self.on_opening(opening, out);
             }
             None => {
                 let creation = LogCreation {
@@ -191,13 +191,7 @@ impl Boot {
             }
             Stage::OpenMetadata(mut opening) => {
                 opening.on_done(&done, &mut out.disk);
-                match opening.take_opened() {
-                    Some(opened) => {
-                        out.events.extend(opened.events);
-                        self.read_vote(opened.log, out);
-                    }
-                    None => self.stage = Stage::OpenMetadata(opening),
-                }
+                self.on_opening(opening, out);
             }
             Stage::ReadVote(log) => self.on_vote(log, done, out)?,
             Stage::Load(log, load) => self.on_load(now, (log, load), done, out)?,
@@ -209,6 +203,16 @@ impl Boot {
             Stage::Over => {}
         }
         Ok(())
+    }
+
+    fn on_opening(&mut self, mut opening: Opening, out: &mut Outbox) {
+        match opening.take_opened() {
+            Some(opened) => {
+                out.events.extend(opened.events);
+                self.read_vote(opened.log, out);
+            }
+            None => self.stage = Stage::OpenMetadata(opening),
+        }
     }
 
     fn read_vote(&mut self, log: Log, out: &mut Outbox) {
@@ -319,6 +323,7 @@ impl Boot {
             controller_image: Arc::clone(&image),
             image,
             applied: quorum.high_watermark(),
+            is_hosting: false,
             replay,
             quorum,
             partitions: PartitionTable::default(),
@@ -369,6 +374,7 @@ impl Boot {
 
     fn begin_open_logs(&mut self, now: Now, mut broker: Broker, out: &mut Outbox) {
         let hosted = broker.hosted_partitions();
+        broker.is_hosting = true;
         let mut logs = Logs::default();
         for (topic, topic_id, index) in hosted {
             let folder = format!("{topic}-{index}");
@@ -398,7 +404,7 @@ impl Boot {
             }
         }
         self.directories.dispose_of_strays(&mut broker, out);
-        logs.open_more(now, out);
+        logs.open_more(now, &mut broker, out);
         self.stage = Stage::OpenLogs(broker, logs);
     }
 
@@ -409,23 +415,15 @@ impl Boot {
         done: DiskDone,
         out: &mut Outbox,
     ) {
-        let log = done.log();
-        match log.and_then(|log| logs.opening.get_mut(&log)) {
-            Some((_identity, job)) => {
+        let job = done.log().and_then(|log| logs.opening.remove(&log));
+        match job {
+            Some((identity, mut job)) => {
                 job.on_done(&done, &mut out.disk);
-                if let Some(opened) = job.take_opened() {
-                    out.events.extend(opened.events);
-                    let log = log.expect("it was found by its log");
-                    let (identity, _job) = logs.opening.remove(&log).expect("it was just there");
-                    let epoch = broker.leader_epoch_of(identity.topic_id, identity.index);
-                    let config = broker.log_config(&identity.topic);
-                    let partition = Partition::lead(identity, config, opened.log, epoch);
-                    broker.partitions.insert(partition);
-                }
+                logs.keep_or_host(identity, job, &mut broker, out);
             }
             None => broker.on_disk(now, done, out),
         }
-        logs.open_more(now, out);
+        logs.open_more(now, &mut broker, out);
         self.stage = Stage::OpenLogs(broker, logs);
     }
 
@@ -452,13 +450,32 @@ impl Boot {
 
 impl Logs {
     /// Opens logs that wait, as long as not too many are being opened.
-    fn open_more(&mut self, now: Now, out: &mut Outbox) {
+    fn open_more(&mut self, now: Now, broker: &mut Broker, out: &mut Outbox) {
         while self.opening.len() < LOGS_OPENING_MAX {
             let Some((identity, found, listing)) = self.queue.pop_front() else {
                 return;
             };
             let job = Opening::begin(now, found, &listing, &mut out.disk);
-            self.opening.insert(identity.log, (identity, job));
+            self.keep_or_host(identity, job, broker, out);
         }
+    }
+
+    /// Goes on with a job that waits for the disk; where it has ended, hosts the partition.
+    fn keep_or_host(
+        &mut self,
+        identity: PartitionIdentity,
+        mut job: Opening,
+        broker: &mut Broker,
+        out: &mut Outbox,
+    ) {
+        let Some(opened) = job.take_opened() else {
+            self.opening.insert(identity.log, (identity, job));
+            return;
+        };
+        out.events.extend(opened.events);
+        let epoch = broker.leader_epoch_of(identity.topic_id, identity.index);
+        let config = broker.log_config(&identity.topic);
+        let partition = Partition::lead(identity, config, opened.log, epoch);
+        broker.partitions.insert(partition);
     }
 }

@@ -45,6 +45,8 @@ pub struct Broker {
     pub replay: Replay,
     /// Everything below is applied.
     pub applied: Offset,
+    /// Whether partitions are hosted: not before the boot has looked at the logs there are.
+    pub is_hosting: bool,
     /// The metadata log and its quorum.
     pub quorum: Quorum,
     /// The partitions hosted here.

@@ -5,9 +5,9 @@
 use super::*;
 use crate::config::listeners::{Listener, SecurityProtocol};
 use crate::config::{BrokerConfig, Settings};
-use crate::ids::DirectoryIndex;
+use crate::ids::{DirectoryIndex, LeaderEpoch, NodeId, PartitionEpoch, PartitionIndex, TopicId};
 use crate::metadata::image::{ConfigResource, ResourceKind};
-use crate::metadata::records::{ConfigRecord, MetadataRecord};
+use crate::metadata::records::{ConfigRecord, MetadataRecord, PartitionRecord, TopicRecord};
 use crate::rng::Rng;
 use crate::sim::disk::{DiskOptions, SimulatedDisk as Disk};
 use crate::storage::DiskDone;
@@ -72,19 +72,46 @@ impl Bench {
         }
     }
 
+    /// Writes a topic of one partition.
+    fn write_topic(&mut self, name: &str) {
+        let topic_id = TopicId([name.as_bytes()[0]; 16]);
+        let topic = TopicRecord {
+            name: name.into(),
+            topic_id,
+        };
+        let partition = PartitionRecord {
+            partition_id: PartitionIndex(0),
+            topic_id,
+            replicas: vec![NodeId(1)],
+            isr: vec![NodeId(1)],
+            leader: NodeId(1),
+            leader_epoch: LeaderEpoch(0),
+            partition_epoch: PartitionEpoch(0),
+            directories: vec![TopicId([9; 16])],
+            ..PartitionRecord::default()
+        };
+        self.propose(vec![
+            MetadataRecord::Topic(topic),
+            MetadataRecord::Partition(partition),
+        ]);
+    }
+
     /// Writes a configuration of a client metrics subscription: metadata nobody acts upon.
     fn write_config(&mut self, name: &str, value: &str) {
-        let record = MetadataRecord::Config(ConfigRecord {
+        self.propose(vec![MetadataRecord::Config(ConfigRecord {
             resource_type: 16,
             resource_name: "subscription".into(),
             name: name.into(),
             value: Some(value.into()),
-        });
+        })]);
+    }
+
+    fn propose(&mut self, records: Vec<MetadataRecord>) {
         let Phase::Running(broker) = &mut self.node.phase else {
             panic!("it is running");
         };
         broker
-            .propose_unanswered(self.now, vec![record], &mut self.out)
+            .propose_unanswered(self.now, records, &mut self.out)
             .expect("there is space");
         self.node.turn(self.now, &mut Vec::new(), &mut self.out);
         self.run();
@@ -168,4 +195,29 @@ fn a_snapshot_stands_for_the_log_before_it() {
     let configs = broker.image.configs(&resource);
     assert_eq!(configs.len(), 41);
     assert_ne!(Some(broker.image.fingerprint()), expected);
+}
+
+#[test]
+fn a_killed_node_raises_the_epochs_of_its_partitions_and_hosts_them_again() {
+    let mut bench = Bench::boot(empty_disk(), start());
+    bench.write_topic("topic");
+    let epoch_of = |bench: &Bench| {
+        let broker = bench.node.broker().expect("it is ready");
+        let mut partitions = broker.partitions.iter();
+        let epoch = partitions.next().map(|partition| partition.leader_epoch());
+        assert!(partitions.next().is_none(), "there is one partition");
+        epoch
+    };
+    assert_eq!(epoch_of(&bench), Some(LeaderEpoch(0)));
+    let Bench { mut disk, now, .. } = bench;
+    disk.crash_process();
+    let bench = Bench::boot(disk, now);
+    assert_eq!(epoch_of(&bench), Some(LeaderEpoch(1)));
+    let (disk, now) = bench.stop();
+    let bench = Bench::boot(disk, now);
+    assert_eq!(
+        epoch_of(&bench),
+        Some(LeaderEpoch(1)),
+        "a clean stop raises none"
+    );
 }
