@@ -56,6 +56,12 @@ pub const READ_BYTES_MAX: usize = 64 * 1024;
 /// too much to hold for a slow reader, so it is one small one.
 pub const OUTPUT_BYTES_MAX: usize = 8 * 1024 * 1024;
 
+/// Most bytes reserved for a frame on the word of its length alone; beyond, the reservation doubles
+/// as bytes arrive. Twice the largest request of a producer by default (1 MiB), so that those are
+/// read into place; a thousand connections that claim more and send nothing cost 2 GiB of address
+/// space and, untouched, no memory.
+pub const FRAME_RESERVE_BYTES_MAX: usize = 2 * 1024 * 1024;
+
 /// A batch's body up to this many bytes is copied into a Fetch reply's buffer instead of leaving as
 /// a piece of its own: a copy of 512 bytes costs less than one more entry of a vectored write.
 pub const INLINE_SLICE_BYTES_MAX: usize = 512;

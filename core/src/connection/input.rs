@@ -2,12 +2,13 @@
 //!
 //! Small requests share a read buffer, several frames to one allocation; the buffer doubles while
 //! reads fill it. A frame that does not fit gets a buffer of exactly its size, so that the socket's
-//! bytes go straight to where they stay until they are on disk.
+//! bytes go straight to where they stay until they are on disk. A claim of more than
+//! [`FRAME_RESERVE_BYTES_MAX`] is believed step by step, as its bytes arrive.
 
 use bytes::{Bytes, BytesMut};
 
 use crate::connection::error::{ConnectionError, Protocol};
-use crate::limits::{READ_BYTES_MAX, READ_BYTES_MIN};
+use crate::limits::{FRAME_RESERVE_BYTES_MAX, READ_BYTES_MAX, READ_BYTES_MIN};
 
 /// Bytes of a frame's length.
 const LENGTH_BYTES: usize = 4;
@@ -45,16 +46,26 @@ impl FrameReader {
         let wanted = if self.buffer.is_empty() {
             // The rest of a read buffer whose frames are gone: no read of a few bytes.
             READ_BYTES_MIN / 4
+        } else if self.buffer.capacity() >= FRAME_RESERVE_BYTES_MAX {
+            // A large frame, reserved in part.
+            1
         } else {
             self.missing().max(1)
         };
         if spare >= wanted { spare } else { 0 }
     }
 
+    /// Capacity of the buffer that is due.
+    fn fresh_capacity(&self) -> usize {
+        let needed = self.buffer.len() + self.missing();
+        let believed = FRAME_RESERVE_BYTES_MAX.max(self.buffer.len() * 2);
+        needed.min(believed).max(self.read_bytes)
+    }
+
     /// See [`super::Connection::read_hint`].
     pub(crate) fn read_hint(&self) -> usize {
         match self.useful_spare() {
-            0 => self.missing().max(self.read_bytes),
+            0 => self.fresh_capacity() - self.buffer.len(),
             spare => spare,
         }
     }
@@ -69,16 +80,15 @@ impl FrameReader {
         if self.useful_spare() > 0 {
             return;
         }
-        if self.buffer.capacity() > 0 {
-            // The last buffer was filled: this connection is busy.
-            self.read_bytes = (self.read_bytes * 2).min(READ_BYTES_MAX);
-        }
-        let needed = self.buffer.len() + self.missing();
-        let capacity = needed.max(self.read_bytes);
+        let is_busy = self.buffer.capacity() > 0;
         // A fresh buffer of exactly this capacity: `reserve` would round up.
-        let mut fresh = BytesMut::with_capacity(capacity);
+        let mut fresh = BytesMut::with_capacity(self.fresh_capacity());
         fresh.extend_from_slice(&self.buffer);
         self.buffer = fresh;
+        if is_busy {
+            // The last buffer was filled: the next one is larger.
+            self.read_bytes = (self.read_bytes * 2).min(READ_BYTES_MAX);
+        }
     }
 
     /// See [`super::Connection::receive`].

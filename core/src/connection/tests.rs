@@ -208,6 +208,31 @@ fn bad_input_closes_and_says_why() {
     );
 }
 
+#[test]
+fn a_huge_claim_reserves_only_as_its_bytes_arrive() {
+    let mut connection = connection();
+    connection.receive(&frame(1, &ApiVersionsRequest::default(), 0));
+    assert!(connection.next_request().unwrap().is_some());
+    let size = 50 * 1024 * 1024;
+    connection.receive(&u32::try_from(size).unwrap().to_be_bytes());
+    let mut got = 0;
+    while got < size {
+        assert_eq!(connection.next_request(), Ok(None));
+        let hint = connection.read_hint();
+        let buffer = connection.buffer_mut();
+        assert!(buffer.capacity() - buffer.len() >= hint);
+        let part = (hint / 3 + 1).min(size - got);
+        buffer.extend_from_slice(&vec![0; part]);
+        got += part;
+        let allowed = (2 * (got + 4)).max(limits::FRAME_RESERVE_BYTES_MAX);
+        assert!(connection.input.held_bytes() <= allowed);
+    }
+    let error = connection
+        .next_request()
+        .expect_err("a Produce of version 0");
+    assert!(matches!(error, ConnectionError::UnsupportedVersion { .. }));
+}
+
 /// kafka-python 2.0.2 does not greet a node before it produces.
 #[test]
 fn a_first_frame_may_be_large_when_it_is_a_produce() {
