@@ -84,8 +84,9 @@ impl SegmentScan {
     /// Chooses the entry the scan begins at: the last one below `scan_from`, and `history_bytes`
     /// before it. What the indexes say of the records in front of it is taken over.
     ///
-    /// After an unclean stop each index file may have lost its end. An offset entry is believed only
-    /// if the time index has an entry for the very same batch: then it is complete up to there.
+    /// After an unclean stop each index file may have lost its end. An offset entry is believed
+    /// only if the time index has an entry for the very same batch: then it is complete up to
+    /// there.
     pub(super) fn choose_entry(&mut self, scan_from: Offset, history_bytes: u32, is_clean: bool) {
         let log_bytes = u32::try_from(self.files.log_bytes).expect("checked when it began");
         let base = self.base;

@@ -3,6 +3,11 @@
 //! Files have a content and a durable content; operations wait in a queue until a test carries them
 //! out, so that a crash may fall between any two.
 
+#![allow(
+    clippy::wildcard_enum_match_arm,
+    reason = "operations are handed down a chain that ends in a panic"
+)]
+
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
@@ -114,28 +119,6 @@ impl MemoryDisk {
                 content.extend_from_slice(&bytes);
                 None
             }
-            DiskOp::CreateSegment { segment, .. } => {
-                self.files.insert(LogFile::Log(segment).name(), Vec::new());
-                None
-            }
-            DiskOp::MarkSegmentDeleted { segment, .. } => {
-                for name in segment_names(segment) {
-                    if let Some(content) = self.files.remove(&name) {
-                        self.files.insert(format!("{name}.deleted"), content);
-                    }
-                }
-                None
-            }
-            DiskOp::RemoveSegment { segment, .. } => {
-                for name in segment_names(segment) {
-                    self.files.remove(&format!("{name}.deleted"));
-                }
-                None
-            }
-            DiskOp::RemoveFile { file, .. } => {
-                self.files.remove(&file.name());
-                None
-            }
             DiskOp::SaveLogFile {
                 file, bytes, token, ..
             } => {
@@ -143,6 +126,12 @@ impl MemoryDisk {
                 self.durable.insert(file.name(), bytes.to_vec());
                 Some(DiskDone::Saved { token })
             }
+            other => self.answer(&other),
+        }
+    }
+
+    fn answer(&mut self, op: &DiskOp) -> Option<DiskDone> {
+        match *op {
             DiskOp::Sync {
                 log,
                 generation,
@@ -180,11 +169,45 @@ impl MemoryDisk {
                 token,
                 result: Ok(self.read(file, position, length)),
             }),
-            DiskOp::CreateLog { .. } | DiskOp::OpenLog { .. } => None,
-            DiskOp::MarkLogDeleted { .. }
+            ref other => {
+                self.rename_or_remove(other);
+                None
+            }
+        }
+    }
+
+    /// What is never answered.
+    fn rename_or_remove(&mut self, op: &DiskOp) {
+        match op {
+            DiskOp::CreateSegment { segment, .. } => {
+                self.files.insert(LogFile::Log(*segment).name(), Vec::new());
+            }
+            DiskOp::MarkSegmentDeleted { segment, .. } => {
+                for name in segment_names(*segment) {
+                    if let Some(content) = self.files.remove(&name) {
+                        self.files.insert(format!("{name}.deleted"), content);
+                    }
+                }
+            }
+            DiskOp::RemoveSegment { segment, .. } => {
+                for name in segment_names(*segment) {
+                    self.files.remove(&format!("{name}.deleted"));
+                }
+            }
+            DiskOp::RemoveFile { file, .. } => {
+                self.files.remove(&file.name());
+            }
+            DiskOp::CreateLog { .. } | DiskOp::OpenLog { .. } => {}
+            DiskOp::Append { .. }
+            | DiskOp::AppendIndex { .. }
+            | DiskOp::MarkLogDeleted { .. }
+            | DiskOp::Read { .. }
             | DiskOp::RemoveDirectoryFile { .. }
             | DiskOp::RemoveLog { .. }
-            | DiskOp::SaveDirectoryFile { .. } => panic!("a log does not emit {op:?}"),
+            | DiskOp::SaveDirectoryFile { .. }
+            | DiskOp::SaveLogFile { .. }
+            | DiskOp::Sync { .. }
+            | DiskOp::Truncate { .. } => panic!("{op:?} is answered, or not a log's"),
         }
     }
 
