@@ -36,6 +36,9 @@ pub struct ConnectionLimits {
     pub first_frame_bytes_max: u32,
     /// Requests that may wait for their replies before the connection reads no further.
     pub requests_in_flight_max: usize,
+    /// Bytes of frames whose requests may wait for their replies before the connection reads no
+    /// further.
+    pub in_flight_bytes_max: u64,
     /// Bytes of replies that may wait to be written before the connection reads no further.
     pub output_bytes_max: usize,
 }
@@ -46,6 +49,7 @@ impl Default for ConnectionLimits {
             frame_bytes_max: limits::FRAME_BYTES_MAX,
             first_frame_bytes_max: limits::FIRST_FRAME_BYTES_MAX,
             requests_in_flight_max: limits::REQUESTS_IN_FLIGHT_MAX,
+            in_flight_bytes_max: limits::IN_FLIGHT_BYTES_MAX,
             output_bytes_max: limits::OUTPUT_BYTES_MAX,
         }
     }
@@ -138,6 +142,7 @@ impl Connection {
         !self.is_closed
             && !self.is_finishing
             && self.slots.len() < self.limits.requests_in_flight_max
+            && self.in_flight_bytes < self.limits.in_flight_bytes_max
             && self.output_bytes() < self.limits.output_bytes_max
     }
 
