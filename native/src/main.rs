@@ -2,12 +2,13 @@
 //!
 //! Decides by the name it is called with and by its first argument who is to run, and nothing else.
 
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 
 mod cli;
 mod disk;
 mod driver;
 mod logging;
+mod memory;
 mod net;
 mod serve;
 

@@ -23,8 +23,8 @@ use ottla_core::node::{BootOptions, Node};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::driver::{Clock, Driver, Phase};
-use crate::logging;
 use crate::net::Net;
+use crate::{logging, memory};
 use brain::NodeBrain;
 use options::{Options, Parsed};
 use setup::OpenDisk;
@@ -90,6 +90,7 @@ fn go_to_background(args: &[OsString]) -> Result<(), Refusal> {
 
 fn serve(options: &Options) -> Result<(), Refusal> {
     let started = Instant::now();
+    memory::limit_heaps();
     let settings = setup::settings(options)?;
     let config = setup::config(&settings)?;
     for name in settings.unknown_names() {
