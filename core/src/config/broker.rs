@@ -372,7 +372,13 @@ fn check_relations(
 ) {
     let mut error = |text: String| errors.push(ConfigError(text));
     if !roles.broker && !roles.controller {
-        error("process.roles: names no role; write broker, controller, or both".to_owned());
+        error("process.roles: names no role; write broker,controller".to_owned());
+    } else if !(roles.broker && roles.controller) {
+        let roles = settings.text("process.roles").unwrap_or_default();
+        error(format!(
+            "process.roles={roles}: a node of one role needs a cluster, which this version does \
+             not serve yet; write broker,controller"
+        ));
     }
     if log_dirs.is_empty() || log_dirs.iter().any(String::is_empty) {
         error("log.dirs: an empty directory name; write paths separated by commas".to_owned());
@@ -492,6 +498,7 @@ mod tests {
     fn relations_are_checked() {
         for (text, expected) in [
             ("process.roles=", "names no role"),
+            ("process.roles=broker", "needs a cluster"),
             ("log.dirs=a,,b", "empty directory"),
             ("node.id=1\nbroker.id=2", "differs from node.id"),
             ("default.replication.factor=0", "from 1 to 32767"),

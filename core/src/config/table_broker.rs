@@ -125,7 +125,7 @@ pub(super) const BROKER: &[Definition] = definitions! { Broker;
         "Most connections to the broker."
     "max.connections.per.ip": Int = "2147483647", Valid::AtLeast(0), Medium, ClusterWide, Active;
         "Most connections from one address."
-    "max.connections.per.ip.overrides": String = "", Valid::Any, Medium, ClusterWide, Active;
+    "max.connections.per.ip.overrides": String = "", Valid::Any, Medium, ClusterWide, Later;
         "Other limits of connections for given addresses, as host:count."
     "max.incremental.fetch.session.cache.slots": Int = "1000", Valid::AtLeast(0),
         Medium, ReadOnly, Active;
@@ -182,7 +182,7 @@ pub(super) const BROKER: &[Definition] = definitions! { Broker;
     "replica.fetch.wait.max.ms": Int = "500", Valid::Any, High, ReadOnly, Later;
         "Longest wait of a follower's fetch."
     "replica.high.watermark.checkpoint.interval.ms": Long = "5000", Valid::Any,
-        High, ReadOnly, Active;
+        High, ReadOnly, Later;
         "How often high watermarks are written to disk."
     "replica.lag.time.max.ms": Long = "30000", Valid::Any, High, ReadOnly, Later;
         "How long a follower may lag before it leaves the in-sync replicas."
@@ -205,13 +205,13 @@ pub(super) const BROKER: &[Definition] = definitions! { Broker;
         "Longest time to set up a connection to a peer."
     "socket.connection.setup.timeout.ms": Long = "10000", Valid::Any, Medium, ReadOnly, Later;
         "First time allowed to set up a connection to a peer."
-    "socket.listen.backlog.size": Int = "50", Valid::AtLeast(1), Medium, ReadOnly, Active;
+    "socket.listen.backlog.size": Int = "50", Valid::AtLeast(1), Medium, ReadOnly, Later;
         "Connections the system may queue before they are accepted."
-    "socket.receive.buffer.bytes": Int = "102400", Valid::Any, High, ReadOnly, Active;
+    "socket.receive.buffer.bytes": Int = "102400", Valid::Any, High, ReadOnly, Later;
         "Receive buffer of client connections; -1 leaves it to the system."
     "socket.request.max.bytes": Int = "104857600", Valid::AtLeast(1), High, ReadOnly, Active;
         "Largest request a client may send."
-    "socket.send.buffer.bytes": Int = "102400", Valid::Any, High, ReadOnly, Active;
+    "socket.send.buffer.bytes": Int = "102400", Valid::Any, High, ReadOnly, Later;
         "Send buffer of client connections; -1 leaves it to the system."
     "unclean.leader.election.enable": Boolean = "false", Valid::Any, High, ClusterWide, Later;
         "Whether a replica that lags may become leader when no other is left."

@@ -8,15 +8,15 @@ use super::definition::{
 
 /// The table, sorted by name.
 pub(super) const LOGS: &[Definition] = definitions! { Broker;
-    "compression.gzip.level": Int = "-1", Valid::BetweenOr(1, 9, -1), Medium, ClusterWide, Active;
+    "compression.gzip.level": Int = "-1", Valid::BetweenOr(1, 9, -1), Medium, ClusterWide, Later;
         "Effort of gzip when the broker itself compresses."
-    "compression.lz4.level": Int = "9", Valid::Between(1, 17), Medium, ClusterWide, Active;
+    "compression.lz4.level": Int = "9", Valid::Between(1, 17), Medium, ClusterWide, Later;
         "Effort of lz4 when the broker itself compresses."
     "compression.type": String = "producer",
         Valid::OneOf(&["uncompressed", "zstd", "lz4", "snappy", "gzip", "producer"]),
         High, ClusterWide, Active;
         "Codec that batches are stored with; producer keeps what the producer sent."
-    "compression.zstd.level": Int = "3", Valid::Between(-131_072, 22), Medium, ClusterWide, Active;
+    "compression.zstd.level": Int = "3", Valid::Between(-131_072, 22), Medium, ClusterWide, Later;
         "Effort of zstd when the broker itself compresses."
     "cordoned.log.dirs": List = "", Valid::Any, Medium, PerBroker, Later;
         "Log directories that take no new partitions; * means all of them."
@@ -78,7 +78,7 @@ pub(super) const LOGS: &[Definition] = definitions! { Broker;
         High, ReadOnly, Active;
         "How often logs are looked at for a flush that is due."
     "log.flush.start.offset.checkpoint.interval.ms": Int = "60000", Valid::AtLeast(0),
-        High, ReadOnly, Active;
+        High, ReadOnly, Later;
         "How often the log start offsets are written."
     "log.index.interval.bytes": Int = "4096", Valid::AtLeast(0), Medium, ClusterWide, Active;
         "Bytes between two entries of an offset index."
@@ -100,8 +100,8 @@ pub(super) const LOGS: &[Definition] = definitions! { Broker;
         Valid::OneOf(&["CreateTime", "LogAppendTime"]),
         Medium, ClusterWide, Active;
         "Whether records carry the producer's time or the broker's."
-    "log.preallocate": Boolean = "false", Valid::Any, Medium, ClusterWide, Active;
-        "Whether segment files get their full size when they are made."
+    "log.preallocate": Boolean = "false", Valid::Any, Medium, ClusterWide, None;
+        "Whether segment files get their full size at once; Ottla grows them in chunks of its own."
     "log.retention.bytes": Long = "-1", Valid::Any, High, ClusterWide, Active;
         "Bytes of a partition above which old segments are deleted; -1 sets no limit."
     "log.retention.check.interval.ms": Long = "300000", Valid::AtLeast(1), Medium, ReadOnly, Active;
@@ -128,10 +128,10 @@ pub(super) const LOGS: &[Definition] = definitions! { Broker;
         "Memory for the newest batches of all partitions, from which most fetches are answered."
     "message.max.bytes": Int = "1048588", Valid::AtLeast(0), High, ClusterWide, Active;
         "Largest record batch a partition takes."
-    "metadata.log.dir": String = null, Valid::Any, High, ReadOnly, Active;
+    "metadata.log.dir": String = null, Valid::Any, High, ReadOnly, Later;
         "Directory of the metadata log; the first data directory where not given."
     "metadata.log.max.record.bytes.between.snapshots": Long = "20971520", Valid::AtLeast(1),
-        High, ReadOnly, Later;
+        High, ReadOnly, Active;
         "Bytes of metadata records after which a snapshot is made."
     "metadata.log.max.snapshot.interval.ms": Long = "3600000", Valid::AtLeast(0),
         High, ReadOnly, Later;
@@ -143,11 +143,11 @@ pub(super) const LOGS: &[Definition] = definitions! { Broker;
         "Age at which a segment of the metadata log rolls."
     "metadata.max.idle.interval.ms": Int = "500", Valid::AtLeast(0), Low, ReadOnly, Later;
         "How often an idle controller writes a no-op record; 0 turns it off."
-    "metadata.max.retention.bytes": Long = "104857600", Valid::Any, High, ReadOnly, Later;
+    "metadata.max.retention.bytes": Long = "104857600", Valid::Any, High, ReadOnly, Active;
         "Size of the metadata log and its snapshots above which old ones are deleted."
     "metadata.max.retention.ms": Long = "604800000", Valid::Any, High, ReadOnly, Later;
         "Age at which old metadata segments and snapshots are deleted."
-    "min.insync.replicas": Int = "1", Valid::AtLeast(1), High, ClusterWide, Active;
+    "min.insync.replicas": Int = "1", Valid::AtLeast(1), High, ClusterWide, Later;
         "Replicas that must have a record before acks=all is answered."
     "num.recovery.threads.per.data.dir": Int = "2", Valid::AtLeast(1), High, ClusterWide, None;
         "Recovery threads of Kafka; Ottla sizes itself."

@@ -11,15 +11,15 @@ pub(super) const TOPICS: &[Definition] = definitions! { Topic;
     "cleanup.policy": List = "delete", Valid::ListOf(&["compact", "delete"]),
         Medium, ClusterWide, Active;
         "What happens to old data: delete, compact, or both."
-    "compression.gzip.level": Int = "-1", Valid::BetweenOr(1, 9, -1), Medium, ClusterWide, Active;
+    "compression.gzip.level": Int = "-1", Valid::BetweenOr(1, 9, -1), Medium, ClusterWide, Later;
         "Effort of gzip when the broker itself compresses."
-    "compression.lz4.level": Int = "9", Valid::Between(1, 17), Medium, ClusterWide, Active;
+    "compression.lz4.level": Int = "9", Valid::Between(1, 17), Medium, ClusterWide, Later;
         "Effort of lz4 when the broker itself compresses."
     "compression.type": String = "producer",
         Valid::OneOf(&["uncompressed", "zstd", "lz4", "snappy", "gzip", "producer"]),
         Medium, ClusterWide, Active;
         "Codec that batches are stored with; producer keeps what the producer sent."
-    "compression.zstd.level": Int = "3", Valid::Between(-131_072, 22), Medium, ClusterWide, Active;
+    "compression.zstd.level": Int = "3", Valid::Between(-131_072, 22), Medium, ClusterWide, Later;
         "Effort of zstd when the broker itself compresses."
     "delete.retention.ms": Long = "86400000", Valid::AtLeast(0), Medium, ClusterWide, Later;
         "How long tombstones are kept after compaction has reached them."
@@ -64,10 +64,10 @@ pub(super) const TOPICS: &[Definition] = definitions! { Topic;
         "Share of uncompacted bytes from which the log is compacted."
     "min.compaction.lag.ms": Long = "0", Valid::AtLeast(0), Medium, ClusterWide, Later;
         "Age below which a record is never compacted."
-    "min.insync.replicas": Int = "1", Valid::AtLeast(1), Medium, ClusterWide, Active;
+    "min.insync.replicas": Int = "1", Valid::AtLeast(1), Medium, ClusterWide, Later;
         "Replicas that must have a record before acks=all is answered."
-    "preallocate": Boolean = "false", Valid::Any, Medium, ClusterWide, Active;
-        "Whether segment files get their full size when they are made."
+    "preallocate": Boolean = "false", Valid::Any, Medium, ClusterWide, None;
+        "Whether segment files get their full size at once; Ottla grows them in chunks of its own."
     "record.validation": String = "header", Valid::OneOf(&["header", "deep"]),
         Medium, ClusterWide, Active;
         "How far batches are checked: header and CRC, or every compressed record too."
