@@ -11,6 +11,7 @@
 //! No file is read here, and nothing is stored: dynamic values live in the metadata image.
 
 pub mod broker;
+mod broker_parts;
 pub mod definition;
 pub mod describe;
 pub mod listeners;
