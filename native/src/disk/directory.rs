@@ -202,13 +202,36 @@ impl Directory {
     }
 
     /// Lists what the directory holds, for the core to boot from.
+    ///
+    /// After a stop that was not clean, what the last process wrote and did not sync may still be
+    /// in memory alone: it is made durable first, for the core serves what it finds.
     pub(crate) fn list(&self) -> Result<DirectoryListing, OpenError> {
-        list(&self.path).map_err(|error| OpenError {
+        let listed = list(&self.path).and_then(|listing| {
+            if listing.file(DirectoryFile::CleanShutdown).is_none() && !listing.folders.is_empty() {
+                self.sync_all_files(&listing)?;
+            }
+            Ok(listing)
+        });
+        listed.map_err(|error| OpenError {
             path: self.path.clone(),
             what: "cannot be read",
             error,
             advice: "check its permissions and the disk, or choose another with log.dirs",
         })
+    }
+
+    fn sync_all_files(&self, listing: &DirectoryListing) -> io::Result<()> {
+        if self.sync_file_system()? {
+            return Ok(());
+        }
+        for folder in &listing.folders {
+            let path = self.path.join(&folder.name);
+            for (name, _size_bytes) in &folder.files {
+                File::open(path.join(name))?.sync_all()?;
+            }
+            self.calls.sync_folder(&path)?;
+        }
+        self.calls.sync_folder(&self.path)
     }
 }
 
