@@ -15,10 +15,13 @@
 pub mod brokers;
 pub mod config_rules;
 pub mod configs;
+mod elections;
 pub mod features;
 pub mod names;
+mod partition_growth;
 pub mod placement;
 pub mod producer_ids;
+mod topic_deletion;
 pub mod topics;
 
 #[cfg(test)]

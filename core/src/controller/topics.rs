@@ -1,4 +1,4 @@
-//! Topics come, grow and go (K17, K24, K25, K26).
+//! Topics come (K17, K24); how they grow and go is in files of their own, named here.
 //!
 //! Kafka classes to compare: `ReplicationControlManager`, `ControllerApis`. Paging, authorization
 //! and waiting for the commit are the API's business.
@@ -10,17 +10,17 @@ use super::config_rules::check_topic_set;
 use super::names::{
     CLUSTER_METADATA, collide, colliding_topic, has_collision_characters, invalid_name,
 };
+pub use super::partition_growth::{GrowthResult, PartitionGrowth, create_partitions};
 use super::placement::{check_manual, new_partition, place};
+pub use super::topic_deletion::{TopicDeletion, TopicReference, delete_topics};
 use super::{Decision, Refusal, Scene};
 use crate::config::definition::Scope;
 use crate::config::{Overrides, table};
 use crate::error::ErrorCode;
 use crate::ids::{NodeId, PartitionIndex, TopicId};
 use crate::limits::PARTITIONS_PER_REQUEST_MAX;
-use crate::metadata::records::{
-    ConfigRecord, MetadataRecord, PartitionRecord, RemoveTopicRecord, TopicRecord,
-};
-use crate::metadata::{ResourceKind, TopicImage};
+use crate::metadata::ResourceKind;
+use crate::metadata::records::{ConfigRecord, MetadataRecord, TopicRecord};
 use crate::rng::Rng;
 
 /// A topic to be created.
@@ -114,19 +114,19 @@ fn asked_partitions(scene: &Scene<'_>, topic: &NewTopic) -> i64 {
     }
 }
 
-fn too_many_partitions() -> Refusal {
+pub(super) fn too_many_partitions() -> Refusal {
     let text = "Excessively large number of partitions per request.";
     Refusal::new(ErrorCode::PolicyViolation, text)
 }
 
-fn duplicate(what: &str) -> Refusal {
+pub(super) fn duplicate(what: &str) -> Refusal {
     Refusal::new(
         ErrorCode::InvalidRequest,
         format!("Duplicate topic {what}."),
     )
 }
 
-fn duplicates<T: Copy + Ord>(items: impl Iterator<Item = T>) -> BTreeSet<T> {
+pub(super) fn duplicates<T: Copy + Ord>(items: impl Iterator<Item = T>) -> BTreeSet<T> {
     let mut seen = BTreeSet::new();
     items.filter(|item| !seen.insert(*item)).collect()
 }
@@ -307,236 +307,4 @@ fn manual_replicas(scene: &Scene<'_>, topic: &NewTopic) -> Result<Vec<Vec<NodeId
         return Err(Refusal::new(ErrorCode::InvalidReplicaAssignment, text));
     }
     Ok(by_index.into_values().cloned().collect())
-}
-
-/// A topic to be deleted, by name or by id.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct TopicReference {
-    /// Its name; `None` where the id says it.
-    pub name: Option<String>,
-    /// Its id; zero where the name says it.
-    pub id: TopicId,
-}
-
-/// What became of a topic to be deleted.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct TopicDeletion {
-    /// Its name, where it is known.
-    pub name: Option<String>,
-    /// Its id, where it is known.
-    pub id: TopicId,
-    /// Whether its records delete it.
-    pub outcome: Result<(), Refusal>,
-}
-
-/// Deletes topics; those that cannot be are answered before the others. Kafka shuffles its answers.
-#[must_use]
-pub fn delete_topics(scene: &Scene<'_>, topics: &[TopicReference]) -> Decision<TopicDeletion> {
-    if !scene.settings.boolean("delete.topic.enable") {
-        let refused = topics.iter().map(|topic| TopicDeletion {
-            name: topic.name.clone(),
-            id: topic.id,
-            outcome: Err(Refusal::new(
-                ErrorCode::TopicDeletionDisabled,
-                "Topic deletion is disabled.",
-            )),
-        });
-        return Decision {
-            records: Vec::new(),
-            results: refused.collect(),
-        };
-    }
-    let mut refused = Vec::new();
-    let mut found: Vec<&TopicImage> = Vec::new();
-    let names = duplicates(topics.iter().filter_map(|topic| topic.name.as_deref()));
-    let given_ids = topics
-        .iter()
-        .map(|topic| topic.id)
-        .filter(|id| !id.is_zero());
-    let ids = duplicates(given_ids.clone());
-    let ids_given: BTreeSet<TopicId> = given_ids.collect();
-    for &name in &names {
-        refused.push(refusal(
-            Some(name.to_owned()),
-            TopicId::ZERO,
-            duplicate("name"),
-        ));
-    }
-    refused.extend(ids.iter().map(|id| refusal(None, *id, duplicate("id"))));
-    for topic in topics {
-        let is_twice = topic
-            .name
-            .as_deref()
-            .is_some_and(|name| names.contains(name));
-        if is_twice || ids.contains(&topic.id) {
-            continue;
-        }
-        match find_topic(scene, topic) {
-            Ok(image) if topic.name.is_some() && ids_given.contains(&image.id) => {
-                let text = "The provided topic name maps to an ID that was already supplied.";
-                let wrong = Refusal::new(ErrorCode::InvalidRequest, text);
-                found.retain(|other| other.id != image.id);
-                refused.push(refusal(topic.name.clone(), image.id, wrong));
-            }
-            Ok(image) if refused.iter().any(|other| other.id == image.id) => {}
-            Ok(image) => found.push(image),
-            Err(wrong) => refused.push(refusal(topic.name.clone(), topic.id, wrong)),
-        }
-    }
-    let mut decision = Decision {
-        records: Vec::new(),
-        results: refused,
-    };
-    for topic in found {
-        let record = RemoveTopicRecord { topic_id: topic.id };
-        decision.records.push(record.into());
-        decision.results.push(TopicDeletion {
-            name: Some(topic.name.to_string()),
-            id: topic.id,
-            outcome: Ok(()),
-        });
-    }
-    decision
-}
-
-fn refusal(name: Option<String>, id: TopicId, refusal: Refusal) -> TopicDeletion {
-    TopicDeletion {
-        name,
-        id,
-        outcome: Err(refusal),
-    }
-}
-
-fn find_topic<'a>(scene: &Scene<'a>, topic: &TopicReference) -> Result<&'a TopicImage, Refusal> {
-    let found = match (&topic.name, topic.id.is_zero()) {
-        (Some(_), false) => {
-            let text = "You may not specify both topic name and topic id.";
-            return Err(Refusal::new(ErrorCode::InvalidRequest, text));
-        }
-        (None, true) => {
-            let text = "Neither topic name nor id were specified.";
-            return Err(Refusal::new(ErrorCode::InvalidRequest, text));
-        }
-        (Some(name), true) => scene.image.topic(name).ok_or((
-            ErrorCode::UnknownTopicOrPartition,
-            "This server does not host this topic-partition.",
-        )),
-        (None, false) => scene.image.topic_by_id(topic.id).ok_or((
-            ErrorCode::UnknownTopicId,
-            "This server does not host this topic ID.",
-        )),
-    };
-    found
-        .map(AsRef::as_ref)
-        .map_err(|(code, text)| Refusal::new(code, text))
-}
-
-/// A topic to get more partitions.
-#[derive(Clone, Debug, Default, Eq, PartialEq)]
-pub struct PartitionGrowth {
-    /// Its name.
-    pub name: String,
-    /// How many partitions it shall have.
-    pub count: i32,
-    /// The replicas of each new partition, chosen by the client; `None` leaves it to the cluster.
-    pub assignments: Option<Vec<Vec<NodeId>>>,
-}
-
-/// What became of a [`PartitionGrowth`].
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct GrowthResult {
-    /// The topic's name.
-    pub name: String,
-    /// Whether its records create the partitions.
-    pub outcome: Result<(), Refusal>,
-}
-
-/// Adds partitions to topics. Names that come twice are refused once, before the others.
-#[must_use]
-pub fn create_partitions(
-    scene: &Scene<'_>,
-    rng: &mut Rng,
-    topics: &[PartitionGrowth],
-) -> Decision<GrowthResult> {
-    let duplicates = duplicates(topics.iter().map(|topic| topic.name.as_str()));
-    let mut decision = Decision::default();
-    decision
-        .results
-        .extend(duplicates.iter().map(|name| GrowthResult {
-            name: (*name).to_owned(),
-            outcome: Err(duplicate("name")),
-        }));
-    let unique = topics
-        .iter()
-        .filter(|topic| !duplicates.contains(topic.name.as_str()));
-    for topic in unique {
-        let room = PARTITIONS_PER_REQUEST_MAX - decision.records.len() as i64;
-        let outcome = grow_topic(scene, rng, topic, room).map(|records| {
-            decision
-                .records
-                .extend(records.into_iter().map(MetadataRecord::from));
-        });
-        decision.results.push(GrowthResult {
-            name: topic.name.clone(),
-            outcome,
-        });
-    }
-    decision
-}
-
-fn grow_topic(
-    scene: &Scene<'_>,
-    rng: &mut Rng,
-    growth: &PartitionGrowth,
-    room: i64,
-) -> Result<Vec<PartitionRecord>, Refusal> {
-    let Some(topic) = scene.image.topic(&growth.name) else {
-        return Err(Refusal::bare(ErrorCode::UnknownTopicOrPartition));
-    };
-    let (name, present) = (&growth.name, topic.partitions_count());
-    let refuse = |text: String| Err(Refusal::new(ErrorCode::InvalidPartitions, text));
-    if growth.count == present {
-        return refuse(format!("Topic already has {present} partition(s)."));
-    }
-    if growth.count < present {
-        return refuse(format!(
-            "The topic {name} currently has {present} partition(s); {} would not be an increase.",
-            growth.count
-        ));
-    }
-    let additional = growth.count - present;
-    let factor = topic
-        .partitions
-        .first()
-        .map_or(1, |partition| partition.replicas.len());
-    let replicas = match &growth.assignments {
-        Some(assignments) if i32::try_from(assignments.len()) != Ok(additional) => {
-            return Err(Refusal::new(
-                ErrorCode::InvalidReplicaAssignment,
-                format!(
-                    "Attempted to add {additional} additional partition(s), but only {} \
-                     assignment(s) were specified.",
-                    assignments.len()
-                ),
-            ));
-        }
-        Some(assignments) => {
-            for replicas in assignments {
-                check_manual(scene.image, replicas, Some(factor))?;
-            }
-            assignments.clone()
-        }
-        None if i64::from(additional) > room => return Err(too_many_partitions()),
-        None => {
-            let factor = i16::try_from(factor).expect("bounded by the brokers");
-            let count = usize::try_from(additional).expect("checked to be positive");
-            place(scene, rng, count, factor)?
-        }
-    };
-    (present..)
-        .zip(replicas)
-        .map(|(index, replicas)| {
-            new_partition(scene.image, topic.id, PartitionIndex(index), replicas)
-        })
-        .collect()
 }

@@ -7,7 +7,8 @@
 
 use std::sync::Arc;
 
-use super::codec::{Field, Reader, RecordError, message};
+use super::codec::{Field, Reader, RecordError};
+use super::message::message;
 use crate::ids::{DirectoryId, NodeId};
 use crate::time::Timestamp;
 

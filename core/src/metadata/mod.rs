@@ -12,6 +12,7 @@ pub mod codec;
 pub mod control;
 pub mod delta;
 pub mod image;
+mod message;
 pub mod records;
 pub mod replay;
 pub mod snapshot;

@@ -6,7 +6,8 @@
 
 use std::sync::Arc;
 
-use super::codec::{Blob, Double, Field, Reader, RecordError, message, write_varint};
+use super::codec::{Blob, Double, Field, Reader, RecordError, write_varint};
+use super::message::message;
 use crate::ids::{
     BrokerEpoch, DirectoryId, LeaderEpoch, NodeId, PartitionEpoch, PartitionIndex, ProducerId,
     TopicId, TopicName,

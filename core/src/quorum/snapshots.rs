@@ -1,7 +1,7 @@
 //! Snapshots of the metadata, so that its log need not be kept from the beginning.
 //!
-//! One is taken when enough records were committed since the last; once it is on disk the log before
-//! it may go, as far as `metadata.max.retention.bytes` asks. Source: KIP-630.
+//! One is taken when enough records were committed since the last; once it is on disk the log
+//! before it may go, as far as `metadata.max.retention.bytes` asks. Source: KIP-630.
 
 use super::{Quorum, format};
 use crate::config::broker::MetadataLogConfig;
