@@ -20,7 +20,7 @@ pub const CLUSTER_OPERATIONS: i32 = 8_096;
 pub const OPERATIONS_NOT_ASKED: i32 = i32::MIN;
 
 /// What answers about the cluster are made from.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct ClusterView<'a> {
     /// The metadata that is applied here.
     pub image: &'a Image,
@@ -30,6 +30,10 @@ pub struct ClusterView<'a> {
     pub node: NodeId,
     /// The name of the listener the client came to.
     pub listener: &'a str,
+    /// The brokers that serve and have that listener, by number.
+    reachable: Vec<NodeId>,
+    /// The brokers that serve, by number.
+    serving: Vec<NodeId>,
 }
 
 /// Where a partition's leader and replicas are.
@@ -59,6 +63,25 @@ pub struct Reporting {
 }
 
 impl<'a> ClusterView<'a> {
+    /// The view of a client that came to `listener` of `node`.
+    #[must_use]
+    pub fn new(image: &'a Image, cluster_id: &'a str, node: NodeId, listener: &'a str) -> Self {
+        let has_listener =
+            |broker: &BrokerImage| broker.endpoints.iter().any(|e| &*e.name == listener);
+        let serving = || image.brokers().filter(|broker| !broker.fenced);
+        Self {
+            image,
+            cluster_id,
+            node,
+            listener,
+            reachable: serving()
+                .filter(|broker| has_listener(broker))
+                .map(|broker| broker.id)
+                .collect(),
+            serving: serving().map(|broker| broker.id).collect(),
+        }
+    }
+
     /// The brokers that have the client's listener, with their addresses there; fenced ones too.
     pub fn registered(&self) -> impl Iterator<Item = (&'a BrokerImage, &'a EndpointData)> {
         let listener = self.listener;
@@ -108,27 +131,28 @@ impl<'a> ClusterView<'a> {
         } else {
             (NodeId::NONE, ErrorCode::LeaderNotAvailable)
         };
-        let is_offline = |id: &&NodeId| self.image.broker(**id).is_none_or(|b| b.fenced);
+        let offline = partition
+            .replicas
+            .iter()
+            .filter(|id| !has(&self.serving, **id));
         PartitionPlace {
             error,
             leader,
             leader_epoch: partition.leader_epoch,
             replicas,
             isr,
-            offline: partition
-                .replicas
-                .iter()
-                .filter(is_offline)
-                .map(|id| id.0)
-                .collect(),
+            offline: offline.map(|id| id.0).collect(),
         }
     }
 
     fn is_alive(&self, node: NodeId) -> bool {
-        self.image.broker(node).is_some_and(|broker| {
-            !broker.fenced && broker.endpoints.iter().any(|e| &*e.name == self.listener)
-        })
+        has(&self.reachable, node)
     }
+}
+
+/// Whether sorted numbers hold one.
+fn has(sorted: &[NodeId], node: NodeId) -> bool {
+    sorted.binary_search(&node).is_ok()
 }
 
 /// Whether a topic belongs to Kafka itself.
@@ -138,4 +162,102 @@ pub fn is_internal(topic: &str) -> bool {
         topic,
         "__consumer_offsets" | "__share_group_state" | "__transaction_state"
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::metadata::Delta;
+    use crate::metadata::records::{MetadataRecord, RegisterBrokerRecord};
+
+    /// Brokers 1 and 2 with both listeners, 3 with the internal one only, 4 fenced.
+    fn image() -> Image {
+        let mut image = Image::default();
+        for (id, names, fenced) in [
+            (1, vec!["CLIENTS", "INTERNAL"], false),
+            (2, vec!["CLIENTS", "INTERNAL"], false),
+            (3, vec!["INTERNAL"], false),
+            (4, vec!["CLIENTS", "INTERNAL"], true),
+        ] {
+            let end_points = names
+                .into_iter()
+                .map(|name| EndpointData {
+                    name: Arc::from(name),
+                    host: Arc::from("h"),
+                    port: 9_092,
+                    security_protocol: 0,
+                })
+                .collect();
+            let record = MetadataRecord::RegisterBroker(RegisterBrokerRecord {
+                broker_id: NodeId(id),
+                end_points,
+                fenced,
+                ..RegisterBrokerRecord::default()
+            });
+            let applied = image.apply(&record, &mut Delta::default());
+            applied.expect("a new broker");
+        }
+        image
+    }
+
+    fn partition(leader: i32) -> PartitionImage {
+        PartitionImage {
+            replicas: [1, 3, 4].map(NodeId).to_vec(),
+            isr: [1, 3].map(NodeId).to_vec(),
+            leader: NodeId(leader),
+            leader_epoch: LeaderEpoch(7),
+            ..PartitionImage::default()
+        }
+    }
+
+    fn check(listener: &str, leader: i32, reporting: Reporting, expected: (ErrorCode, i32)) {
+        let image = image();
+        let view = ClusterView::new(&image, "c", NodeId(1), listener);
+        let place = view.place(&partition(leader), reporting);
+        assert_eq!((place.error, place.leader.0), expected);
+        assert_eq!(place.leader_epoch, LeaderEpoch(7), "told whatever is wrong");
+        assert_eq!(place.offline, [4], "a fenced broker does not serve");
+    }
+
+    #[test]
+    fn a_leader_is_where_the_client_can_reach_it() {
+        let old = Reporting::default();
+        let new = Reporting {
+            filters_replicas: false,
+            knows_listeners: true,
+        };
+        check("CLIENTS", 1, new, (ErrorCode::None, 1));
+        check("INTERNAL", 3, new, (ErrorCode::None, 3));
+        check("CLIENTS", 3, new, (ErrorCode::ListenerNotFound, -1));
+        check("CLIENTS", 3, old, (ErrorCode::LeaderNotAvailable, -1));
+        check("CLIENTS", -1, new, (ErrorCode::LeaderNotAvailable, -1));
+    }
+
+    #[test]
+    fn the_oldest_version_leaves_out_whom_it_cannot_reach() {
+        let image = image();
+        let view = ClusterView::new(&image, "c", NodeId(1), "CLIENTS");
+        let oldest = Reporting {
+            filters_replicas: true,
+            knows_listeners: false,
+        };
+        let place = view.place(&partition(1), oldest);
+        assert_eq!(place.error, ErrorCode::ReplicaNotAvailable);
+        assert_eq!((place.replicas, place.isr), (vec![1], vec![1]));
+        let alive: Vec<i32> = view.alive().map(|(broker, _)| broker.id.0).collect();
+        assert_eq!(alive, [1, 2]);
+    }
+
+    #[test]
+    fn the_controller_is_someone_who_serves() {
+        let image = image();
+        for (node, controller) in [(2, 2), (4, 1)] {
+            let view = ClusterView::new(&image, "c", NodeId(node), "CLIENTS");
+            assert_eq!(view.controller(), NodeId(controller));
+        }
+        let view = ClusterView::new(&image, "c", NodeId(1), "NONE");
+        assert_eq!(view.controller(), NodeId::NONE);
+    }
 }

@@ -26,12 +26,12 @@ const KRAFT: &str = "kraft.version";
 /// The cluster as the client sees it.
 pub(super) fn view<'a>(broker: &'a Broker, from: &Requester) -> ClusterView<'a> {
     let listener = broker.identity.listener(from.listener);
-    ClusterView {
-        image: &broker.image,
-        cluster_id: &broker.identity.cluster_id,
-        node: broker.identity.node,
-        listener: listener.map_or("", |listener| &listener.name),
-    }
+    ClusterView::new(
+        &broker.image,
+        &broker.identity.cluster_id,
+        broker.identity.node,
+        listener.map_or("", |listener| &listener.name),
+    )
 }
 
 /// Answers an ApiVersions request.
