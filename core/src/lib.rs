@@ -38,6 +38,7 @@ pub mod log;
 pub mod map;
 pub mod metadata;
 pub mod node;
+pub mod one_or_many;
 pub mod partition;
 pub mod quorum;
 pub mod rng;

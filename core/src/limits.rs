@@ -41,6 +41,10 @@ pub const TAIL_BYTES_DEFAULT: u64 = 16 * 1024 * 1024;
 /// 170 of memory, so 10,000 of them cost 1.7 MB. A real producer sends none.
 pub const HOLLOW_PARTITIONS_MAX: usize = 10_000;
 
+/// Topics of one Produce request without a partition: each is 3 bytes of frame and about 200 of
+/// memory, and no producer sends any.
+pub const EMPTY_TOPICS_MAX: usize = 16;
+
 /// Elements of one array before a connection's first valid request: 4 bytes each fill the frame
 /// that is allowed then.
 pub const FIRST_ARRAY_ELEMENTS_MAX: usize = 16 * 1024;

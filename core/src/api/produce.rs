@@ -13,6 +13,7 @@ use crate::ids::{LogId, Offset, PartitionIndex, TopicId};
 use crate::node::Broker;
 use crate::node::door::Outbox;
 use crate::node::wait::Wait;
+use crate::one_or_many::OneOrMany;
 use crate::partition::{Acknowledgement, AppendRefusal, Appended};
 use crate::time::{Now, from_ms};
 use crate::waiting::{ReplyTo, WaitId};
@@ -26,7 +27,7 @@ pub struct ProduceWait {
     /// The answer if all goes well.
     response: ProduceResponse,
     /// The parts that are not acknowledged: their logs, and where they stand in the answer.
-    pending: Vec<PendingPart>,
+    pending: OneOrMany<PendingPart>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -47,7 +48,7 @@ pub fn handle(
 ) -> Handled {
     let acks = input.acks;
     let timeout_ms = input.timeout_ms;
-    let mut appended = Vec::new();
+    let mut appended = OneOrMany::None;
     let response = if (-1..=1).contains(&acks) {
         append_all(broker, now, from, input, &mut appended, out)
     } else {
@@ -156,7 +157,7 @@ fn append_all(
     now: Now,
     from: &Requester,
     input: ProduceInput,
-    appended: &mut Vec<AppendedPart>,
+    appended: &mut OneOrMany<AppendedPart>,
     out: &mut Outbox,
 ) -> ProduceResponse {
     let mut response = ProduceResponse::default();
@@ -310,9 +311,9 @@ fn error_of(response: &ProduceResponse) -> Option<i16> {
 fn await_acknowledgements(
     broker: &Broker,
     all: bool,
-    appended: Vec<AppendedPart>,
-) -> Vec<PendingPart> {
-    let mut pending = Vec::new();
+    appended: OneOrMany<AppendedPart>,
+) -> OneOrMany<PendingPart> {
+    let mut pending = OneOrMany::None;
     for part in appended {
         let reached = broker
             .partitions

@@ -2,6 +2,7 @@
 
 use super::Partition;
 use crate::ids::Offset;
+use crate::one_or_many::OneOrMany;
 use crate::waiting::WaitId;
 
 /// A part of a Produce request that waits for an offset of this partition.
@@ -17,7 +18,7 @@ pub struct Acknowledgement {
 #[derive(Clone, Debug, Default)]
 pub struct Wakeups {
     /// Produce requests of which one part is acknowledged.
-    pub acknowledged: Vec<WaitId>,
+    pub acknowledged: OneOrMany<WaitId>,
     /// Produce requests of which one part failed with its log.
     pub failed: Vec<WaitId>,
     /// Fetches to look at again.
@@ -116,7 +117,7 @@ impl Partition {
 fn pop_reached(
     queue: &mut std::collections::VecDeque<Acknowledgement>,
     reached: Offset,
-    acknowledged: &mut Vec<WaitId>,
+    acknowledged: &mut OneOrMany<WaitId>,
 ) {
     while let Some(wait) = queue.front() {
         if wait.end_offset > reached {
