@@ -108,6 +108,9 @@ impl Broker {
         identity: PartitionIdentity,
         out: &mut Outbox,
     ) {
+        if self.is_postponed(&identity) {
+            return;
+        }
         let config = self.log_config(&identity.topic);
         let creation = LogCreation {
             id: identity.log,
@@ -154,6 +157,8 @@ impl Broker {
             partition.log_mut().release(&mut self.memory);
             let delay = from_ms(partition.config().file_delete_delay_ms);
             self.housekeeping.remove_log_at(now.after(delay), log);
+            let name = partition.topic_partition();
+            self.housekeeping.records.on_departure(name);
             out.disk.push(crate::storage::DiskOp::MarkLogDeleted {
                 log,
                 folder: deleted_folder(partition.log().folder(), topic),

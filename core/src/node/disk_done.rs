@@ -39,7 +39,7 @@ impl Broker {
             DiskDone::Read { log, token, result } => {
                 self.on_disk_read(now, (log, token), &result, out);
             }
-            DiskDone::Saved { token } => self.on_disk_saved(token, out),
+            DiskDone::Saved { token } => self.on_disk_saved(now, token, out),
             DiskDone::Synced {
                 log,
                 generation,
@@ -147,12 +147,12 @@ impl Broker {
                     "",
                     format!("a file was not saved: {error}; the old one stands"),
                 ));
-                self.on_save_failed(token, out);
+                self.on_save_failed(now, token, out);
             }
         }
     }
 
-    fn on_disk_saved(&mut self, token: Token, out: &mut Outbox) {
+    fn on_disk_saved(&mut self, now: Now, token: Token, out: &mut Outbox) {
         match token.log() {
             Some(log) if log == self.quorum.log_id() => {
                 self.quorum.log_mut().on_saved(token, &mut out.disk);
@@ -162,20 +162,18 @@ impl Broker {
                     partition.log_mut().on_saved(token, &mut out.disk);
                 }
             }
-            None => self.on_node_file(token, true, out),
+            None => self.on_node_file(now, token, true, out),
         }
     }
 
-    fn on_node_file(&mut self, token: Token, is_saved: bool, out: &mut Outbox) {
+    fn on_node_file(&mut self, now: Now, token: Token, is_saved: bool, out: &mut Outbox) {
         let config = &self.config.metadata_log;
         let rooms = (&mut self.memory, &mut out.disk);
         self.quorum.on_saved(token, is_saved, config, rooms);
-        // Where it was not saved, the next checkpoint tries again; what waits for this one is
-        // answered all the same.
-        self.on_checkpoint_saved(token, out);
+        self.on_checkpoint(now, (token, is_saved), out);
     }
 
-    fn on_save_failed(&mut self, token: Token, out: &mut Outbox) {
+    fn on_save_failed(&mut self, now: Now, token: Token, out: &mut Outbox) {
         match token.log() {
             Some(log) if log == self.quorum.log_id() => {
                 self.quorum.log_mut().on_save_failed(token);
@@ -185,7 +183,7 @@ impl Broker {
                     partition.log_mut().on_save_failed(token);
                 }
             }
-            None => self.on_node_file(token, false, out),
+            None => self.on_node_file(now, token, false, out),
         }
     }
 

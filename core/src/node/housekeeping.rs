@@ -2,22 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use bytes::Bytes;
-
 use super::broker::{Broker, event};
+use super::checkpoints::Checkpoints;
 use super::door::Outbox;
-use super::wait::Wait;
 use crate::event::Severity;
-use crate::ids::{DirectoryIndex, LogId, Offset, TopicPartition};
-use crate::log::checkpoint::offsets_to_text;
-use crate::quorum::METADATA_FOLDER;
-use crate::storage::{DirectoryFile, DiskOp, Token};
+use crate::ids::LogId;
+use crate::storage::DiskOp;
 use crate::time::{Instant, Now};
-use crate::waiting::{ReplyTo, WaitId};
-use crate::wire::request::Reply;
-
-/// Tokens of the node itself below this number have other meanings.
-const FIRST_SAVE: u32 = 16;
 
 /// When each chore is due.
 #[derive(Clone, Debug)]
@@ -30,12 +21,8 @@ pub struct Housekeeping {
     /// When logs want a turn, both ways.
     due_logs: BTreeSet<(Instant, LogId)>,
     log_deadlines: BTreeMap<LogId, Instant>,
-    /// The number of the token of the next save that somebody waits for.
-    next_save: u32,
-    /// Who waits for saves.
-    awaited: BTreeMap<Token, WaitId>,
-    /// The content each checkpoint was last saved with; unchanged ones are not written again.
-    saved: BTreeMap<(DirectoryIndex, DirectoryFile), Bytes>,
+    /// The files with offsets of all logs.
+    pub(super) records: Checkpoints,
 }
 
 impl Default for Housekeeping {
@@ -48,9 +35,7 @@ impl Default for Housekeeping {
             removals: BTreeSet::new(),
             due_logs: BTreeSet::new(),
             log_deadlines: BTreeMap::new(),
-            next_save: FIRST_SAVE,
-            awaited: BTreeMap::new(),
-            saved: BTreeMap::new(),
+            records: Checkpoints::default(),
         }
     }
 }
@@ -133,7 +118,7 @@ impl Broker {
         let periods = self.config.housekeeping.clone();
         if self.housekeeping.checkpoints <= now.instant {
             self.housekeeping.checkpoints = now.after(periods.recovery_point_checkpoint_interval);
-            self.save_checkpoints(Token::of_node(0), out);
+            self.save_checkpoints_by_the_clock(now, out);
         }
         if self.housekeeping.expiry <= now.instant {
             self.housekeeping.expiry = now.after(periods.producer_id_expiration_check_interval);
@@ -186,101 +171,5 @@ impl Broker {
             .into_iter()
             .chain(self.housekeeping.next_deadline())
             .min()
-    }
-
-    /// Saves recovery points, high watermarks and log start offsets, where they changed; answers
-    /// how many files that are, each with `token`.
-    pub(super) fn save_checkpoints(&mut self, token: Token, out: &mut Outbox) -> u32 {
-        let mut saves = 0;
-        for at in 0..self.identity.directories.len() {
-            let directory = DirectoryIndex(u8::try_from(at).expect("log.dirs is bounded"));
-            for (file, text) in self.checkpoints_of(directory) {
-                let bytes = Bytes::from(text);
-                let key = (directory, file);
-                if self.housekeeping.saved.get(&key) == Some(&bytes) {
-                    continue;
-                }
-                self.housekeeping.saved.insert(key, bytes.clone());
-                saves += 1;
-                out.disk.push(DiskOp::SaveDirectoryFile {
-                    directory,
-                    file,
-                    bytes,
-                    token,
-                });
-            }
-        }
-        saves
-    }
-
-    /// Saves the checkpoints; `reply` answers a request once they are on record.
-    pub fn save_checkpoints_then(&mut self, to: ReplyTo, reply: Reply, out: &mut Outbox) {
-        let number = self.housekeeping.next_save;
-        self.housekeeping.next_save = number.wrapping_add(1).max(FIRST_SAVE);
-        let token = Token::of_node(number);
-        let saves = self.save_checkpoints(token, out);
-        if saves == 0 {
-            out.reply(to, reply);
-            return;
-        }
-        let id = self.waiting.park(to, None, Wait::Saved(reply, saves));
-        self.housekeeping.awaited.insert(token, id);
-    }
-
-    /// A checkpoint is on record.
-    pub(super) fn on_checkpoint_saved(&mut self, token: Token, out: &mut Outbox) {
-        let Some(&id) = self.housekeeping.awaited.get(&token) else {
-            return;
-        };
-        if let Some(Wait::Saved(_, left)) = self.waiting.get_mut(id) {
-            *left -= 1;
-            if *left > 0 {
-                return;
-            }
-        }
-        self.housekeeping.awaited.remove(&token);
-        if let Some((reply_to, Wait::Saved(reply, _))) = self.waiting.take(id) {
-            out.reply(reply_to, reply);
-        }
-    }
-
-    fn checkpoints_of(&self, directory: DirectoryIndex) -> [(DirectoryFile, String); 3] {
-        let mut recovery = Vec::new();
-        let mut watermarks = Vec::new();
-        let mut starts = Vec::new();
-        for partition in self.partitions.iter() {
-            let log = partition.log();
-            if partition.identity().directory != directory {
-                continue;
-            }
-            let name = partition.topic_partition();
-            recovery.push((name.clone(), log.recovery_point()));
-            watermarks.push((name.clone(), partition.high_watermark()));
-            let first = log
-                .closed_segments()
-                .first()
-                .map(|closed| closed.base_offset);
-            if log.log_start_offset() > first.unwrap_or(log.active_segment()) {
-                starts.push((name, log.log_start_offset()));
-            }
-        }
-        if directory == DirectoryIndex(0) {
-            let (topic, _index) = METADATA_FOLDER
-                .rsplit_once('-')
-                .expect("it is a log's folder");
-            let name = TopicPartition {
-                topic: topic.into(),
-                partition: crate::ids::PartitionIndex(0),
-            };
-            recovery.push((name, self.quorum.log().recovery_point()));
-        }
-        let text = |entries: &[(TopicPartition, Offset)]| {
-            offsets_to_text(entries.iter().map(|(name, offset)| (name, *offset)))
-        };
-        [
-            (DirectoryFile::RecoveryPoints, text(&recovery)),
-            (DirectoryFile::HighWatermarks, text(&watermarks)),
-            (DirectoryFile::LogStartOffsets, text(&starts)),
-        ]
     }
 }

@@ -9,6 +9,7 @@ mod apply;
 pub mod boot;
 mod boot_directories;
 pub mod broker;
+mod checkpoints;
 mod disk_done;
 mod dispatch;
 pub mod door;

@@ -7,7 +7,9 @@ use crate::config::listeners::{Listener, SecurityProtocol};
 use crate::config::{BrokerConfig, Settings};
 use crate::ids::{DirectoryIndex, LeaderEpoch, NodeId, PartitionEpoch, PartitionIndex, TopicId};
 use crate::metadata::image::{ConfigResource, ResourceKind};
-use crate::metadata::records::{ConfigRecord, MetadataRecord, PartitionRecord, TopicRecord};
+use crate::metadata::records::{
+    ConfigRecord, MetadataRecord, PartitionRecord, RemoveTopicRecord, TopicRecord,
+};
 use crate::rng::Rng;
 use crate::sim::disk::{DiskOptions, SimulatedDisk as Disk};
 use crate::storage::DiskDone;
@@ -220,4 +222,31 @@ fn a_killed_node_raises_the_epochs_of_its_partitions_and_hosts_them_again() {
         Some(LeaderEpoch(1)),
         "a clean stop raises none"
     );
+}
+
+#[test]
+fn a_topic_made_again_waits_until_its_old_log_is_off_the_record() {
+    let mut bench = Bench::boot(empty_disk(), start());
+    bench.write_topic("topic");
+    let gone = MetadataRecord::RemoveTopic(RemoveTopicRecord {
+        topic_id: TopicId([b't'; 16]),
+    });
+    let Phase::Running(broker) = &mut bench.node.phase else {
+        panic!("it is running");
+    };
+    broker.housekeeping.save_checkpoints_soon(bench.now);
+    bench.node.turn(bench.now, &mut Vec::new(), &mut bench.out);
+    bench.run();
+    bench.propose(vec![gone]);
+    bench.write_topic("topic");
+    let broker = bench.node.broker().expect("it is running");
+    assert_eq!(
+        broker.partitions.len(),
+        1,
+        "the record was saved in between"
+    );
+    let recovery = bench.disk.listing(DirectoryIndex(0));
+    let text = recovery.file(crate::storage::DirectoryFile::RecoveryPoints);
+    let text = text.map(|bytes| String::from_utf8_lossy(bytes).into_owned());
+    assert!(!text.unwrap_or_default().contains("topic 0"));
 }

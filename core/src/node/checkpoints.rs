@@ -1,0 +1,225 @@
+//! The files of a data directory that hold an offset of each log: recovery points, high watermarks,
+//! log start offsets.
+//!
+//! They name logs by topic and partition, so an entry of a deleted log must be off the record before
+//! another log of its name is made: after a crash the new one would be taken for the old.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use bytes::Bytes;
+
+use super::broker::Broker;
+use super::door::Outbox;
+use super::wait::Wait;
+use crate::ids::{DirectoryIndex, Offset, PartitionIndex, TopicPartition};
+use crate::log::checkpoint::offsets_to_text;
+use crate::partition::PartitionIdentity;
+use crate::quorum::METADATA_FOLDER;
+use crate::storage::{DirectoryFile, DiskOp, Token};
+use crate::time::Now;
+use crate::waiting::{ReplyTo, WaitId};
+use crate::wire::request::Reply;
+
+/// Tokens of the node itself below this number have other meanings.
+const FIRST_SAVE: u32 = 16;
+
+/// What is known of the files.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Checkpoints {
+    /// How many saves had a token of their own.
+    saves: u32,
+    /// Who waits for saves.
+    awaited: BTreeMap<Token, WaitId>,
+    /// The content each file was last saved with; what has not changed is not written again.
+    saved: BTreeMap<(DirectoryIndex, DirectoryFile), Bytes>,
+    /// Logs that are gone and may still be on record.
+    departed: BTreeSet<TopicPartition>,
+    /// Those whose removal from the record is on its way to the disk: with which token, in how
+    /// many files.
+    departing: Option<(Token, u32, BTreeSet<TopicPartition>)>,
+    /// Partitions whose names are still on record for other logs.
+    postponed: Vec<PartitionIdentity>,
+}
+
+impl Checkpoints {
+    fn take_token(&mut self) -> Token {
+        self.saves = self.saves.wrapping_add(1) % (u32::MAX - FIRST_SAVE);
+        Token::of_node(FIRST_SAVE + self.saves)
+    }
+
+    /// A log is gone; it is to be off the record soon.
+    pub(super) fn on_departure(&mut self, name: TopicPartition) {
+        self.departed.insert(name);
+    }
+
+    /// Whether a log that is gone may still be on record under this name.
+    fn is_on_record(&self, name: &TopicPartition) -> bool {
+        let departing = self.departing.as_ref();
+        self.departed.contains(name) || departing.is_some_and(|(.., names)| names.contains(name))
+    }
+}
+
+impl Broker {
+    /// Whether a new partition must wait because its name is still on record for another log; then
+    /// it is kept, and made when it is not.
+    pub(super) fn is_postponed(&mut self, identity: &PartitionIdentity) -> bool {
+        let name = TopicPartition {
+            topic: identity.topic.clone(),
+            partition: identity.index,
+        };
+        let records = &mut self.housekeeping.records;
+        let is_on_record = records.is_on_record(&name);
+        if is_on_record {
+            records.postponed.push(identity.clone());
+        }
+        is_on_record
+    }
+
+    /// Saves the checkpoints, and notes which logs are off the record then.
+    pub(super) fn save_checkpoints_by_the_clock(&mut self, now: Now, out: &mut Outbox) {
+        let token = self.housekeeping.records.take_token();
+        let saves = self.save_checkpoints(token, out);
+        let records = &mut self.housekeeping.records;
+        if records.departed.is_empty() || records.departing.is_some() {
+            return;
+        }
+        let names = std::mem::take(&mut records.departed);
+        if saves > 0 {
+            records.departing = Some((token, saves, names));
+        } else {
+            self.make_postponed(now, out);
+        }
+    }
+
+    /// Saves recovery points, high watermarks and log start offsets, where they changed; answers
+    /// how many files that are, each with `token`.
+    pub(super) fn save_checkpoints(&mut self, token: Token, out: &mut Outbox) -> u32 {
+        let mut saves = 0;
+        for at in 0..self.identity.directories.len() {
+            let directory = DirectoryIndex(u8::try_from(at).expect("log.dirs is bounded"));
+            for (file, text) in self.checkpoints_of(directory) {
+                let bytes = Bytes::from(text);
+                let key = (directory, file);
+                let saved = &mut self.housekeeping.records.saved;
+                if saved.get(&key) == Some(&bytes) {
+                    continue;
+                }
+                saved.insert(key, bytes.clone());
+                saves += 1;
+                out.disk.push(DiskOp::SaveDirectoryFile {
+                    directory,
+                    file,
+                    bytes,
+                    token,
+                });
+            }
+        }
+        saves
+    }
+
+    /// Saves the checkpoints; `reply` answers a request once they are on record.
+    pub fn save_checkpoints_then(&mut self, to: ReplyTo, reply: Reply, out: &mut Outbox) {
+        let token = self.housekeeping.records.take_token();
+        let saves = self.save_checkpoints(token, out);
+        if saves == 0 {
+            out.reply(to, reply);
+            return;
+        }
+        let id = self.waiting.park(to, None, Wait::Saved(reply, saves));
+        self.housekeeping.records.awaited.insert(token, id);
+    }
+
+    /// A checkpoint is on record; or it is not, and the next one tries again.
+    pub(super) fn on_checkpoint(
+        &mut self,
+        now: Now,
+        (token, is_saved): (Token, bool),
+        out: &mut Outbox,
+    ) {
+        if !is_saved {
+            self.housekeeping.records.saved.clear();
+        }
+        self.on_departure_saved(now, (token, is_saved), out);
+        let Some(&id) = self.housekeeping.records.awaited.get(&token) else {
+            return;
+        };
+        if let Some(Wait::Saved(_, left)) = self.waiting.get_mut(id) {
+            *left -= 1;
+            if *left > 0 {
+                return;
+            }
+        }
+        self.housekeeping.records.awaited.remove(&token);
+        if let Some((reply_to, Wait::Saved(reply, _))) = self.waiting.take(id) {
+            out.reply(reply_to, reply);
+        }
+    }
+
+    fn on_departure_saved(&mut self, now: Now, (token, is_saved): (Token, bool), out: &mut Outbox) {
+        let records = &mut self.housekeeping.records;
+        let Some((awaited, left, mut names)) = records.departing.take() else {
+            return;
+        };
+        if awaited != token {
+            records.departing = Some((awaited, left, names));
+        } else if !is_saved {
+            records.departed.append(&mut names);
+        } else if left > 1 {
+            records.departing = Some((awaited, left - 1, names));
+        } else {
+            self.make_postponed(now, out);
+            if !self.housekeeping.records.departed.is_empty() {
+                self.housekeeping.save_checkpoints_soon(now);
+            }
+        }
+    }
+
+    fn make_postponed(&mut self, now: Now, out: &mut Outbox) {
+        for identity in std::mem::take(&mut self.housekeeping.records.postponed) {
+            // It may have been deleted meanwhile.
+            if self.image.topic_by_id(identity.topic_id).is_some() {
+                self.create_partition(now, identity, out);
+            }
+        }
+    }
+
+    fn checkpoints_of(&self, directory: DirectoryIndex) -> [(DirectoryFile, String); 3] {
+        let mut recovery = Vec::new();
+        let mut watermarks = Vec::new();
+        let mut starts = Vec::new();
+        for partition in self.partitions.iter() {
+            let log = partition.log();
+            if partition.identity().directory != directory {
+                continue;
+            }
+            let name = partition.topic_partition();
+            recovery.push((name.clone(), log.recovery_point()));
+            watermarks.push((name.clone(), partition.high_watermark()));
+            let first = log
+                .closed_segments()
+                .first()
+                .map(|closed| closed.base_offset);
+            if log.log_start_offset() > first.unwrap_or(log.active_segment()) {
+                starts.push((name, log.log_start_offset()));
+            }
+        }
+        if directory == DirectoryIndex(0) {
+            let (topic, _index) = METADATA_FOLDER
+                .rsplit_once('-')
+                .expect("it is a log's folder");
+            let name = TopicPartition {
+                topic: topic.into(),
+                partition: PartitionIndex(0),
+            };
+            recovery.push((name, self.quorum.log().recovery_point()));
+        }
+        let text = |entries: &[(TopicPartition, Offset)]| {
+            offsets_to_text(entries.iter().map(|(name, offset)| (name, *offset)))
+        };
+        [
+            (DirectoryFile::RecoveryPoints, text(&recovery)),
+            (DirectoryFile::HighWatermarks, text(&watermarks)),
+            (DirectoryFile::LogStartOffsets, text(&starts)),
+        ]
+    }
+}
