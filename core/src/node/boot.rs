@@ -376,6 +376,7 @@ impl Boot {
         let hosted = broker.hosted_partitions();
         broker.is_hosting = true;
         let mut logs = Logs::default();
+        let mut missing = Vec::new();
         for (topic, topic_id, index) in hosted {
             let folder = format!("{topic}-{index}");
             let log = broker.take_log_id();
@@ -400,10 +401,18 @@ impl Boot {
                     };
                     logs.queue.push_back((identity, found, listing));
                 }
-                None => broker.create_partition(now, identity, out),
+                None => missing.push(identity),
             }
         }
+        let found = logs.queue.iter().map(|(found, ..)| found.name()).collect();
+        for name in self.directories.names_on_record_beside(&found) {
+            broker.housekeeping.records.on_departure(name.clone());
+        }
         self.directories.dispose_of_strays(&mut broker, out);
+        // Strays are out of the way: a new log may have the name of one.
+        for identity in missing {
+            broker.create_partition(now, identity, out);
+        }
         logs.open_more(now, &mut broker, out);
         self.stage = Stage::OpenLogs(broker, logs);
     }

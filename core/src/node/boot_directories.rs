@@ -1,6 +1,6 @@
 //! What the data directories say at boot: whose they are, and what of each log was on record.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::boot::{BootError, BootOptions};
 use super::broker::{Broker, event};
@@ -212,6 +212,19 @@ impl Directories {
                 _other => None,
             });
         snapshots.max()
+    }
+
+    /// The logs on record that were not found, but for the metadata log.
+    pub(super) fn names_on_record_beside<'a>(
+        &'a self,
+        found: &'a BTreeSet<TopicPartition>,
+    ) -> impl Iterator<Item = &'a TopicPartition> {
+        let metadata = partition_of(METADATA_FOLDER);
+        let names = self
+            .recovery_points
+            .keys()
+            .chain(self.log_start_offsets.keys());
+        names.filter(move |name| metadata.as_ref() != Some(*name) && !found.contains(*name))
     }
 
     /// The recovery point on record for a log, by its folder.

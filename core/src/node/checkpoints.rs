@@ -52,6 +52,11 @@ impl Checkpoints {
         self.departed.insert(name);
     }
 
+    /// Whether a log that is gone is still to be taken off the record.
+    pub(super) fn has_departures(&self) -> bool {
+        !self.departed.is_empty()
+    }
+
     /// Whether a log that is gone may still be on record under this name.
     fn is_on_record(&self, name: &TopicPartition) -> bool {
         let departing = self.departing.as_ref();
@@ -63,10 +68,7 @@ impl Broker {
     /// Whether a new partition must wait because its name is still on record for another log; then
     /// it is kept, and made when it is not.
     pub(super) fn is_postponed(&mut self, identity: &PartitionIdentity) -> bool {
-        let name = TopicPartition {
-            topic: identity.topic.clone(),
-            partition: identity.index,
-        };
+        let name = identity.name();
         let records = &mut self.housekeeping.records;
         let is_on_record = records.is_on_record(&name);
         if is_on_record {

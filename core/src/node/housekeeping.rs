@@ -88,7 +88,11 @@ impl Broker {
     pub(super) fn begin_housekeeping(&mut self, now: Now) {
         let periods = &self.config.housekeeping;
         self.housekeeping.is_running = true;
-        self.housekeeping.checkpoints = now.after(periods.recovery_point_checkpoint_interval);
+        self.housekeeping.checkpoints = if self.housekeeping.records.has_departures() {
+            now.instant
+        } else {
+            now.after(periods.recovery_point_checkpoint_interval)
+        };
         self.housekeeping.expiry = now.after(periods.producer_id_expiration_check_interval);
         self.housekeeping.retention = now.after(periods.retention_check_interval);
     }

@@ -44,6 +44,17 @@ pub struct PartitionIdentity {
     pub directory: DirectoryIndex,
 }
 
+impl PartitionIdentity {
+    /// The partition's name.
+    #[must_use]
+    pub fn name(&self) -> TopicPartition {
+        TopicPartition {
+            topic: Arc::clone(&self.topic),
+            partition: self.index,
+        }
+    }
+}
+
 /// One replica of a partition, leading.
 #[derive(Clone, Debug)]
 pub struct Partition {
@@ -95,10 +106,7 @@ impl Partition {
     /// Its topic's name and its index.
     #[must_use]
     pub fn topic_partition(&self) -> TopicPartition {
-        TopicPartition {
-            topic: self.identity.topic.clone(),
-            partition: self.identity.index,
-        }
+        self.identity.name()
     }
 
     /// Its log.
