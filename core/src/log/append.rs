@@ -314,6 +314,16 @@ impl Log {
         let target = (self.id, self.generation, covered_by);
         let file = LogFile::OffsetIndex(base);
         append_index(&mut self.active.offsets, file, target, out);
+        if self.active.offsets.count() == 0 && self.active.times.has_unwritten() {
+            // An empty file: Kafka's readers of a time index want the other one beside it.
+            out.push(DiskOp::AppendIndex {
+                log: self.id,
+                generation: self.generation,
+                file,
+                position: 0,
+                bytes: Bytes::new(),
+            });
+        }
         append_index(
             &mut self.active.times,
             LogFile::TimeIndex(base),

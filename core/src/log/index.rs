@@ -155,6 +155,11 @@ impl<E: IndexEntry> GrowingIndex<E> {
         self.recent.len() - self.emitted >= INDEX_ENTRIES_BATCHED
     }
 
+    /// Whether there are entries not yet given to the disk.
+    pub(super) fn has_unwritten(&self) -> bool {
+        self.emitted < self.recent.len()
+    }
+
     /// The entries not yet given to the disk, and where in the file they begin; counts them as
     /// given. The disk has them once everything below `covered_by` is written.
     ///
