@@ -80,13 +80,14 @@ impl FrameReader {
         if self.useful_spare() > 0 {
             return;
         }
-        let is_busy = self.buffer.capacity() > 0;
+        // A read that left no room: there was more to read. (A large frame says nothing of that.)
+        let is_full = self.buffer.capacity() > 0 && self.buffer.len() == self.buffer.capacity();
+        let is_busy = is_full && self.fresh_capacity() <= READ_BYTES_MAX;
         // A fresh buffer of exactly this capacity: `reserve` would round up.
         let mut fresh = BytesMut::with_capacity(self.fresh_capacity());
         fresh.extend_from_slice(&self.buffer);
         self.buffer = fresh;
         if is_busy {
-            // The last buffer was filled: the next one is larger.
             self.read_bytes = (self.read_bytes * 2).min(READ_BYTES_MAX);
         }
     }

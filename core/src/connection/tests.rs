@@ -209,6 +209,36 @@ fn bad_input_closes_and_says_why() {
 }
 
 #[test]
+fn buffers_grow_with_what_one_read_brings_and_not_with_time() {
+    let one = frame(1, &MetadataRequest::default(), 9);
+    let mut connection = connection();
+    for _request in 0..1_000 {
+        connection.receive(&one);
+        let received = connection.next_request().unwrap().expect("whole");
+        let reply = Reply::Metadata(MetadataResponse::default());
+        connection.reply(received.sequence, reply).unwrap();
+        output(&mut connection);
+    }
+    assert!(connection.input.held_bytes() <= limits::READ_BYTES_MIN);
+    let many: Vec<u8> = one.repeat(4_000);
+    let mut rest = &many[..];
+    let mut largest = 0;
+    while !rest.is_empty() {
+        let hint = connection.read_hint();
+        largest = largest.max(hint);
+        let (now, later) = rest.split_at(hint.min(rest.len()));
+        connection.buffer_mut().extend_from_slice(now);
+        rest = later;
+        while let Some(received) = connection.next_request().unwrap() {
+            let reply = Reply::Metadata(MetadataResponse::default());
+            connection.reply(received.sequence, reply).unwrap();
+        }
+        output(&mut connection);
+    }
+    assert_eq!(largest, limits::READ_BYTES_MAX);
+}
+
+#[test]
 fn a_huge_claim_reserves_only_as_its_bytes_arrive() {
     let mut connection = connection();
     connection.receive(&frame(1, &ApiVersionsRequest::default(), 0));
