@@ -10,6 +10,10 @@ use crate::limits::JOB_READ_BYTES;
 use crate::log::BadRange;
 use crate::log::batch::{BatchDamage, BatchInfo, HEADER_BYTES};
 
+/// Where a batch's magic byte is, and what it is.
+const MAGIC_AT: usize = 16;
+const MAGIC_BYTE: u8 = 2;
+
 /// A scan of one file.
 #[derive(Clone, Debug)]
 pub(super) struct Scanner {
@@ -65,6 +69,18 @@ impl Scanner {
             expected,
             is_lost: false,
             bad: Vec::new(),
+        }
+    }
+
+    /// A scan of what lies behind a cut, to tell how many sound batches go with it: a power cut may
+    /// leave holes with such behind them.
+    pub(super) fn behind(&self) -> Self {
+        Self {
+            recovery_point: Offset(i64::MAX),
+            allows_gaps: true,
+            is_lost: true,
+            bad: Vec::new(),
+            ..self.clone()
         }
     }
 
@@ -230,18 +246,36 @@ impl Scanner {
 
     /// Moves on to the next bytes that look like a header; answers whether there are such.
     fn skip_to_candidate(&mut self, rest: &[u8]) -> bool {
-        let span = i64::from(i32::MAX);
-        for window in rest.windows(HEADER_BYTES) {
-            if let Ok(info) = BatchInfo::parse(window)
-                && info.base_offset >= self.expected
-                && info.base_offset.0 - self.expected.0 <= span
-                && info.size_bytes <= self.file_bytes - self.position
-            {
+        let Some(last) = rest.len().checked_sub(HEADER_BYTES) else {
+            return false;
+        };
+        let mut at = 0;
+        while at <= last {
+            let magics = &rest[at + MAGIC_AT..=last + MAGIC_AT];
+            let Some(skipped) = magics.iter().position(|&byte| byte == MAGIC_BYTE) else {
+                at = last + 1;
+                break;
+            };
+            at += skipped;
+            if self.is_candidate(&rest[at..], at) {
+                self.position += u32::try_from(at).expect("a piece is small");
                 return true;
             }
-            self.position += 1;
+            at += 1;
         }
+        self.position += u32::try_from(at).expect("a piece is small");
         false
+    }
+
+    /// Whether what lies `at` bytes on could be the next batch of the log.
+    fn is_candidate(&self, bytes: &[u8], at: usize) -> bool {
+        let span = i64::from(i32::MAX);
+        let left = (self.file_bytes - self.position) as usize - at;
+        BatchInfo::parse(bytes).is_ok_and(|info| {
+            info.base_offset >= self.expected
+                && info.base_offset.0 - self.expected.0 <= span
+                && info.size_bytes as usize <= left
+        })
     }
 }
 
@@ -336,6 +370,20 @@ mod tests {
         let padded = [file(), vec![0; 100]].concat();
         let (_seen, _scanner, step) = scan(&padded, 50, 1000);
         assert_eq!(step, cut(405, 50, BatchDamage::Zeros));
+    }
+
+    #[test]
+    fn sound_batches_behind_a_cut_are_found() {
+        let mut bytes = file();
+        bytes[162..200].fill(0);
+        bytes[81 * 4 + 70] ^= 1;
+        let (_seen, scanner, _step) = scan(&bytes, 0, 1000);
+        let mut behind = scanner.behind();
+        let mut seen = Vec::new();
+        let step = behind.feed(&bytes[162..], |_position, info| {
+            seen.push(info.base_offset.0);
+        });
+        assert_eq!((seen, step), (vec![30], ScanStep::End));
     }
 
     #[test]

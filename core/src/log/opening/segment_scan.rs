@@ -7,11 +7,11 @@ use super::files::SegmentFiles;
 use super::scan::Scanner;
 use crate::ids::Offset;
 use crate::limits::JOB_READ_BYTES;
-use crate::log::BatchInfo;
 use crate::log::index::{IndexEntry, decode_into};
 use crate::log::offset_index::OffsetEntry;
 use crate::log::segment::ActiveSegment;
 use crate::log::time_index::TimeEntry;
+use crate::log::{BatchDamage, BatchInfo};
 use crate::time::Timestamp;
 
 /// A segment that is being scanned.
@@ -43,10 +43,24 @@ pub(super) enum Phase {
     Offsets,
     /// Reading batches.
     Batches(Scanner),
+    /// Counting the sound batches behind a cut.
+    Behind(Box<Behind>),
 }
 
 /// Bytes one read of an index asks for: whole entries of either kind.
 pub(super) const INDEX_READ_BYTES: u32 = JOB_READ_BYTES / 24 * 24;
+
+/// What goes with a cut.
+#[derive(Clone, Debug)]
+pub(super) struct Behind {
+    /// The scan that ended there.
+    pub(super) before: Scanner,
+    /// The scan that goes on.
+    pub(super) scanner: Scanner,
+    pub(super) damage: BatchDamage,
+    /// Sound batches found.
+    pub(super) batches: u32,
+}
 
 impl SegmentScan {
     pub(super) fn new(

@@ -10,7 +10,7 @@ use bytes::Bytes;
 
 use super::files::SegmentFiles;
 use super::scan::{ScanStep, Scanner};
-use super::segment_scan::{Confirmed, INDEX_READ_BYTES, Phase, SegmentScan};
+use super::segment_scan::{Behind, Confirmed, INDEX_READ_BYTES, Phase, SegmentScan};
 use super::{Opening, Stage};
 use crate::event::Severity;
 use crate::ids::Offset;
@@ -177,6 +177,7 @@ impl Opening {
                 }
             }
             Phase::Batches(_) => self.on_batches(scan, bytes, out),
+            Phase::Behind(_) => self.on_behind(scan, bytes, out),
         }
     }
 
@@ -244,22 +245,62 @@ impl Opening {
                 self.read(LogFile::Log(scan.base), position, length, out);
                 self.stage = Stage::Segment(scan);
             }
-            ScanStep::End => self.on_segment_end(*scan, None, out),
-            ScanStep::Cut {
-                position, damage, ..
-            } => self.on_segment_end(*scan, Some((position, damage)), out),
+            ScanStep::End => {
+                let SegmentScan { phase, .. } = &*scan;
+                match phase {
+                    Phase::Batches(scanner) => {
+                        let scanner = scanner.clone();
+                        self.on_segment_end(*scan, scanner, None, out);
+                    }
+                    Phase::Behind(behind) => {
+                        let cut = (behind.damage, behind.batches);
+                        let scanner = behind.before.clone();
+                        self.on_segment_end(*scan, scanner, Some(cut), out);
+                    }
+                    Phase::Offsets | Phase::Times => unreachable!("batches are scanned then"),
+                }
+            }
+            ScanStep::Cut { damage, .. } => self.begin_behind(scan, damage, out),
         }
+    }
+
+    /// The log ends here; what goes with the cut is counted, so that it can be said.
+    fn begin_behind(
+        &mut self,
+        mut scan: Box<SegmentScan>,
+        damage: BatchDamage,
+        out: &mut Vec<DiskOp>,
+    ) {
+        let Phase::Batches(before) = &scan.phase else {
+            unreachable!("only that phase cuts");
+        };
+        let scanner = before.behind();
+        let step = scanner.begin();
+        scan.phase = Phase::Behind(Box::new(Behind {
+            before: before.clone(),
+            scanner,
+            damage,
+            batches: 0,
+        }));
+        self.on_scan_step(scan, step, out);
+    }
+
+    fn on_behind(&mut self, mut scan: Box<SegmentScan>, bytes: &Bytes, out: &mut Vec<DiskOp>) {
+        let Phase::Behind(behind) = &mut scan.phase else {
+            unreachable!("it is read in that phase");
+        };
+        let batches = &mut behind.batches;
+        let step = behind.scanner.feed(bytes, |_position, _info| *batches += 1);
+        self.on_scan_step(scan, step, out);
     }
 
     fn on_segment_end(
         &mut self,
         scan: SegmentScan,
-        cut: Option<(u32, BatchDamage)>,
+        scanner: Scanner,
+        cut: Option<(BatchDamage, u32)>,
         out: &mut Vec<DiskOp>,
     ) {
-        let Phase::Batches(scanner) = scan.phase else {
-            unreachable!("a segment ends with its batches");
-        };
         let mut built = scan.built;
         built.marks.size_bytes = scanner.valid_bytes();
         self.end_offset = scanner.end_offset();
@@ -287,10 +328,10 @@ impl Opening {
                 self.after_segments(out);
             }
             (cut, _) => {
-                let damage = cut.map_or(BatchDamage::Short, |(_position, damage)| damage);
+                let (damage, batches) = cut.unwrap_or((BatchDamage::Short, 0));
                 let removed: u64 = self.todo.iter().map(|(_base, files)| files.log_bytes).sum();
                 let bytes = removed + scan.files.log_bytes - u64::from(built.marks.size_bytes);
-                self.note_cut(damage, bytes);
+                self.note_cut(damage, bytes, batches);
                 self.todo.clear();
                 self.log.active = built;
                 self.cut(&scan.files, out);
@@ -449,17 +490,18 @@ impl Opening {
         );
     }
 
-    fn note_cut(&mut self, damage: BatchDamage, bytes: u64) {
+    fn note_cut(&mut self, damage: BatchDamage, bytes: u64, batches: u32) {
         let severity = if bytes == 0 {
             Severity::Info
         } else {
             Severity::Warning
         };
-        let end = self.end_offset;
+        let (end, segments) = (self.end_offset, self.todo.len());
         self.note(
             severity,
             format!(
-                "an unfinished write at offset {end} ({damage}): cut there, {bytes} bytes removed"
+                "an unfinished write at offset {end} ({damage}): cut there, {bytes} bytes removed, \
+                 with {batches} sound batches and {segments} later segments among them"
             ),
         );
     }
