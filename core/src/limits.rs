@@ -145,3 +145,16 @@ pub const METADATA_BATCH_RECORDS_MAX: usize = 10_000;
 
 /// Partitions that one request may create (Kafka's bound on the records of one operation).
 pub const PARTITIONS_PER_REQUEST_MAX: i64 = 10_000;
+
+/// Longest string of a request, in bytes. Kafka closes the connection on a longer one, in compact
+/// form too, because older versions have 16 bits for the length.
+pub const STRING_BYTES_MAX: usize = 32_767;
+
+/// Configurations that one DescribeConfigs may look at: a request of 10 bytes for each resource
+/// asks for 40 of them at about 200 bytes each. `kafka-topics --describe` asks for all topics at
+/// once, so there is room for 25,000 topics, in at most 200 MB.
+pub const CONFIGS_DESCRIBED_MAX: usize = 1_000_000;
+
+/// Producers that one DescribeProducers may list: a request may name a partition with thousands of
+/// them in each of its 4 bytes. At 40 bytes each, 4 MB.
+pub const PRODUCERS_DESCRIBED_MAX: usize = 100_000;

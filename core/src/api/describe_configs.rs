@@ -20,6 +20,7 @@ use crate::config::describe::{
 use crate::controller::names::invalid_name;
 use crate::error::ErrorCode;
 use crate::ids::NodeId;
+use crate::limits::CONFIGS_DESCRIBED_MAX;
 use crate::metadata::image::{ConfigResource, Image, ResourceKind};
 
 /// The number of a broker's loggers among the kinds of resource.
@@ -29,6 +30,9 @@ pub(super) const BROKER_LOGGER: i8 = 8;
 pub(super) const MALFORMED: &str = "This most likely occurs because of a request being malformed \
      by the client library or the message was sent to an incompatible broker. See the broker logs \
      for more details.";
+
+/// What is said of resources for which an answer has no room left.
+const TOO_MANY: &str = "Too many configurations are asked for at once; ask for fewer resources.";
 
 /// Why a resource is not described.
 pub(super) type Refusal = (ErrorCode, String);
@@ -42,12 +46,20 @@ pub fn answer(
     request: &DescribeConfigsRequest,
 ) -> DescribeConfigsResponse {
     let mut response = DescribeConfigsResponse::default();
+    let mut room = CONFIGS_DESCRIBED_MAX;
     for resource in &request.resources {
         let mut result = DescribeConfigsResult::default();
         result.resource_type = resource.resource_type;
         result.resource_name = resource.resource_name.clone();
-        match entries(image, settings, node, resource) {
+        let described = if room == 0 {
+            Err((ErrorCode::InvalidRequest, TOO_MANY.to_owned()))
+        } else {
+            entries(image, settings, node, resource)
+        };
+        match described {
             Ok(entries) => {
+                // Looked at is as good as told: a request must not cost much for nothing.
+                room = room.saturating_sub(entries.len());
                 result.configs = entries
                     .into_iter()
                     .filter(|entry| is_asked(resource, entry))

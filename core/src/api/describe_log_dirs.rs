@@ -3,7 +3,7 @@
 //! How large a directory's disk is and how much of it is free is not known to the core: both are
 //! -1, Kafka's word for unknown. Checked against Apache Kafka 4.3.1.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use kafka_wire::describe_log_dirs_response::{
     DescribeLogDirsPartition, DescribeLogDirsResult, DescribeLogDirsTopic,
@@ -48,6 +48,13 @@ pub fn answer(
             result
         })
         .collect();
+    let asked: Option<BTreeSet<(&str, i32)>> = request.topics.as_ref().map(|topics| {
+        let partitions = topics.iter().flat_map(|topic| {
+            let name = topic.topic.as_str();
+            topic.partitions.iter().map(move |&index| (name, index))
+        });
+        partitions.collect()
+    });
     let mut topics: Vec<BTreeMap<&str, DescribeLogDirsTopic>> =
         vec![BTreeMap::new(); results.len()];
     for partition in partitions.iter() {
@@ -57,7 +64,7 @@ pub fn answer(
         };
         if partition.log().state() == LogState::Offline {
             results[at].error_code = ErrorCode::KafkaStorageError.code();
-        } else if is_asked(request, partition) {
+        } else if is_asked(asked.as_ref(), partition) {
             let name = &*partition.identity().topic;
             let topic = topics[at].entry(name).or_default();
             topic.name = StrBytes::from(name);
@@ -87,13 +94,9 @@ fn directory_of(image: &Image, node: NodeId, partition: &Partition) -> Option<Di
     partition.directories.get(at).copied()
 }
 
-fn is_asked(request: &DescribeLogDirsRequest, partition: &Partition) -> bool {
+fn is_asked(asked: Option<&BTreeSet<(&str, i32)>>, partition: &Partition) -> bool {
     let identity = partition.identity();
-    request.topics.as_ref().is_none_or(|topics| {
-        topics.iter().any(|topic| {
-            topic.topic.as_str() == &*identity.topic && topic.partitions.contains(&identity.index.0)
-        })
-    })
+    asked.is_none_or(|asked| asked.contains(&(&*identity.topic, identity.index.0)))
 }
 
 fn told(partition: &Partition) -> DescribeLogDirsPartition {

@@ -11,12 +11,16 @@ use crate::controller::names::invalid_name;
 use crate::error::ErrorCode;
 use crate::ids::ProducerId;
 use crate::ids::{Offset, PartitionIndex};
+use crate::limits::PRODUCERS_DESCRIBED_MAX;
 use crate::log::producer_state::Producer;
 use crate::metadata::image::Image;
 use crate::partition::PartitionTable;
 
 /// Kafka's words for a topic or partition that is not there.
 pub(super) const NOT_HOSTED: &str = "This server does not host this topic-partition.";
+
+/// What is said of partitions for which an answer has no room left.
+const TOO_MANY: &str = "Too many producers are asked for at once; ask for fewer partitions.";
 
 /// Answers a DescribeProducers request.
 #[must_use]
@@ -26,6 +30,7 @@ pub fn answer(
     request: &DescribeProducersRequest,
 ) -> DescribeProducersResponse {
     let mut response = DescribeProducersResponse::default();
+    let mut room = PRODUCERS_DESCRIBED_MAX;
     for asked in &request.topics {
         let refusal = match invalid_name(&asked.name) {
             Some(message) => Some((ErrorCode::InvalidTopicException, message)),
@@ -40,8 +45,9 @@ pub fn answer(
             .partition_indexes
             .iter()
             .map(|&index| {
+                let index_asked = PartitionIndex(index);
                 let mut told = match &refusal {
-                    None => describe(image, partitions, &asked.name, PartitionIndex(index)),
+                    None => describe(image, partitions, (&asked.name, index_asked), &mut room),
                     Some((code, message)) => {
                         let mut told = PartitionResponse::default();
                         told.error_code = code.code();
@@ -61,8 +67,8 @@ pub fn answer(
 fn describe(
     image: &Image,
     partitions: &PartitionTable,
-    topic: &str,
-    index: PartitionIndex,
+    (topic, index): (&str, PartitionIndex),
+    room: &mut usize,
 ) -> PartitionResponse {
     let mut told = PartitionResponse::default();
     told.error_message = None;
@@ -70,10 +76,15 @@ fn describe(
     if topic.partition(index).is_none() {
         told.error_code = ErrorCode::UnknownTopicOrPartition.code();
     } else if let Some(partition) = partitions.find(topic.id, index) {
-        let producers = partition.log().producers().iter();
-        told.active_producers = producers
-            .map(|(id, producer)| state(id, producer))
-            .collect();
+        let producers = partition.log().producers();
+        if producers.len() > *room {
+            told.error_code = ErrorCode::InvalidRequest.code();
+            told.error_message = Some(StrBytes::from(TOO_MANY));
+            return told;
+        }
+        *room -= producers.len();
+        let states = producers.iter().map(|(id, producer)| state(id, producer));
+        told.active_producers = states.collect();
     } else {
         told.error_code = ErrorCode::NotLeaderOrFollower.code();
     }

@@ -458,7 +458,7 @@ fn decode_limits(is_trusted: bool, frame_bytes_max: u32) -> DecodeLimits {
     };
     let mut decode = DecodeLimits::default();
     decode.max_frame_bytes = frame;
-    decode.max_string_bytes = frame;
+    decode.max_string_bytes = limits::STRING_BYTES_MAX.min(frame);
     decode.max_bytes_bytes = frame;
     decode.max_array_elements = elements;
     decode.max_tagged_fields = tags;

@@ -50,6 +50,7 @@ pub fn delete_topics(scene: &Scene<'_>, topics: &[TopicReference]) -> Decision<T
         };
     }
     let mut refused = Vec::new();
+    let mut refused_ids: BTreeSet<TopicId> = BTreeSet::new();
     let mut found: Vec<&TopicImage> = Vec::new();
     let names = duplicates(topics.iter().filter_map(|topic| topic.name.as_deref()));
     let given_ids = topics
@@ -78,10 +79,9 @@ pub fn delete_topics(scene: &Scene<'_>, topics: &[TopicReference]) -> Decision<T
             Ok(image) if topic.name.is_some() && ids_given.contains(&image.id) => {
                 let text = "The provided topic name maps to an ID that was already supplied.";
                 let wrong = Refusal::new(ErrorCode::InvalidRequest, text);
-                found.retain(|other| other.id != image.id);
+                refused_ids.insert(image.id);
                 refused.push(refusal(topic.name.clone(), image.id, wrong));
             }
-            Ok(image) if refused.iter().any(|other| other.id == image.id) => {}
             Ok(image) => found.push(image),
             Err(wrong) => refused.push(refusal(topic.name.clone(), topic.id, wrong)),
         }
@@ -90,6 +90,7 @@ pub fn delete_topics(scene: &Scene<'_>, topics: &[TopicReference]) -> Decision<T
         records: Vec::new(),
         results: refused,
     };
+    found.retain(|topic| !refused_ids.contains(&topic.id));
     for topic in found {
         let record = RemoveTopicRecord { topic_id: topic.id };
         decision.records.push(record.into());

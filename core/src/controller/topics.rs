@@ -103,14 +103,15 @@ pub fn create_topics(
     decision
 }
 
-/// How many partitions a topic asks for, as far as can be told without checking it.
+/// How many partitions a topic asks for, as far as can be told without checking it; at least one,
+/// so that what is refused has a bound too.
 fn asked_partitions(scene: &Scene<'_>, topic: &NewTopic) -> i64 {
     if !topic.assignments.is_empty() {
         return i64::try_from(topic.assignments.len()).unwrap_or(i64::MAX);
     }
     match topic.partitions {
         -1 => scene.settings.integer("num.partitions"),
-        partitions => i64::from(partitions.max(0)),
+        partitions => i64::from(partitions.max(1)),
     }
 }
 
