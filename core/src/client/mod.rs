@@ -6,6 +6,7 @@
 //! do with data, and starts nothing by itself.
 
 pub mod admin;
+mod call;
 pub mod cluster;
 pub mod connection;
 pub mod consumer;

@@ -1,10 +1,11 @@
 //! Tests of the connection as a driver sees it: real frames in, frames out.
 
+use bytes::Bytes;
 use kafka_wire::{
     ApiVersionsRequest, ApiVersionsResponse, FetchRequest, FetchResponse, MetadataRequest,
     MetadataResponse, OutboundFrameLimits,
 };
-use kafka_wire_core::{ApiVersion, Decoder, KafkaDecode, StrBytes};
+use kafka_wire_core::{ApiVersion, DecodeLimits, Decoder, KafkaDecode, StrBytes};
 
 use super::*;
 use crate::wire::request::FetchReply;

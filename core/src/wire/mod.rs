@@ -6,6 +6,7 @@
 //! (`crate::connection`).
 
 pub mod api_table;
+mod attributes;
 pub mod batch;
 pub mod builder;
 pub mod compression;

@@ -5,228 +5,29 @@
 //! order and leave no duplicate (KIP-98): a batch whose fate cannot be learned is reported as such
 //! and never sent under another number. Transactions come with the transaction coordinator.
 
+mod delivery;
 mod drain;
+mod options;
 pub mod partitioner;
 mod queue;
 mod results;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::fmt;
-use std::time::Duration;
 
 use bytes::Bytes;
 
+pub use delivery::{Delivered, DeliveryError, ProducerRecord, RecordId, Report, Undelivered};
+pub use options::{Acks, ProducerOptions, RetryPolicy};
 pub use partitioner::KeyHash;
 
 use crate::client::cluster::{Cluster, Directory};
 use crate::client::message::ClientRequest;
-use crate::client::network::{
-    CallError, CallId, ClientEffect, ClientInput, Network, NetworkOptions, Target,
-};
+use crate::client::network::{CallId, ClientEffect, ClientInput, Network, Target};
 use crate::client::producer::queue::{Batch, Identity, Queue};
-use crate::error::ErrorCode;
-use crate::ids::{NodeId, Offset, PartitionIndex, TopicName, TopicPartition};
+use crate::ids::{NodeId, PartitionIndex, TopicName, TopicPartition};
 use crate::rng::Rng;
-use crate::time::{Instant, Now, Timestamp};
-use crate::wire::batch::Compression;
+use crate::time::{Instant, Now};
 use crate::wire::builder::BatchBuilder;
-use crate::wire::records::RecordHeader;
-
-/// A record of this producer, in the order of [`Producer::send`].
-#[derive(Clone, Copy, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd)]
-pub struct RecordId(pub u64);
-
-/// Whose acknowledgement a record waits for.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub enum Acks {
-    /// Every in-sync replica's.
-    #[default]
-    All,
-    /// The leader's.
-    Leader,
-    /// Nobody's.
-    None,
-}
-
-impl Acks {
-    /// The number on the wire.
-    #[must_use]
-    pub fn wire(self) -> i16 {
-        match self {
-            Self::All => -1,
-            Self::Leader => 1,
-            Self::None => 0,
-        }
-    }
-}
-
-/// When and how often to try again.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct RetryPolicy {
-    /// Wait before the first retry; doubles with each.
-    pub backoff: Duration,
-    /// Longest wait.
-    pub backoff_max: Duration,
-    /// Retries of one batch, at most.
-    pub retries_max: u32,
-    /// Whether a batch that may have been written is sent again without idempotence, at the risk
-    /// of a duplicate.
-    pub retries_unknown: bool,
-}
-
-impl RetryPolicy {
-    /// Kafka's Java client by default: until the delivery timeout.
-    #[must_use]
-    pub fn java() -> Self {
-        Self {
-            backoff: Duration::from_millis(100),
-            backoff_max: Duration::from_secs(1),
-            retries_max: u32::MAX,
-            retries_unknown: true,
-        }
-    }
-
-    /// librdkafka by default, which gives up without idempotence where a duplicate is possible and
-    /// `retries` is 0.
-    #[must_use]
-    pub fn librdkafka(retries: u32) -> Self {
-        Self {
-            backoff: Duration::from_millis(100),
-            backoff_max: Duration::from_secs(1),
-            retries_max: retries,
-            retries_unknown: retries > 0,
-        }
-    }
-}
-
-/// What a producer is made with.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct ProducerOptions {
-    /// Where the cluster is.
-    pub network: NetworkOptions,
-    /// Whose acknowledgement to wait for.
-    pub acks: Acks,
-    /// Size at which a batch is closed, before compression.
-    pub batch_bytes_max: usize,
-    /// Codec of batches.
-    pub compression: Compression,
-    /// How long a record may wait altogether (`delivery.timeout.ms`).
-    pub delivery_timeout: Duration,
-    /// Requests in flight to one node; order needs 1, or idempotence and at most 5.
-    pub in_flight_max: usize,
-    /// Whether batches carry a producer id and sequences; needs acks of all.
-    pub is_idempotent: bool,
-    /// How keys are hashed.
-    pub key_hash: KeyHash,
-    /// How long a batch waits for more records.
-    pub linger: Duration,
-    /// Size at which a request takes no further batch.
-    pub request_bytes_max: usize,
-    /// When to try again.
-    pub retry: RetryPolicy,
-    /// Seed of the choice of partitions for records without a key.
-    pub seed: u64,
-}
-
-impl ProducerOptions {
-    /// The Java client's defaults.
-    #[must_use]
-    pub fn new(network: NetworkOptions) -> Self {
-        Self {
-            network,
-            acks: Acks::All,
-            batch_bytes_max: 16 * 1024,
-            compression: Compression::None,
-            delivery_timeout: Duration::from_secs(120),
-            in_flight_max: 5,
-            is_idempotent: true,
-            key_hash: KeyHash::Murmur2,
-            linger: Duration::from_millis(5),
-            request_bytes_max: 1024 * 1024,
-            retry: RetryPolicy::java(),
-            seed: 0,
-        }
-    }
-}
-
-/// A record to send.
-#[derive(Clone, Debug, Default, Eq, PartialEq)]
-pub struct ProducerRecord {
-    /// The topic.
-    pub topic: TopicName,
-    /// The partition; `None` lets the key, or chance, decide.
-    pub partition: Option<PartitionIndex>,
-    /// The key.
-    pub key: Option<Bytes>,
-    /// The value.
-    pub value: Option<Bytes>,
-    /// The headers.
-    pub headers: Vec<RecordHeader>,
-    /// Its time; `None` is now.
-    pub timestamp: Option<Timestamp>,
-}
-
-/// Where a record went.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Delivered {
-    /// The partition.
-    pub partition: TopicPartition,
-    /// Its offset; `NONE` with acks=0, and for a duplicate too old for the broker to remember.
-    pub offset: Offset,
-    /// The append's time, where the topic stamps records with it.
-    pub append_time: Option<Timestamp>,
-}
-
-/// Why a record was not acknowledged.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub enum DeliveryError {
-    /// The broker's answer.
-    Broker {
-        /// Its code.
-        code: ErrorCode,
-        /// Its words; may be empty.
-        message: String,
-    },
-    /// No answer.
-    Call(CallError),
-    /// The delivery timeout passed.
-    Expired,
-    /// The topic has no such partition.
-    NoPartition,
-    /// Its fate was unknown when the producer had to take another epoch.
-    Unresolved,
-}
-
-impl fmt::Display for DeliveryError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Broker { code, message } if message.is_empty() => f.write_str(code.name()),
-            Self::Broker { code, message } => write!(f, "{}: {message}", code.name()),
-            Self::Call(error) => error.fmt(f),
-            Self::Expired => f.write_str("not acknowledged in time"),
-            Self::NoPartition => f.write_str("the topic has no such partition"),
-            Self::Unresolved => f.write_str("whether it was written could not be learned"),
-        }
-    }
-}
-
-/// A record's end.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Report {
-    /// The record.
-    pub record: RecordId,
-    /// Where it went, or why it is not acknowledged.
-    pub result: Result<Delivered, Undelivered>,
-}
-
-/// A record that was not acknowledged.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Undelivered {
-    /// Why.
-    pub error: DeliveryError,
-    /// Whether it may be in the log all the same.
-    pub may_be_written: bool,
-}
 
 /// A record whose partition is not known yet.
 #[derive(Clone, Debug)]
