@@ -90,10 +90,11 @@ fn with_producer(command: Command) -> Command {
         "CODEC",
         "none, gzip, snappy, lz4 or zstd [gzip]",
     );
+    // What begins with a dash is the next option, not a codec.
     let codec = codec
         .num_args(0..=1)
-        .default_missing_value("gzip")
-        .require_equals(false);
+        .allow_hyphen_values(false)
+        .default_missing_value("gzip");
     command
         .arg(codec)
         .arg(option("request-required-acks", "ACKS", "all (-1), 1 or 0"))
@@ -417,6 +418,8 @@ mod tests {
             codec(&["--compression-codec=lz4", "--topic", "t"]).as_deref(),
             Some("lz4")
         );
+        let followed = ["--compression-codec", "--topic", "t"];
+        assert_eq!(codec(&followed).as_deref(), Some("gzip"));
         assert_eq!(codec(&["t"]), None);
     }
 }

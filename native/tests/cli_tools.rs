@@ -1,0 +1,275 @@
+//! What Ottla's tools do beyond Kafka's: short forms, JSON, a followed tail, links, quiet ends.
+
+mod broker;
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+
+use broker::Broker;
+
+fn ottla(args: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_ottla"));
+    command
+        .args(args)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    command
+}
+
+fn run(command: &mut Command, input: &str) -> Output {
+    let mut child = command.spawn().expect("the tool starts");
+    let mut stdin = child.stdin.take().expect("it was piped");
+    stdin.write_all(input.as_bytes()).expect("the tool reads");
+    drop(stdin);
+    child.wait_with_output().expect("the tool ends")
+}
+
+/// Runs a tool that must succeed; gives its standard output.
+fn said(args: &[&str], input: &str) -> String {
+    let output = run(&mut ottla(args), input);
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{args:?}: {error}");
+    String::from_utf8(output.stdout).expect("it is text")
+}
+
+/// Ends a child that would go on for ever.
+struct Ending(Child);
+
+impl Drop for Ending {
+    fn drop(&mut self) {
+        let _ended = self.0.kill();
+        let _ended = self.0.wait();
+    }
+}
+
+fn folder(name: &str) -> PathBuf {
+    let name = format!("tools-{name}-{}", std::process::id());
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+    std::fs::create_dir_all(&folder).expect("the folder for tests can be written");
+    folder
+}
+
+#[test]
+fn short_forms_send_and_show() {
+    let broker = Broker::start("short");
+    let at = ["--bootstrap-server", broker.address()];
+    let tool = |args: &[&str], input: &str| said(&[args, &at].concat(), input);
+    tool(
+        &["topics", "--create", "--topic", "t", "--partitions", "1"],
+        "",
+    );
+    let places = tool(&["produce", "t", "-K", ":", "--json"], "k:v\nk2:\n");
+    assert_eq!(
+        places,
+        "{\"offset\":0,\"partition\":0,\"topic\":\"t\"}\n\
+         {\"offset\":1,\"partition\":0,\"topic\":\"t\"}\n"
+    );
+    // Ends at the end by itself.
+    assert_eq!(tool(&["consume", "t"], ""), "v\n\n");
+    assert_eq!(tool(&["consume", "t", "-n", "1"], ""), "\n");
+    let json = tool(&["consume", "t", "--json", "--max-messages", "1"], "");
+    assert!(
+        json.contains("\"key\":\"k\"") && json.contains("\"value\":\"v\""),
+        "{json}"
+    );
+    assert_eq!(tool(&["topics", "--list", "--json"], ""), "[\"t\"]\n");
+    let described = tool(&["topics", "--describe", "--json"], "");
+    assert!(described.contains("\"partitionCount\":1"), "{described}");
+    let offsets = tool(&["get-offsets", "--topic", "t", "--json"], "");
+    assert_eq!(
+        offsets,
+        "[{\"offset\":2,\"partition\":0,\"topic\":\"t\"}]\n"
+    );
+    let configs = tool(
+        &["configs", "--describe", "--topic", "t", "--all", "--json"],
+        "",
+    );
+    assert!(configs.contains("\"name\":\"retention.ms\""), "{configs}");
+    for args in [
+        &["cluster", "cluster-id", "--json"][..],
+        &["cluster", "list-endpoints", "--json"],
+        &["broker-api-versions", "--json"],
+        &["log-dirs", "--describe", "--json"],
+        &["metadata-quorum", "describe", "--status", "--json"],
+    ] {
+        let json = tool(args, "");
+        assert!(json.starts_with(['{', '[']), "{args:?}: {json}");
+        assert_eq!(json.lines().count(), 1, "{args:?}: {json}");
+    }
+}
+
+#[test]
+fn a_topic_is_followed_with_all_about_its_records() {
+    let broker = Broker::start("follow");
+    let at = ["--bootstrap-server", broker.address()];
+    let lines: String = (0..15).map(|i| format!("k{i}:v{i}\n")).collect();
+    said(
+        &[
+            &["topics", "--create", "--topic", "t", "--partitions", "1"][..],
+            &at,
+        ]
+        .concat(),
+        "",
+    );
+    said(&[&["produce", "t", "-K", ":"][..], &at].concat(), &lines);
+    let mut following = ottla(&[&["consume", "t", "-f"][..], &at].concat())
+        .spawn()
+        .map(Ending)
+        .expect("the tool starts");
+    let output = following.0.stdout.take().expect("it was piped");
+    let mut shown = BufReader::new(output).lines().map_while(Result::ok);
+    // The last ten that were there, then what comes.
+    for i in 5..15 {
+        let line = shown.next().expect("it goes on");
+        assert!(line.ends_with(&format!("t-0@{i} k{i} v{i}")), "{line}");
+        assert!(!line.contains('\x1b'), "colour is for terminals: {line}");
+    }
+    said(&[&["produce", "t"][..], &at].concat(), "later\n");
+    let line = shown.next().expect("it goes on");
+    assert!(line.ends_with("t-0@15 later"), "{line}");
+}
+
+#[test]
+fn keys_go_where_kafkas_producer_sends_them() {
+    // As Kafka 4.3.1's console producer placed key1 to key20 in four partitions.
+    const PLACED: [&[u32]; 4] = [
+        &[1, 6, 10, 14, 18, 19, 20],
+        &[3, 4, 13, 16],
+        &[11, 15, 17],
+        &[2, 5, 7, 8, 9, 12],
+    ];
+    let broker = Broker::start("keys");
+    let at = ["--bootstrap-server", broker.address()];
+    said(
+        &[
+            &["topics", "--create", "--topic", "t", "--partitions", "4"][..],
+            &at,
+        ]
+        .concat(),
+        "",
+    );
+    let lines: String = (1..=20).map(|i| format!("key{i}:v\n")).collect();
+    said(&[&["produce", "t", "-K", ":"][..], &at].concat(), &lines);
+    for (partition, keys) in PLACED.iter().enumerate() {
+        let partition = partition.to_string();
+        let only = ["consume", "t", "--partition", &partition];
+        let print = ["--formatter-property", "print.key=true"];
+        let shown = said(&[&only[..], &print, &at].concat(), "");
+        let expected: String = keys.iter().map(|key| format!("key{key}\tv\n")).collect();
+        assert_eq!(shown, expected, "partition {partition}");
+    }
+}
+
+#[test]
+fn a_closed_pipe_ends_quietly() {
+    let broker = Broker::start("pipe");
+    let at = ["--bootstrap-server", broker.address()];
+    let lines: String = (0..50_000).map(|i| format!("line {i}\n")).collect();
+    said(&[&["produce", "t"][..], &at].concat(), &lines);
+    let mut consuming = ottla(&[&["consume", "t"][..], &at].concat())
+        .spawn()
+        .expect("the tool starts");
+    let mut first = [0u8; 4];
+    let mut output = consuming.stdout.take().expect("it was piped");
+    output.read_exact(&mut first).expect("it prints");
+    drop(output);
+    let ended = consuming.wait_with_output().expect("it ends");
+    assert!(ended.status.success());
+    assert_eq!(String::from_utf8_lossy(&ended.stderr), "");
+}
+
+#[test]
+fn scripts_are_found_by_their_names_and_zookeeper_is_explained() {
+    let broker = Broker::start("links");
+    let folder = folder("links");
+    said(&["links", &folder.display().to_string()], "");
+    let mut script = Command::new(folder.join("kafka-topics.sh"));
+    script.args([
+        "--create",
+        "--zookeeper",
+        "localhost:2181",
+        "--replication-factor",
+        "1",
+    ]);
+    script.args(["--partitions", "1", "--topic", "test"]);
+    script.args(["--bootstrap-server", broker.address()]);
+    script
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    let output = run(&mut script, "");
+    assert_eq!(
+        String::from_utf8_lossy(&output.stdout),
+        "Created topic test.\n"
+    );
+    assert_eq!(
+        String::from_utf8_lossy(&output.stderr),
+        format!(
+            "There is no ZooKeeper any more, so --zookeeper is not used: this talks to the broker \
+             at {}.\n",
+            broker.address()
+        )
+    );
+    std::fs::remove_dir_all(&folder).expect("the folder is ours");
+}
+
+#[test]
+fn failures_say_what_to_do_and_end_with_1() {
+    let check = |args: &[&str], words: &str| {
+        let output = run(&mut ottla(args), "");
+        let said = [output.stdout, output.stderr].concat();
+        let said = String::from_utf8_lossy(&said);
+        assert_eq!(output.status.code(), Some(1), "{args:?}: {said}");
+        assert!(said.contains(words), "{args:?}: {said}");
+    };
+    // Nobody listens on the reserved port.
+    let nobody = ["--bootstrap-server", "127.0.0.1:1"];
+    let reach = "Cannot reach a broker at 127.0.0.1:1";
+    check(&[&["topics", "--list"][..], &nobody].concat(), reach);
+    check(&[&["produce", "t"][..], &nobody].concat(), reach);
+    check(&[&["consume", "t"][..], &nobody].concat(), reach);
+    check(
+        &["topics", "--list", "--bootstrap-server", "nonsense"],
+        "Invalid url",
+    );
+    check(&["nosuch"], "`ottla help` lists them");
+    check(
+        &["consume", "t", "--group", "g"],
+        "--group is not supported yet",
+    );
+    check(
+        &["dump-log", "--files", "00000000000000000000.log"],
+        "Cannot read",
+    );
+    let broker = Broker::start("failures");
+    let at = ["--bootstrap-server", broker.address()];
+    check(
+        &[&["consume", "nosuch"][..], &at].concat(),
+        "`ottla topics --list` shows those that do",
+    );
+    let bad = run(
+        &mut ottla(&[&["produce", "bad name"][..], &at].concat()),
+        "x\n",
+    );
+    assert_eq!(bad.status.code(), Some(1));
+}
+
+#[test]
+fn help_has_examples_and_is_no_failure() {
+    for tool in [
+        "topics",
+        "produce",
+        "consume",
+        "dump-log",
+        "configs",
+        "get-offsets",
+        "cluster",
+    ] {
+        let help = said(&[tool, "--help"], "");
+        assert!(help.contains("Example"), "{tool}: {help}");
+    }
+    assert!(said(&["help"], "").contains("console-producer, produce"));
+    assert!(said(&["topics", "--version"], "").starts_with("4.3.1 (Ottla "));
+}
