@@ -195,7 +195,7 @@ pub(crate) fn remove_log(log: &Log, writer: &mut Writer) -> Result<(), Failure> 
     writer.active = None;
     writer.indexes.clear();
     writer.dirty = super::log::Dirty::default();
-    for segment in log.forget_segments(Offset::ZERO).into_values() {
+    for segment in log.forget_segments(Offset::ZERO) {
         segment.retire(log);
     }
     let path = log.folder_path();
@@ -257,7 +257,7 @@ pub(crate) fn truncate(
 /// Removes every segment whose base lies above `base`: known ones and those a folder still holds.
 fn remove_segments_after(log: &Log, base: Offset) -> io::Result<()> {
     let calls = log.directory().calls();
-    for segment in log.forget_segments(base.plus(1)).into_values() {
+    for segment in log.forget_segments(base.plus(1)) {
         drop(segment.begin_cut(0));
         segment.retire(log);
     }

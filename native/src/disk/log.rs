@@ -4,7 +4,7 @@
 //! the queue: the worker that brought the request, or a disk worker. One at a time, first in first
 //! out; there is no thread of the log's own. What an operation does is in `execute.rs`.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
@@ -23,7 +23,9 @@ pub(crate) struct Log {
     name_at_binding: Arc<str>,
     folder: RwLock<Arc<str>>,
     queue: Mutex<Queue>,
-    segments: Mutex<BTreeMap<Offset, Arc<Segment>>>,
+    /// The segments that were touched, by base offset. A list, for it is short and most logs have
+    /// one.
+    segments: Mutex<Vec<Arc<Segment>>>,
     /// Used by whoever holds the queue alone, so it is never waited for.
     writer: Mutex<Writer>,
 }
@@ -128,23 +130,31 @@ impl Log {
     /// The segment with this base offset; it is known from now on. Touches no file.
     pub(crate) fn segment(&self, base: Offset) -> Arc<Segment> {
         let mut segments = self.lock_segments();
-        let segment = segments
-            .entry(base)
-            .or_insert_with(|| Arc::new(Segment::new(base)));
-        Arc::clone(segment)
+        match segments.binary_search_by_key(&base, |segment| segment.base()) {
+            Ok(index) => Arc::clone(&segments[index]),
+            Err(index) => {
+                let segment = Arc::new(Segment::new(base));
+                segments.insert(index, Arc::clone(&segment));
+                segment
+            }
+        }
     }
 
     /// Forgets a segment; answers it for its last rites.
     pub(crate) fn forget_segment(&self, base: Offset) -> Option<Arc<Segment>> {
-        self.lock_segments().remove(&base)
+        let mut segments = self.lock_segments();
+        let index = segments.binary_search_by_key(&base, |segment| segment.base());
+        index.ok().map(|index| segments.remove(index))
     }
 
     /// Forgets the segments from `start` on.
-    pub(crate) fn forget_segments(&self, start: Offset) -> BTreeMap<Offset, Arc<Segment>> {
-        self.lock_segments().split_off(&start)
+    pub(crate) fn forget_segments(&self, start: Offset) -> Vec<Arc<Segment>> {
+        let mut segments = self.lock_segments();
+        let index = segments.partition_point(|segment| segment.base() < start);
+        segments.split_off(index)
     }
 
-    fn lock_segments(&self) -> MutexGuard<'_, BTreeMap<Offset, Arc<Segment>>> {
+    fn lock_segments(&self) -> MutexGuard<'_, Vec<Arc<Segment>>> {
         self.segments.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

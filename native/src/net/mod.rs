@@ -151,7 +151,7 @@ impl Net {
             });
         });
         let connection = Connection::new(id, self.limits.connection);
-        let session = Session::new(Arc::clone(&self), socket, connection, mailbox);
+        let mut session = Session::new(Arc::clone(&self), socket, connection, mailbox);
         let ending = session.run().await;
         self.driver.submit(None, |inbox| {
             inbox.departures.push(id);

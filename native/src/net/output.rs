@@ -64,6 +64,12 @@ impl Output {
         self.parts.is_empty()
     }
 
+    /// Gives memory back that holds nothing.
+    pub(crate) fn release(&mut self) {
+        self.parts.shrink_to_fit();
+        self.pins.shrink_to_fit();
+    }
+
     /// Keeps the pins of a reply until its pieces come.
     pub(crate) fn pin(&mut self, pins: Vec<FileRange>) {
         self.pins.extend(pins);

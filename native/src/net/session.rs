@@ -22,6 +22,11 @@ use super::budget::{Budget, Charge};
 use super::output::{Output, Progress};
 use crate::driver::{Mail, Mailbox};
 
+/// After so many rounds with requests a connection keeps its buffers until it is quiet. Clients
+/// that only look around (versions, metadata) and then stay idle never get there, so thousands of
+/// them leave no holes in memory.
+const BUSY_ROUNDS: u8 = 4;
+
 /// One connection and all that belongs to it.
 #[derive(Debug)]
 pub(crate) struct Session {
@@ -33,6 +38,8 @@ pub(crate) struct Session {
     charge: Charge,
     /// The socket took no more: wait until it does.
     is_blocked: bool,
+    /// Rounds that brought requests, as far as it matters.
+    busy_rounds: u8,
     // Lists kept between rounds, so that they need no new memory.
     mail: Mail,
     inputs: Vec<Input>,
@@ -76,6 +83,7 @@ impl Session {
             output: Output::default(),
             charge: Charge::default(),
             is_blocked: false,
+            busy_rounds: 0,
             mail: Mail::default(),
             inputs: Vec::new(),
             pieces: Vec::new(),
@@ -83,7 +91,7 @@ impl Session {
     }
 
     /// The connection's whole life, after the brain was told of it.
-    pub(crate) async fn run(mut self) -> Ending {
+    pub(crate) async fn run(&mut self) -> Ending {
         let ending = loop {
             match self.round().await {
                 Ok(()) if self.connection.is_done() && self.output.is_empty() => {
@@ -112,6 +120,7 @@ impl Session {
             self.read_mail()?;
             let has_requests = self.take_requests()?;
             if has_requests {
+                self.busy_rounds = self.busy_rounds.saturating_add(1);
                 self.submit();
                 self.read_mail()?;
             }
@@ -121,8 +130,20 @@ impl Session {
                 break;
             }
         }
+        if self.busy_rounds < BUSY_ROUNDS && self.connection.requests_in_flight() == 0 {
+            self.release();
+        }
         self.account();
         Ok(())
+    }
+
+    /// Gives back what holds nothing.
+    fn release(&mut self) {
+        self.connection.release_buffers();
+        self.output.release();
+        self.mail.replies = Vec::new();
+        self.inputs = Vec::new();
+        self.pieces = Vec::new();
     }
 
     /// Ready when there is mail, when bytes were read, or when blocked output can go on.
@@ -204,10 +225,7 @@ impl Session {
             self.connection.finish();
         }
         if std::mem::take(&mut self.mail.is_quiet) {
-            self.connection.release_buffers();
-            self.mail.replies = Vec::new();
-            self.inputs = Vec::new();
-            self.pieces = Vec::new();
+            self.release();
         }
         Ok(())
     }

@@ -273,6 +273,17 @@ fn bad_frames_and_too_many_connections_are_refused() {
 }
 
 #[test]
+fn an_idle_connection_is_small() {
+    let rig = Rig::new(Turning::WhoeverBrings, NetLimits::default());
+    let connecting = tokio::net::TcpStream::connect(rig.address);
+    let socket = rig.runtime.block_on(connecting).unwrap();
+    let address = socket.peer_addr().unwrap().ip();
+    let task = Arc::clone(&rig.net).serve(socket, ListenerId(0), address);
+    // With its socket's registration, its mailbox and its buffers gone, about 2 KiB.
+    assert!(size_of_val(&task) <= 1024, "{} bytes", size_of_val(&task));
+}
+
+#[test]
 fn a_shutdown_is_waited_for() {
     let rig = Rig::new(Turning::WhoeverBrings, NetLimits::default());
     let driver = Arc::clone(&rig.net.driver);
