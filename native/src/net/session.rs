@@ -160,6 +160,10 @@ impl Session {
             // enough, for the reply of a parked request has a deadline.
             return Poll::Pending;
         }
+        // No buffer is made before there is something to read: an idle connection has none.
+        if self.socket.poll_read_ready(context)?.is_pending() {
+            return Poll::Pending;
+        }
         let hint = self.connection.read_hint() as u64;
         let is_covered = self.connection.has_partial_frame() && Budget::covers(&self.charge, hint);
         if !is_covered && !self.net.budget.admits(&self.charge, hint, context.waker()) {
