@@ -34,7 +34,7 @@ const BANNED_WORDS: &[&str] = &[
 const FOREIGN_IDENTIFIERS: &[&str] = &["http_body_util", "hyper_util", "tokio_util"];
 
 /// Parts of paths that exist on one machine alone.
-const MACHINE_PATHS: &[&str] = &["/home/", "/root/", "/work/", "/tmp/wt"];
+const MACHINE_PATHS: &[&str] = &["/home/", "/root/"];
 
 /// Files that may pause, each with its reason.
 const MAY_SLEEP: &[(&str, &str)] = &[(
