@@ -12,7 +12,6 @@ use super::{
     Requester, api_versions, describe_cluster, describe_configs, describe_log_dirs,
     describe_producers, describe_quorum, describe_topic_partitions, list_config_resources,
 };
-use crate::ids::Offset;
 use crate::metadata::records::EndpointData;
 use crate::node::Broker;
 use crate::quorum::format::KRAFT_VERSION;
@@ -118,7 +117,7 @@ pub(super) fn quorum(
     let leader = Replica {
         node: broker.quorum.leader(),
         directory: broker.quorum.directory(),
-        log_end_offset: broker.quorum.high_watermark().max(Offset::ZERO),
+        log_end_offset: broker.quorum.log_end_offset(),
         last_fetch: now.wall,
         last_caught_up: now.wall,
         endpoints,
