@@ -29,8 +29,10 @@ pub fn handle(
     request: &InitProducerIdRequest,
     out: &mut Outbox,
 ) -> Handled {
-    if request.transactional_id.is_some() {
-        return Handled::Reply(refused(ErrorCode::UnsupportedVersion));
+    match &request.transactional_id {
+        Some(id) if id.is_empty() => return Handled::Reply(refused(ErrorCode::InvalidRequest)),
+        Some(_) => return Handled::Reply(refused(ErrorCode::UnsupportedVersion)),
+        None => {}
     }
     if let Some(id) = broker.producer_ids.take() {
         return wait_or_answer(broker, now, from, id);

@@ -67,16 +67,22 @@ pub fn handle(
     let mut response = ListOffsetsResponse::default();
     let mut searches = Vec::new();
     let duplicates = duplicates_of(request);
+    let mut refused = BTreeSet::new();
     for (topic, topic_at) in request.topics.iter().zip(0u32..) {
         let mut answer = ListOffsetsTopicResponse::default();
         answer.name = topic.name.clone();
-        for (partition, partition_at) in topic.partitions.iter().zip(0u32..) {
+        for partition in &topic.partitions {
             let index = PartitionIndex(partition.partition_index);
-            let found = if duplicates.contains(&(topic.name.clone(), index)) {
+            let key = (topic.name.clone(), index);
+            let found = if !duplicates.contains(&key) {
+                find(broker, from.version(), &topic.name, partition, visibility)
+            } else if refused.insert(key) {
                 Found::Now(failure(index, ErrorCode::InvalidRequest))
             } else {
-                find(broker, from.version(), &topic.name, partition, visibility)
+                continue;
             };
+            let partition_at = u32::try_from(answer.partitions.len());
+            let partition_at = partition_at.expect("bounded by the frame");
             answer.partitions.push(match found {
                 Found::Now(part) => part,
                 Found::Later(log, search) => {
@@ -185,7 +191,12 @@ fn find(
             .log()
             .epochs()
             .epoch_at(offset)
-            .unwrap_or(LeaderEpoch::NONE)
+            // Where no batch has come yet, the next one comes in this leader's epoch.
+            .unwrap_or(if offset == hosted.log().log_end_offset() {
+                hosted.leader_epoch()
+            } else {
+                LeaderEpoch::NONE
+            })
     };
     let goal = match (partition.timestamp, version) {
         (LATEST, _) => return Found::Now(success(index, end, hosted.leader_epoch())),
@@ -257,7 +268,7 @@ fn failure(index: PartitionIndex, code: ErrorCode) -> ListOffsetsPartitionRespon
     part
 }
 
-/// Partitions that the request names more than once: none of them is answered (Kafka's
+/// Partitions that the request names more than once: each is refused, once (Kafka's
 /// `INVALID_REQUEST`).
 fn duplicates_of(request: &ListOffsetsRequest) -> BTreeSet<(StrBytes, PartitionIndex)> {
     let mut seen = BTreeSet::new();

@@ -18,7 +18,7 @@ use crate::partition::{Acknowledgement, AppendRefusal, Appended};
 use crate::time::{Now, from_ms};
 use crate::waiting::{ReplyTo, WaitId};
 use crate::wire::batch::PreparedBatch;
-use crate::wire::produce::{ProduceInput, ProduceTopic};
+use crate::wire::produce::{ProduceInput, ProducePartition, ProduceTopic};
 use crate::wire::request::Reply;
 
 /// A Produce request whose appends are done and whose acknowledgement is still to come.
@@ -49,7 +49,9 @@ pub fn handle(
     let acks = input.acks;
     let timeout_ms = input.timeout_ms;
     let mut appended = OneOrMany::None;
-    let response = if (-1..=1).contains(&acks) {
+    let response = if is_unnamed_transaction(&input) {
+        refuse_all(&input, ErrorCode::TransactionalIdAuthorizationFailed)
+    } else if (-1..=1).contains(&acks) {
         append_all(broker, now, from, input, &mut appended, out)
     } else {
         refuse_all(&input, ErrorCode::InvalidRequiredAcks)
@@ -142,6 +144,19 @@ impl ProduceWait {
             .partition_responses
             .get_mut(part.partition_at as usize)
     }
+}
+
+/// Whether a batch belongs to a transaction that the request does not name (K45).
+fn is_unnamed_transaction(input: &ProduceInput) -> bool {
+    let is_transactional = |partition: &ProducePartition| {
+        let batch = partition.batch.as_ref();
+        batch.is_ok_and(|batch| batch.header.attributes.is_transactional())
+    };
+    input.transactional_id.is_none()
+        && input
+            .topics
+            .iter()
+            .any(|topic| topic.partitions.iter().any(is_transactional))
 }
 
 /// Where an appended batch stands in the answer.

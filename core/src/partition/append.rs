@@ -68,7 +68,8 @@ impl Partition {
         Ok(Appended {
             base_offset: appended.base_offset,
             end_offset: appended.end_offset,
-            log_append_time: if log_append_time == Timestamp::NONE {
+            // A retry learns the time of the batch that is there, whoever stamped it (K40).
+            log_append_time: if log_append_time == Timestamp::NONE && !appended.is_duplicate {
                 Timestamp::NONE
             } else {
                 appended.max_timestamp
