@@ -57,7 +57,12 @@ impl FrameReader {
 
     /// Capacity of the buffer that is due.
     fn fresh_capacity(&self) -> usize {
-        let needed = self.buffer.len() + self.missing();
+        let missing = match self.missing() {
+            // Nobody has looked for frames in what there is: nothing is known but that more comes.
+            0 => self.read_bytes,
+            missing => missing,
+        };
+        let needed = self.buffer.len() + missing;
         let believed = FRAME_RESERVE_BYTES_MAX.max(self.buffer.len() * 2);
         needed.min(believed).max(self.read_bytes)
     }
@@ -174,5 +179,23 @@ impl FrameReader {
         if self.buffer.is_empty() {
             *self = Self::default();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn more_than_a_read_buffer_may_arrive_before_anyone_looks_for_frames() {
+        let mut reader = FrameReader::default();
+        let frame = [&[0, 0, 0, 8][..], &[7; 8]].concat();
+        let sent = frame.repeat(20_000);
+        reader.receive(&sent);
+        for _ in 0..20_000 {
+            let taken = reader.take_frame(100).expect("good frames");
+            assert_eq!(taken.as_deref(), Some(&[7; 8][..]));
+        }
+        assert_eq!(reader.take_frame(100), Ok(None));
     }
 }
