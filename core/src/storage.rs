@@ -290,7 +290,9 @@ pub enum DiskOp {
         bytes: Bytes,
     },
     /// Makes a log's folder, with its `partition.metadata` if that is not empty, and binds it to
-    /// `log`. Acknowledged by [`DiskDone::Created`].
+    /// `log`. What an interrupted creation left of a folder of that name is taken over, emptied; a
+    /// log of that name that was marked as deleted before is moved away first. The first sync of
+    /// the log makes `partition.metadata` durable too. Acknowledged by [`DiskDone::Created`].
     CreateLog {
         /// The id the log has from now on.
         log: LogId,

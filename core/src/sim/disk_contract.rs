@@ -61,8 +61,9 @@ impl DiskContract {
                 let former = self.logs.insert(*log, facts);
                 assert!(former.is_none(), "{op:?}: the id was used before");
             }
-            DiskOp::OpenLog { log, .. } => {
+            DiskOp::OpenLog { log, folder, .. } => {
                 let facts = LogFacts {
+                    deleted: folder.ends_with("-delete"),
                     lengths_at_boot: lengths.clone(),
                     was_there: true,
                     ..LogFacts::default()

@@ -5,12 +5,20 @@
 //! watches from outside: what left a node, and what lies on its disk. It never looks into a node
 //! to judge it.
 
+mod boot;
 pub mod checkers;
+pub mod client;
 pub mod clock;
 pub mod disk;
 pub mod disk_contract;
+pub mod nemesis;
 pub mod network;
+pub mod node;
 pub mod options;
+pub mod run;
 pub mod schedule;
 pub mod trace;
 pub mod workload;
+pub mod world;
+
+pub use self::run::{SeedResult, Watch, options_of, run_seed, run_with};

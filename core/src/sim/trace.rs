@@ -168,6 +168,12 @@ impl Trace {
         self.count
     }
 
+    /// Whether records are kept.
+    #[must_use]
+    pub fn is_kept(&self) -> bool {
+        self.kept.is_some()
+    }
+
     /// The records, where they were to be kept.
     #[must_use]
     pub fn records(&self) -> &[TraceRecord] {

@@ -236,8 +236,13 @@ impl DurabilityChecker {
             folder: folder.to_owned(),
             files,
         };
+        let topic_id = image.topic_id();
+        // What is emptied may come back with the power, as long as nothing new is synced over it.
+        let former = self.logs.remove(&key);
+        let former = former.filter(|former| former.topic_id == topic_id);
         let facts = LogFacts {
-            topic_id: image.topic_id(),
+            topic_id,
+            batches: former.map(|former| former.batches).unwrap_or_default(),
             ..LogFacts::default()
         };
         self.logs.insert(key, facts);

@@ -9,6 +9,7 @@ pub mod door;
 pub mod durability;
 pub mod log_files;
 pub mod log_image;
+pub mod sequences;
 
 use std::fmt;
 

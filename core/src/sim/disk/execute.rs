@@ -149,18 +149,48 @@ impl SimulatedDisk {
         folder: &Arc<str>,
         partition_metadata: &Bytes,
     ) -> Vec<Step> {
+        // What an interrupted creation left is emptied.
         let files = self.files_mut(directory);
-        assert!(
-            files.folder(folder).is_none(),
-            "CreateLog: {folder} is there"
-        );
         let made = files.create_folder(folder);
+        let names: Vec<Arc<str>> = files
+            .names(made)
+            .map(|(name, _)| Arc::clone(name))
+            .collect();
+        for name in names {
+            files.remove(made, &name);
+        }
         self.bind(log, directory, folder);
         if partition_metadata.is_empty() {
             return Vec::new();
         }
-        let name = LogFile::PartitionMetadata.name();
-        steps::replace(made, &name, partition_metadata)
+        let name: Arc<str> = LogFile::PartitionMetadata.name().into();
+        vec![
+            Step::Create(made, Arc::clone(&name)),
+            Step::Write(made, name, 0, partition_metadata.clone()),
+        ]
+    }
+
+    /// Whether the folder an operation makes is still to be moved out of the way by another log.
+    pub(super) fn is_held_back(&self, op: &DiskOp) -> bool {
+        let DiskOp::CreateLog {
+            directory, folder, ..
+        } = op
+        else {
+            return false;
+        };
+        self.queues.iter().any(|(key, queue)| {
+            let QueueKey::Log(log) = key else {
+                return false;
+            };
+            let is_leaving = queue
+                .pending
+                .iter()
+                .any(|pending| matches!(pending.op, DiskOp::MarkLogDeleted { .. }));
+            is_leaving
+                && self.logs.get(log).is_some_and(|opened| {
+                    opened.directory == *directory && opened.name_at_binding == *folder
+                })
+        })
     }
 
     fn plan_save(

@@ -104,6 +104,7 @@ struct OpenedLog {
     directory: DirectoryIndex,
     folder: DirectoryId,
     folder_name: Arc<str>,
+    name_at_binding: Arc<str>,
     /// The generation that ran out of space.
     full: Option<Generation>,
 }
@@ -408,6 +409,13 @@ impl SimulatedDisk {
             queue.pending.push_front(first);
             return;
         }
+        if first.steps.is_none() && self.is_held_back(&first.op) {
+            let retry_ns = self.call_ns();
+            let queue = self.queues.get_mut(&key).expect("the caller found it");
+            queue.next_at_ns = Some(at_ns + retry_ns);
+            queue.pending.push_front(first);
+            return;
+        }
         if self.drops(&first.op) {
             self.finish(key, at_ns);
             return;
@@ -500,6 +508,7 @@ impl SimulatedDisk {
             directory,
             folder: folder.expect("an opened log names a folder that is there"),
             folder_name: Arc::clone(folder_name),
+            name_at_binding: Arc::clone(folder_name),
             full: None,
         };
         self.logs.insert(log, opened);

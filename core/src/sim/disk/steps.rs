@@ -128,13 +128,12 @@ pub(super) fn sync(files: &FileSystem, folder: DirectoryId, with_active_index: b
         });
     let active = logs.max();
     let is_synced = |name: &str| match LogFile::parse(name) {
-        Some(LogFile::Log(_)) => true,
+        Some(LogFile::Log(_) | LogFile::PartitionMetadata) => true,
         Some(
             LogFile::OffsetIndex(base) | LogFile::TimeIndex(base) | LogFile::TransactionIndex(base),
         ) => with_active_index || Some(base) != active,
         Some(
             LogFile::LeaderEpochs
-            | LogFile::PartitionMetadata
             | LogFile::ProducerSnapshot(_)
             | LogFile::QuorumState
             | LogFile::Snapshot(..),

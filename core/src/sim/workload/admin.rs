@@ -77,6 +77,12 @@ impl Admin {
         self.winding_down && self.call.is_none()
     }
 
+    /// What it waits for: for a message about one that does not come to an end.
+    #[must_use]
+    pub fn progress(&self) -> String {
+        format!("{:?} {:?}", self.call, self.view)
+    }
+
     /// See [`super::Actor::step`].
     pub fn step(&mut self, stage: &mut Stage<'_>) -> Option<Instant> {
         if self.is_done() || self.call.is_some() {

@@ -105,6 +105,12 @@ impl Consumer {
             && !self.lanes.is_empty()
     }
 
+    /// Highest version of Fetch it speaks.
+    #[must_use]
+    pub fn fetch_version(&self) -> i16 {
+        self.options.fetch_version
+    }
+
     /// Where it stands: for a message about one that does not get to the end.
     #[must_use]
     pub fn progress(&self) -> String {

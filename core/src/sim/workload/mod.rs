@@ -111,6 +111,16 @@ impl Actor {
         }
     }
 
+    /// Where it stands, for a message.
+    #[must_use]
+    pub fn progress(&self) -> String {
+        match self {
+            Self::Admin(admin) => admin.progress(),
+            Self::Consumer(consumer) => consumer.progress(),
+            Self::Producer(producer) => producer.progress(),
+        }
+    }
+
     /// Operations that succeeded.
     #[must_use]
     pub fn successes(&self) -> u64 {

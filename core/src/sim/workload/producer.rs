@@ -28,6 +28,9 @@ pub(super) const WALL_BEGINS_MS: i64 = 1_767_225_600_000;
 /// Attempts after which a batch is given up.
 const ATTEMPTS_MAX: u32 = 200;
 
+/// Times a topic is looked for in vain before it is taken to be gone for good.
+const MISSES_MAX: u32 = 20;
+
 /// How a producer behaves.
 #[derive(Clone, Debug)]
 pub struct ProducerOptions {
@@ -69,6 +72,10 @@ struct Lane {
     /// Something failed: nothing is sent until all that is under way is answered.
     draining: bool,
     not_before: Instant,
+    /// How often its topic was not to be found.
+    misses: u32,
+    /// What became of the last attempt that failed.
+    last_trouble: String,
 }
 
 /// The actor; see the module.
@@ -118,6 +125,28 @@ impl Producer {
     #[must_use]
     pub fn is_done(&self) -> bool {
         self.winding_down && self.lanes.values().all(|lane| lane.batches.is_empty())
+    }
+
+    /// Highest version of Produce it speaks.
+    #[must_use]
+    pub fn produce_version(&self) -> i16 {
+        self.options.produce_version
+    }
+
+    /// What it waits for: for a message about one that does not come to an end.
+    #[must_use]
+    pub fn progress(&self) -> String {
+        let stuck = self
+            .lanes
+            .iter()
+            .filter(|(_, lane)| !lane.batches.is_empty());
+        let lanes = stuck.map(|((topic, partition), lane)| {
+            let attempts = lane.batches.front().map_or(0, |batch| batch.attempts);
+            let (count, last) = (lane.batches.len(), &lane.last_trouble);
+            format!("{topic}-{partition}: {count} batches, {attempts} attempts, last {last}")
+        });
+        let lanes: Vec<String> = lanes.collect();
+        format!("acks={} {:?} {lanes:?}", self.options.acks, self.identity)
     }
 
     /// See [`super::Actor::step`].
@@ -287,7 +316,13 @@ impl Producer {
                 continue;
             }
             let Some(known) = self.view.topic(topic) else {
+                lane.misses += 1;
+                if self.winding_down && lane.misses > MISSES_MAX {
+                    lane.batches.clear();
+                    continue;
+                }
                 self.view.distrust();
+                "UNKNOWN TO METADATA".clone_into(&mut lane.last_trouble);
                 lane.not_before = stage.in_ms(100);
                 continue;
             };
@@ -322,8 +357,15 @@ impl Producer {
             self.successes += 1;
             return;
         }
+        lane.last_trouble = match &result {
+            Ok(_) => String::new(),
+            Err(error) => error.to_string(),
+        };
         let response = result.ok().and_then(ProduceRequest::from_response);
         let code = response.map(|response| partition_code(&response));
+        if let Some(Some(code)) = code {
+            code.name().clone_into(&mut lane.last_trouble);
+        }
         match code {
             Some(Some(ErrorCode::None | ErrorCode::DuplicateSequenceNumber)) => {
                 lane.batches.remove(index);

@@ -1,0 +1,84 @@
+//! How a simulated process starts: its configuration, and what its disk lists.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::client::port_of;
+use super::disk::SimulatedDisk;
+use super::options::Options;
+use crate::config::{BrokerConfig, Settings};
+use crate::node::Node;
+use crate::node::boot::BootOptions;
+use crate::node::door::Outbox;
+use crate::rng::Rng;
+use crate::time::Now;
+
+/// Starts a process: a broker and controller, alone in its cluster.
+pub(super) fn boot(
+    number: u32,
+    incarnation: u64,
+    disk: &SimulatedDisk,
+    options: &Options,
+    now: Now,
+    outbox: &mut Outbox,
+) -> Node {
+    // Unchecked: segments far smaller than Kafka allows make rare paths common.
+    let settings = Settings::of(configuration(number, options));
+    let config = BrokerConfig::of(&settings).expect("the simulator knows what goes together");
+    let seed = Rng::new(u64::from(number))
+        .child("incarnation", incarnation)
+        .next_u64();
+    let boot_options = BootOptions {
+        listeners: config.listeners.advertised.clone(),
+        settings,
+        config,
+        directories: disk
+            .directories()
+            .map(|index| disk.listing(index))
+            .collect(),
+        seed,
+    };
+    Node::boot(now, boot_options, outbox).expect("the directory is this node's own")
+}
+
+fn configuration(number: u32, options: &Options) -> BTreeMap<Arc<str>, Arc<str>> {
+    let policy = match options.flush_policy {
+        0 => "ack",
+        1 => "interval",
+        _last => "os",
+    };
+    let port = port_of(number);
+    let mut values = vec![
+        ("node.id", (number + 1).to_string()),
+        ("process.roles", "broker,controller".to_owned()),
+        ("listeners", format!("PLAINTEXT://:{port}")),
+        ("advertised.listeners", format!("PLAINTEXT://node:{port}")),
+        ("log.dirs", "data".to_owned()),
+        ("log.flush.policy", policy.to_owned()),
+        ("log.tail.bytes", options.tail_bytes.to_string()),
+        ("log.segment.bytes", options.segment_bytes.to_string()),
+        (
+            "log.index.interval.bytes",
+            options.index_interval_bytes.to_string(),
+        ),
+        ("log.flush.offset.checkpoint.interval.ms", "400".to_owned()),
+        (
+            "log.flush.start.offset.checkpoint.interval.ms",
+            "400".to_owned(),
+        ),
+        ("log.retention.check.interval.ms", "300".to_owned()),
+        ("log.segment.delete.delay.ms", "200".to_owned()),
+        ("auto.create.topics.enable", "false".to_owned()),
+    ];
+    if options.flush_policy == 1 {
+        values.push(("log.flush.interval.ms", "50".to_owned()));
+        values.push(("log.flush.interval.messages", "100".to_owned()));
+    }
+    if options.retention_bytes > 0 {
+        values.push(("log.retention.bytes", options.retention_bytes.to_string()));
+    }
+    values
+        .into_iter()
+        .map(|(name, value)| (Arc::from(name), Arc::from(value)))
+        .collect()
+}

@@ -1,0 +1,374 @@
+//! One simulated node: a process around the core, on a disk that outlives it.
+//!
+//! A driver like the native one: bytes to connections, requests to the inbox, a turn over what came
+//! together, slices resolved before the disk is told anything, replies to bytes. A process begins
+//! from what its disk lists and nothing else: there is no other way for state to survive.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+
+use super::boot::boot;
+use super::checkers::Violation;
+use super::checkers::door::{DoorChecker, Promise};
+use super::checkers::durability::DurabilityChecker;
+use super::clock::NodeClock;
+use super::disk::{FileSystem, PowerLoss, SimulatedDisk};
+use super::options::Options;
+use crate::connection::{Connection, ConnectionLimits};
+use crate::event::Event;
+use crate::ids::{ConnectionId, ListenerId};
+use crate::node::Node;
+use crate::node::door::{Input, Outbox};
+use crate::storage::{DiskDone, DiskOp, Slice};
+use crate::wire::request::Piece;
+
+/// A process that runs.
+#[derive(Clone, Debug)]
+struct Running {
+    node: Node,
+    connections: BTreeMap<ConnectionId, Connection>,
+    inbox: Vec<Input>,
+    door: DoorChecker,
+}
+
+/// What a turn leads to outside the node.
+#[derive(Clone, Debug, Default)]
+pub struct TurnEffects {
+    /// Bytes for clients.
+    pub outgoing: Vec<(ConnectionId, Bytes)>,
+    /// Connections the node is done with.
+    pub closed: Vec<ConnectionId>,
+    /// Operations its disk was given.
+    pub disk_ops: Vec<DiskOp>,
+    /// What it said happened.
+    pub events: Vec<Event>,
+    /// Replies it gave.
+    pub replies: u64,
+    /// How many inputs the turn had.
+    pub inputs: u64,
+}
+
+/// A node with its disk and clock.
+#[derive(Clone, Debug)]
+pub struct SimulatedNode {
+    number: u32,
+    disk: SimulatedDisk,
+    clock: NodeClock,
+    running: Option<Running>,
+    incarnation: u64,
+    promise: Promise,
+}
+
+impl SimulatedNode {
+    /// A node that was never started.
+    #[must_use]
+    pub fn new(number: u32, disk: SimulatedDisk, clock: NodeClock, options: &Options) -> Self {
+        Self {
+            number,
+            disk,
+            clock,
+            running: None,
+            incarnation: 0,
+            promise: Promise {
+                survives_power: options.flush_policy == 0,
+            },
+        }
+    }
+
+    /// Its disk.
+    #[must_use]
+    pub fn disk(&self) -> &SimulatedDisk {
+        &self.disk
+    }
+
+    /// Whether a process runs that takes connections.
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        let running = self.running.as_ref();
+        running.is_some_and(|running| running.node.is_ready())
+    }
+
+    /// Whether a process runs.
+    #[must_use]
+    pub fn is_up(&self) -> bool {
+        self.running.is_some()
+    }
+
+    /// The number of times a process was started.
+    #[must_use]
+    pub fn incarnation(&self) -> u64 {
+        self.incarnation
+    }
+
+    /// Whether inputs wait for a turn.
+    #[must_use]
+    pub fn has_inputs(&self) -> bool {
+        self.running
+            .as_ref()
+            .is_some_and(|running| !running.inbox.is_empty())
+    }
+
+    /// Starts a process from what the disk holds.
+    pub fn boot(
+        &mut self,
+        world_ns: u64,
+        options: &Options,
+        durability: &mut DurabilityChecker,
+    ) -> TurnEffects {
+        assert!(self.running.is_none(), "one process at a time");
+        self.incarnation += 1;
+        let now = self.clock.now(world_ns);
+        let mut outbox = Outbox::default();
+        let node = boot(
+            self.number,
+            self.incarnation,
+            &self.disk,
+            options,
+            now,
+            &mut outbox,
+        );
+        self.running = Some(Running {
+            node,
+            connections: BTreeMap::new(),
+            inbox: Vec::new(),
+            door: DoorChecker::default(),
+        });
+        self.carry_out(world_ns, outbox, durability)
+    }
+
+    /// The process dies; its disk keeps what was written.
+    pub fn crash(&mut self, durability: &mut DurabilityChecker) {
+        self.running = None;
+        self.disk.crash_process();
+        durability.on_crash(self.number, &self.file_systems(), false);
+    }
+
+    /// The power goes; its disk keeps what `loss` leaves.
+    pub fn lose_power(&mut self, loss: &PowerLoss, durability: &mut DurabilityChecker) {
+        self.running = None;
+        self.disk.lose_power(loss);
+        durability.on_crash(self.number, &self.file_systems(), true);
+    }
+
+    /// The file systems of its disk.
+    #[must_use]
+    pub fn file_systems(&self) -> Vec<&FileSystem> {
+        let directories = self.disk.directories();
+        directories
+            .map(|directory| self.disk.files(directory))
+            .collect()
+    }
+
+    /// A client connected.
+    pub fn on_connected(&mut self, connection: ConnectionId, client: u32) {
+        if let Some(running) = &mut self.running {
+            let limits = ConnectionLimits::default();
+            let machine = Connection::new(connection, limits);
+            running.connections.insert(connection, machine);
+            running.inbox.push(Input::Connected {
+                connection,
+                listener: ListenerId(0),
+                peer_host: format!("10.0.0.{client}").into(),
+            });
+        }
+    }
+
+    /// Bytes arrived. Answers whether the connection still stands.
+    pub fn on_bytes(&mut self, world_ns: u64, connection: ConnectionId, bytes: &[u8]) -> bool {
+        let now = self.clock.now(world_ns);
+        let Some(running) = &mut self.running else {
+            return false;
+        };
+        let Some(machine) = running.connections.get_mut(&connection) else {
+            return false;
+        };
+        machine.receive(bytes);
+        running.take_requests(connection, now.instant)
+    }
+
+    /// A connection is gone.
+    pub fn on_closed(&mut self, connection: ConnectionId) {
+        if let Some(running) = &mut self.running {
+            running.drop_connection(connection);
+        }
+    }
+
+    /// Asks the process to stop in order.
+    pub fn ask_to_stop(&mut self) {
+        if let Some(running) = &mut self.running {
+            running.inbox.push(Input::Shutdown);
+        }
+    }
+
+    /// Whether the process has closed everything and may end; the error it ended with, if any.
+    #[must_use]
+    pub fn stopped(&self) -> Option<Result<(), String>> {
+        let stopped = self.running.as_ref()?.node.stopped()?;
+        Some(stopped.map_err(ToString::to_string))
+    }
+
+    /// Lets the disk go on; its answers wait for the next turn.
+    pub fn advance_disk(&mut self, world_ns: u64) -> Vec<DiskDone> {
+        let mut done = Vec::new();
+        self.disk.advance(world_ns, &mut done);
+        if let Some(running) = &mut self.running {
+            running.inbox.extend(done.iter().cloned().map(Input::Disk));
+        }
+        done
+    }
+
+    /// Gives the node a turn over everything that waits.
+    pub fn turn(&mut self, world_ns: u64, durability: &mut DurabilityChecker) -> TurnEffects {
+        let now = self.clock.now(world_ns);
+        let Some(running) = &mut self.running else {
+            return TurnEffects::default();
+        };
+        let inputs = running.inbox.len() as u64;
+        let mut outbox = Outbox::default();
+        running.node.turn(now, &mut running.inbox, &mut outbox);
+        running.inbox.clear();
+        let mut effects = self.carry_out(world_ns, outbox, durability);
+        effects.inputs = inputs;
+        effects
+    }
+
+    /// The world time at which the node wants an empty turn.
+    #[must_use]
+    pub fn next_turn_ns(&self) -> Option<u64> {
+        let (instant, _why) = self.running.as_ref()?.node.next_deadline()?;
+        Some(self.clock.world_ns(instant))
+    }
+
+    /// Judges that nothing waits past its deadline.
+    pub fn check_deadlines(&mut self, world_ns: u64, slack: Duration) {
+        let now = self.clock.now(world_ns);
+        if let Some(running) = &mut self.running {
+            running.door.check_deadlines(now.instant, slack);
+        }
+    }
+
+    /// Takes what the door checker found.
+    pub fn take_violations(&mut self) -> Vec<Violation> {
+        let door = self.running.as_mut().map(|running| &mut running.door);
+        door.map(DoorChecker::take_violations).unwrap_or_default()
+    }
+
+    /// Carries out the effects of a turn: replies first, because their slices name what the disk
+    /// operations may remove.
+    fn carry_out(
+        &mut self,
+        world_ns: u64,
+        outbox: Outbox,
+        durability: &mut DurabilityChecker,
+    ) -> TurnEffects {
+        let now = self.clock.now(world_ns);
+        let running = self.running.as_mut().expect("effects come from a process");
+        let disk = &self.disk;
+        let mut effects = TurnEffects::default();
+        for effect in outbox.replies {
+            effects.replies += 1;
+            if let Some(machine) = running.connections.get_mut(&effect.connection) {
+                let resolve = |slice: &_| disk.resolve(slice);
+                running
+                    .door
+                    .on_reply(self.number, &effect, self.promise, durability, &resolve);
+                machine
+                    .reply(effect.sequence, effect.reply)
+                    .expect("every reply has a form in the version it was asked in");
+            }
+        }
+        for (connection, _why) in outbox.close {
+            if let Some(machine) = running.connections.get_mut(&connection) {
+                machine.finish();
+            }
+        }
+        running.flush(disk, &mut effects);
+        // Replies made room: requests may have waited for it.
+        let connections: Vec<ConnectionId> = running.connections.keys().copied().collect();
+        for connection in connections {
+            running.take_requests(connection, now.instant);
+        }
+        for op in &outbox.disk {
+            durability.on_op(self.number, op);
+            self.disk.submit(op.clone(), world_ns);
+        }
+        effects.disk_ops = outbox.disk;
+        effects.events = outbox.events;
+        effects
+    }
+}
+
+impl Running {
+    /// Moves whole requests to the inbox; `false` where the connection ends by what it sent.
+    fn take_requests(&mut self, connection: ConnectionId, now: crate::time::Instant) -> bool {
+        let Some(machine) = self.connections.get_mut(&connection) else {
+            return false;
+        };
+        loop {
+            match machine.next_request() {
+                Ok(Some(received)) => {
+                    self.door
+                        .on_request(connection, received.sequence, &received.request, now);
+                    self.inbox.push(Input::Request {
+                        connection,
+                        sequence: received.sequence,
+                        head: received.head,
+                        request: received.request,
+                    });
+                }
+                Ok(None) => return true,
+                Err(_malformed) => {
+                    self.drop_connection(connection);
+                    return false;
+                }
+            }
+        }
+    }
+
+    fn drop_connection(&mut self, connection: ConnectionId) {
+        if self.connections.remove(&connection).is_some() {
+            self.door.on_disconnected(connection);
+            self.inbox.push(Input::Disconnected { connection });
+        }
+    }
+
+    /// Collects what the connections have to say.
+    fn flush(&mut self, disk: &SimulatedDisk, effects: &mut TurnEffects) {
+        let mut finished = Vec::new();
+        for (connection, machine) in &mut self.connections {
+            let mut pieces = Vec::new();
+            let length = machine.take_output(&mut pieces);
+            if length > 0 {
+                let mut bytes = BytesMut::with_capacity(length);
+                for piece in &pieces {
+                    match piece {
+                        Piece::Bytes(part) => bytes.extend_from_slice(part),
+                        Piece::File {
+                            log,
+                            segment,
+                            position,
+                            length,
+                        } => bytes.extend_from_slice(&disk.resolve(&Slice::File {
+                            log: *log,
+                            segment: *segment,
+                            position: *position,
+                            length: *length,
+                        })),
+                    }
+                }
+                assert_eq!(bytes.len(), length, "a connection counts what it gives out");
+                machine.wrote(length);
+                effects.outgoing.push((*connection, bytes.freeze()));
+            }
+            if machine.is_done() || machine.is_closed() {
+                finished.push(*connection);
+            }
+        }
+        for connection in finished {
+            self.drop_connection(connection);
+            effects.closed.push(connection);
+        }
+    }
+}

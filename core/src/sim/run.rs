@@ -1,0 +1,330 @@
+//! One seed, from the first boot to the last audit.
+//!
+//! First a node boots and topics are made, without faults. Then clients work and faults strike.
+//! Then faults end: every client must come to an end, and a fresh reader to the end of every
+//! partition. Last the audit: a crash and a power cut of the quiet cluster lose nothing, an orderly
+//! stop leaves files that agree with each other. A run ends at the first thing that does not hold.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::checkers::Violation;
+use super::checkers::log_files;
+use super::checkers::log_image::LogImage;
+use super::checkers::sequences;
+use super::client::SimulatedClient;
+use super::disk::PowerLoss;
+use super::options::Options;
+use super::trace::TraceRecord;
+use super::workload::Actor;
+use super::workload::admin::{Admin, AdminOptions};
+use super::workload::consumer::{Consumer, ConsumerOptions};
+use super::workload::producer::{Producer, ProducerOptions};
+use super::world::{Listener, World};
+use crate::rng::Rng;
+
+/// A second of the world.
+const SECOND_NS: u64 = 1_000_000_000;
+
+/// How long the first boot may take, topics made.
+const WARM_UP_NS: u64 = 30 * SECOND_NS;
+
+/// How long clients may take to come to an end once all is well.
+const HEAL_NS: u64 = 120 * SECOND_NS;
+
+/// The API numbers whose versions clients choose.
+const PRODUCE: i16 = 0;
+const FETCH: i16 = 1;
+
+/// What a run came to.
+#[derive(Clone, Debug)]
+pub struct SeedResult {
+    /// The seed.
+    pub seed: u64,
+    /// Hash of all that happened: equal exactly where the runs are.
+    pub hash: u128,
+    /// Number of things that happened.
+    pub events: u64,
+    /// Time that passed in the world, in milliseconds.
+    pub simulated_ms: u64,
+    /// Operations of clients that succeeded.
+    pub operations: u64,
+    /// Faults that struck.
+    pub faults: u64,
+    /// What did not hold; empty where all did.
+    pub violations: Vec<Violation>,
+    /// The options of the run.
+    pub options: Options,
+    /// What happened, in numbers; empty unless asked for.
+    pub trace: Vec<TraceRecord>,
+}
+
+/// The options that a seed draws.
+#[must_use]
+pub fn options_of(seed: u64) -> Options {
+    Options::draw(&Rng::new(seed))
+}
+
+/// Runs a seed.
+#[must_use]
+pub fn run_seed(seed: u64) -> SeedResult {
+    run_with(seed, options_of(seed), Watch::default())
+}
+
+/// How closely a run is watched; it goes the same way whatever this says.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Watch {
+    /// Whether the records of the trace are kept.
+    pub keeps_trace: bool,
+    /// Who is told what happens.
+    pub listener: Option<Listener>,
+}
+
+/// Runs a seed with options of one's own.
+#[must_use]
+pub fn run_with(seed: u64, options: Options, watch: Watch) -> SeedResult {
+    let root = Rng::new(seed);
+    let mut run = Run {
+        world: World::new(options.clone(), 1, &root, watch.keeps_trace),
+        root,
+        clients: 0,
+    };
+    run.world.listen(watch.listener);
+    run.phases();
+    let world = &run.world;
+    SeedResult {
+        seed,
+        hash: world.trace().hash(),
+        events: world.trace().count(),
+        simulated_ms: world.now_ns() / 1_000_000,
+        operations: world
+            .clients()
+            .iter()
+            .map(|client| client.actor.successes())
+            .sum(),
+        faults: world.faults(),
+        violations: world.violations().to_vec(),
+        options,
+        trace: world.trace().records().to_vec(),
+    }
+}
+
+/// A run under way.
+struct Run {
+    world: World,
+    root: Rng,
+    clients: u64,
+}
+
+impl Run {
+    /// The phases, until one fails.
+    fn phases(&mut self) {
+        let _complete = self.warm_up().and_then(|()| self.work()).and_then(|()| {
+            self.heal()?;
+            self.audit()
+        });
+    }
+
+    fn warm_up(&mut self) -> Option<()> {
+        let options = self.world.options.clone();
+        self.world.start_node(0, 0);
+        let topics = self.topics();
+        let restless = (options.admin == 1).then(|| "restless".into());
+        self.add(Actor::Admin(Admin::new(AdminOptions {
+            topics,
+            restless,
+            partitions: i32::try_from(options.partitions).expect("few"),
+            configs: Vec::new(),
+            every_ms: options.admin_every_ms,
+        })));
+        self.expect("L1", "no topics were made", WARM_UP_NS, |world| {
+            world.clients().iter().all(|client| match &client.actor {
+                Actor::Admin(admin) => admin.is_ready(),
+                Actor::Consumer(_) | Actor::Producer(_) => true,
+            })
+        })
+    }
+
+    fn work(&mut self) -> Option<()> {
+        let options = self.world.options.clone();
+        for number in 0..options.producers {
+            let producer = self.producer(number);
+            self.add(producer);
+        }
+        for _ in 0..options.consumers {
+            let topics = self.topics();
+            let fetch_version = self.version("fetch", 4, 18);
+            self.add(Actor::Consumer(Consumer::new(ConsumerOptions {
+                topics,
+                fetch_version,
+                is_final: false,
+            })));
+        }
+        self.world.begin_phase();
+        let end_ns = self.world.now_ns() + options.safety_ms * 1_000_000;
+        self.world.run_until(end_ns, |_| false);
+        self.held()
+    }
+
+    fn heal(&mut self) -> Option<()> {
+        self.world.options.calm();
+        self.world.begin_phase();
+        self.world.start_node(0, 500_000_000);
+        for client in self.world.clients_mut() {
+            client.actor.wind_down();
+        }
+        self.expect("L3", "clients did not come to an end", HEAL_NS, |world| {
+            world.nodes()[0].is_up() && world.clients().iter().all(|client| client.actor.is_done())
+        })?;
+        self.read_everything()
+    }
+
+    /// A fresh reader reads every partition to its end.
+    fn read_everything(&mut self) -> Option<()> {
+        let fetch_version = self.version("final", 4, 18);
+        let reader = Consumer::new(ConsumerOptions {
+            topics: Vec::new(),
+            fetch_version,
+            is_final: true,
+        });
+        self.add(Actor::Consumer(reader));
+        self.expect(
+            "L11",
+            "the final reader did not get to the end",
+            HEAL_NS,
+            |world| {
+                world
+                    .clients()
+                    .last()
+                    .is_some_and(|client| client.actor.is_done())
+            },
+        )
+    }
+
+    fn audit(&mut self) -> Option<()> {
+        self.check_sequences()?;
+        self.world.crash(0);
+        self.held()?;
+        self.world.start_node(0, SECOND_NS);
+        self.read_everything()?;
+        self.world.cut_power(0, &PowerLoss::LOSE_ALL);
+        self.held()?;
+        self.world.start_node(0, SECOND_NS);
+        self.read_everything()?;
+        let incarnation = self.world.nodes()[0].incarnation();
+        self.world.ask_to_stop(0);
+        self.expect("L18", "the node did not stop", HEAL_NS, |world| {
+            world.nodes()[0].incarnation() != incarnation || !world.nodes()[0].is_up()
+        })?;
+        for image in self.images() {
+            for violation in log_files::check(&image) {
+                self.world.complain(violation);
+            }
+        }
+        self.held()?;
+        self.world.start_node(0, SECOND_NS);
+        self.read_everything()
+    }
+
+    /// R65, over every log.
+    fn check_sequences(&mut self) -> Option<()> {
+        for image in self.images() {
+            for violation in sequences::check(&image.folder, &image.read()) {
+                self.world.complain(violation);
+            }
+        }
+        self.held()
+    }
+
+    fn images(&self) -> Vec<LogImage> {
+        let files = self.world.nodes()[0].file_systems();
+        files.into_iter().flat_map(LogImage::take_all).collect()
+    }
+
+    /// Runs until something is so; it must be within `limit_ns`.
+    fn expect(
+        &mut self,
+        check: &'static str,
+        what: &str,
+        limit_ns: u64,
+        is_so: impl Fn(&World) -> bool,
+    ) -> Option<()> {
+        let end_ns = self.world.now_ns() + limit_ns;
+        if !self.world.run_until(end_ns, is_so) && self.world.violations().is_empty() {
+            let stuck: Vec<String> = self
+                .world
+                .clients()
+                .iter()
+                .filter(|client| !client.actor.is_done())
+                .map(|client| client.actor.progress())
+                .collect();
+            let what = format!("{what}: {stuck:?}");
+            self.world.complain(Violation::new(check, what));
+        }
+        self.held()
+    }
+
+    fn held(&self) -> Option<()> {
+        self.world.violations().is_empty().then_some(())
+    }
+
+    fn topics(&self) -> Vec<Arc<str>> {
+        (0..self.world.options.topics)
+            .map(|number| format!("topic-{number}").into())
+            .collect()
+    }
+
+    fn producer(&mut self, number: u64) -> Actor {
+        let options = self.world.options.clone();
+        let mut dice = self.root.child("producer", number);
+        let is_idempotent = dice.chance(1, 2);
+        let acks = match dice.below(6) {
+            _any if is_idempotent => -1,
+            0 => 0,
+            1 | 2 => 1,
+            _most => -1,
+        };
+        let mut topics = self.topics();
+        if options.admin == 1 && dice.chance(1, 2) {
+            topics.push("restless".into());
+        }
+        Actor::Producer(Producer::new(ProducerOptions {
+            name: u32::try_from(number).expect("few"),
+            topics,
+            acks,
+            is_idempotent,
+            in_flight_max: if is_idempotent {
+                dice.between(1, 6) as usize
+            } else {
+                1
+            },
+            batch_records_max: options.batch_records_max,
+            value_bytes_max: options.value_bytes_max,
+            pause_ms_max: options.pause_ms_max,
+            produce_version: self.version("produce", 3, 13),
+        }))
+    }
+
+    /// A version for the next client, often the newest.
+    fn version(&self, name: &str, first: u64, last: u64) -> i16 {
+        let mut dice = self.root.child(name, self.clients);
+        let version = if dice.chance(1, 2) {
+            last
+        } else {
+            dice.between(first, last + 1)
+        };
+        i16::try_from(version).expect("versions are small")
+    }
+
+    fn add(&mut self, actor: Actor) {
+        let caps = match &actor {
+            Actor::Admin(_) => BTreeMap::new(),
+            Actor::Consumer(consumer) => BTreeMap::from([(FETCH, consumer.fetch_version())]),
+            Actor::Producer(producer) => BTreeMap::from([(PRODUCE, producer.produce_version())]),
+        };
+        let rng = self.root.child("client", self.clients);
+        self.clients += 1;
+        let client = SimulatedClient::new(1, caps, actor, rng);
+        self.world.add_client(client);
+    }
+}

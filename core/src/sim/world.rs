@@ -1,0 +1,726 @@
+//! A simulated world: nodes, clients, the network between them, and what befalls them.
+//!
+//! One queue of events in virtual time; each is carried out whole. A world is a plain value: it can
+//! be cloned, forked and run again. It makes no decision by itself: a seed's streams do.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::checkers::Violation;
+use super::checkers::durability::DurabilityChecker;
+use super::client::{ClientWish, FIRST_PORT, SimulatedClient};
+use super::clock::NodeClock;
+use super::disk::SimulatedDisk;
+use super::nemesis::{Fault, Nemesis};
+use super::network::{Arrival, Direction, Network, Planned};
+use super::node::{SimulatedNode, TurnEffects};
+use super::options::Options;
+use super::schedule::Schedule;
+use super::trace::{Trace, TraceKind, TraceRecord, hash_of};
+use crate::client::network::LinkId;
+use crate::event::{Event as NodeEvent, Severity};
+use crate::ids::ConnectionId;
+use crate::rng::Rng;
+use crate::storage::{DiskDone, DiskOp};
+
+/// How long a node may be without a turn while inputs wait, at most: what a late reply is excused
+/// for.
+const TURN_SLACK: Duration = Duration::from_millis(20);
+
+/// Latency of a refused or accepted connection attempt, at least.
+const CONNECT_NS_MIN: u64 = 10_000;
+
+/// Is told what happens, as it does: for one who wants to read along, even where a run panics.
+pub type Listener = fn(&str);
+
+/// Something that is to happen.
+#[derive(Clone, Debug)]
+enum Event {
+    Arrive(ConnectionId, Direction),
+    Boot(u32),
+    Connect(u32, LinkId, u16),
+    CrashDuringRecovery(u32, u64),
+    Disk(u32),
+    Fault(Fault, u64),
+    Step(u32),
+    Stopped(u32, u64),
+    Turn(u32, u64),
+}
+
+/// The world; see the module.
+#[derive(Clone, Debug)]
+pub struct World {
+    /// The options, as of now.
+    pub options: Options,
+    schedule: Schedule<Event>,
+    network: Network,
+    nodes: Vec<SimulatedNode>,
+    clients: Vec<SimulatedClient>,
+    owners: BTreeMap<ConnectionId, u32>,
+    nemesis: Nemesis,
+    /// Faults planned in an earlier phase do not strike in a later one.
+    phase: u64,
+    durability: DurabilityChecker,
+    violations: Vec<Violation>,
+    trace: Trace,
+    rng: Rng,
+    turns_planned: BTreeMap<u32, u64>,
+    disks_planned: BTreeMap<u32, u64>,
+    listener: Option<Listener>,
+}
+
+impl World {
+    /// A world of `nodes` nodes, none of which runs yet.
+    #[must_use]
+    pub fn new(options: Options, nodes: u32, root: &Rng, keep_trace: bool) -> Self {
+        let make = |number| {
+            let index = u64::from(number);
+            let disk = SimulatedDisk::new(1, options.disk(), root.child("disk", index));
+            let mut dice = root.child("clock", index);
+            let clock = NodeClock {
+                drift_ppm: options.clock_drift_ppm(),
+                start_ns: dice.below(1 << 40),
+                wall_skew_ms: i64::try_from(options.wall_skew_ms).unwrap_or(0),
+            };
+            SimulatedNode::new(number, disk, clock, &options)
+        };
+        Self {
+            schedule: Schedule::default(),
+            network: Network::new(options.network(), root.child("network", 0)),
+            nodes: (0..nodes).map(make).collect(),
+            clients: Vec::new(),
+            owners: BTreeMap::new(),
+            nemesis: Nemesis::new(&root.child("nemesis", 0)),
+            phase: 0,
+            durability: DurabilityChecker::default(),
+            violations: Vec::new(),
+            trace: Trace::new(keep_trace),
+            rng: root.child("world", 0),
+            turns_planned: BTreeMap::new(),
+            disks_planned: BTreeMap::new(),
+            listener: None,
+            options,
+        }
+    }
+
+    /// World time, in nanoseconds.
+    #[must_use]
+    pub fn now_ns(&self) -> u64 {
+        self.schedule.now_ns()
+    }
+
+    /// What happened, as numbers.
+    #[must_use]
+    pub fn trace(&self) -> &Trace {
+        &self.trace
+    }
+
+    /// Tells `listener` what happens, in words, from now on.
+    pub fn listen(&mut self, listener: Option<Listener>) {
+        self.listener = listener;
+    }
+
+    /// The nodes.
+    #[must_use]
+    pub fn nodes(&self) -> &[SimulatedNode] {
+        &self.nodes
+    }
+
+    /// The clients.
+    #[must_use]
+    pub fn clients(&self) -> &[SimulatedClient] {
+        &self.clients
+    }
+
+    /// The clients, to tell them what to do.
+    pub fn clients_mut(&mut self) -> &mut [SimulatedClient] {
+        &mut self.clients
+    }
+
+    /// The checker of what must be on disk.
+    pub fn durability(&mut self) -> &mut DurabilityChecker {
+        &mut self.durability
+    }
+
+    /// How often a fault struck.
+    #[must_use]
+    pub fn faults(&self) -> u64 {
+        self.nemesis.struck()
+    }
+
+    /// What did not hold so far.
+    #[must_use]
+    pub fn violations(&self) -> &[Violation] {
+        &self.violations
+    }
+
+    /// Notes that something did not hold.
+    pub fn complain(&mut self, violation: Violation) {
+        self.violations.push(violation);
+    }
+
+    /// Adds a client; it begins at once.
+    pub fn add_client(&mut self, client: SimulatedClient) -> u32 {
+        let number = u32::try_from(self.clients.len()).expect("a world has few clients");
+        self.clients.push(client);
+        self.schedule.after(0, Event::Step(number));
+        number
+    }
+
+    /// Plans the start of a node, unless it runs.
+    pub fn start_node(&mut self, node: u32, delay_ns: u64) {
+        self.schedule.after(delay_ns, Event::Boot(node));
+    }
+
+    /// Begins a phase: faults planned before do not strike any more; new ones are planned by the
+    /// options as they are now.
+    pub fn begin_phase(&mut self) {
+        self.phase += 1;
+        for fault in Fault::ALL {
+            self.plan_fault(fault);
+        }
+    }
+
+    /// Runs until `is_over` says so, at the latest until `end_ns`, or until something does not
+    /// hold. Answers whether it was over.
+    pub fn run_until(&mut self, end_ns: u64, is_over: impl Fn(&Self) -> bool) -> bool {
+        while self.violations.is_empty() {
+            if is_over(self) {
+                return true;
+            }
+            let Some(event) = self.schedule.next_until(end_ns) else {
+                return is_over(self);
+            };
+            self.carry_out(event);
+        }
+        false
+    }
+
+    /// A process dies.
+    pub fn crash(&mut self, node: u32) {
+        self.note(node, TraceKind::Crash, 0, 0, 0);
+        self.tell(node, "the process dies");
+        self.nodes[node as usize].crash(&mut self.durability);
+        self.after_death(node);
+    }
+
+    /// The power of a node goes.
+    pub fn cut_power(&mut self, node: u32, loss: &super::disk::PowerLoss) {
+        self.note(node, TraceKind::Crash, 1, 0, 0);
+        self.tell(node, &format!("the power goes: {loss:?}"));
+        self.nodes[node as usize].lose_power(loss, &mut self.durability);
+        self.after_death(node);
+    }
+
+    /// Asks a node to stop in order.
+    pub fn ask_to_stop(&mut self, node: u32) {
+        self.tell(node, "is asked to stop");
+        self.nodes[node as usize].ask_to_stop();
+        self.plan_turn(node);
+    }
+
+    fn carry_out(&mut self, event: Event) {
+        match event {
+            Event::Arrive(connection, direction) => self.arrive(connection, direction),
+            Event::Boot(node) => self.boot(node),
+            Event::Connect(client, link, port) => self.connect(client, link, port),
+            Event::CrashDuringRecovery(node, incarnation) => {
+                let at = &self.nodes[node as usize];
+                if at.is_up() && at.incarnation() == incarnation {
+                    self.nemesis.strike();
+                    self.die(node);
+                }
+            }
+            Event::Disk(node) => self.advance_disk(node),
+            Event::Fault(fault, phase) => {
+                if phase == self.phase {
+                    self.strike(fault);
+                    self.plan_fault(fault);
+                }
+            }
+            Event::Step(client) => self.step(client),
+            Event::Stopped(node, incarnation) => self.on_stopped(node, incarnation),
+            Event::Turn(node, incarnation) => self.turn(node, incarnation),
+        }
+    }
+
+    fn boot(&mut self, node: u32) {
+        if self.nodes[node as usize].is_up() {
+            return;
+        }
+        let now_ns = self.now_ns();
+        let at = &mut self.nodes[node as usize];
+        let effects = at.boot(now_ns, &self.options, &mut self.durability);
+        let incarnation = at.incarnation();
+        self.note(node, TraceKind::Boot, incarnation, 0, 0);
+        self.tell(node, "starts");
+        self.after_turn(node, effects);
+    }
+
+    fn turn(&mut self, node: u32, incarnation: u64) {
+        let now_ns = self.now_ns();
+        if self.turns_planned.get(&node) == Some(&now_ns) {
+            self.turns_planned.remove(&node);
+        }
+        let at = &mut self.nodes[node as usize];
+        if !at.is_up() || at.incarnation() != incarnation {
+            return;
+        }
+        let effects = at.turn(now_ns, &mut self.durability);
+        self.note(node, TraceKind::Turn, effects.inputs, effects.replies, 0);
+        self.after_turn(node, effects);
+        let is_prompt = self.options.disk_slow_one_in == 0;
+        if is_prompt {
+            self.nodes[node as usize].check_deadlines(now_ns, TURN_SLACK);
+        }
+        self.collect_violations(node);
+        match self.nodes[node as usize].stopped() {
+            Some(Ok(())) => self.schedule.after(1, Event::Stopped(node, incarnation)),
+            Some(Err(error)) => self.violations.push(Violation::new("L2", error)),
+            None => {}
+        }
+    }
+
+    fn after_turn(&mut self, node: u32, effects: TurnEffects) {
+        let now_ns = self.now_ns();
+        for op in &effects.disk_ops {
+            let (a, b) = op_numbers(op);
+            self.note(node, TraceKind::DiskOp, a, b, hash_of_op(op));
+        }
+        for event in &effects.events {
+            self.on_node_event(node, event);
+        }
+        let mut planned = Vec::new();
+        for (connection, bytes) in effects.outgoing {
+            let length = bytes.len() as u64;
+            self.note(
+                node,
+                TraceKind::Reply,
+                connection.0,
+                length,
+                hash_of(&bytes),
+            );
+            let direction = Direction::ToClient;
+            self.network
+                .send(now_ns, connection, direction, bytes, &mut planned);
+        }
+        for connection in effects.closed {
+            self.network
+                .close(now_ns, connection, Direction::ToClient, &mut planned);
+        }
+        self.plan_arrivals(&planned);
+        self.plan_disk(node);
+        self.plan_turn(node);
+    }
+
+    fn advance_disk(&mut self, node: u32) {
+        self.disks_planned.remove(&node);
+        let now_ns = self.now_ns();
+        let done = self.nodes[node as usize].advance_disk(now_ns);
+        for answer in &done {
+            let (a, b) = done_numbers(answer);
+            self.note(node, TraceKind::DiskDone, a, b, 0);
+        }
+        self.plan_disk(node);
+        self.plan_turn(node);
+    }
+
+    fn arrive(&mut self, connection: ConnectionId, direction: Direction) {
+        let now_ns = self.now_ns();
+        let Some(node) = self.network.node_of(connection) else {
+            return;
+        };
+        let client = self.owners[&connection];
+        for arrival in self.network.arrivals(now_ns, connection, direction) {
+            match (direction, arrival) {
+                (Direction::ToClient, Arrival::Bytes(bytes)) => {
+                    self.clients[client as usize].on_bytes(now_ns, connection, bytes);
+                }
+                (Direction::ToClient, Arrival::Closed) => {
+                    self.clients[client as usize].on_closed(now_ns, connection);
+                    self.end(connection, Direction::ToNode);
+                }
+                (Direction::ToNode, Arrival::Bytes(bytes)) => {
+                    let length = bytes.len() as u64;
+                    self.note(
+                        node,
+                        TraceKind::Delivery,
+                        connection.0,
+                        length,
+                        hash_of(&bytes),
+                    );
+                    let at = &mut self.nodes[node as usize];
+                    if !at.on_bytes(now_ns, connection, &bytes) {
+                        self.end(connection, Direction::ToClient);
+                    }
+                }
+                (Direction::ToNode, Arrival::Closed) => {
+                    self.nodes[node as usize].on_closed(connection);
+                    self.end(connection, Direction::ToClient);
+                }
+            }
+        }
+        match direction {
+            Direction::ToClient => self.step(client),
+            Direction::ToNode => self.plan_turn(node),
+        }
+    }
+
+    fn end(&mut self, connection: ConnectionId, direction: Direction) {
+        let mut planned = Vec::new();
+        let now_ns = self.now_ns();
+        self.network
+            .close(now_ns, connection, direction, &mut planned);
+        self.plan_arrivals(&planned);
+    }
+
+    fn connect(&mut self, client: u32, link: LinkId, port: u16) {
+        let now_ns = self.now_ns();
+        let node = u32::from(port.wrapping_sub(FIRST_PORT));
+        let is_ready = self
+            .nodes
+            .get(node as usize)
+            .is_some_and(SimulatedNode::is_ready);
+        let connection = is_ready.then(|| self.network.connect(node));
+        if let Some(connection) = connection {
+            self.owners.insert(connection, client);
+            self.nodes[node as usize].on_connected(connection, client);
+            self.note(
+                node,
+                TraceKind::Connection,
+                connection.0,
+                u64::from(client),
+                0,
+            );
+            self.plan_turn(node);
+        }
+        self.clients[client as usize].on_connected(now_ns, link, connection);
+        self.step(client);
+    }
+
+    fn step(&mut self, client: u32) {
+        let now_ns = self.now_ns();
+        let mut wishes = Vec::new();
+        let mut complaints = Vec::new();
+        let at = &mut self.clients[client as usize];
+        if at.step_planned_ns.is_some_and(|planned| planned <= now_ns) {
+            at.step_planned_ns = None;
+        }
+        let next_ns = at.step(now_ns, &mut wishes, &mut complaints);
+        if let Some(next_ns) = next_ns
+            && at.step_planned_ns.is_none_or(|planned| next_ns < planned)
+        {
+            at.step_planned_ns = Some(next_ns);
+            self.schedule.at(next_ns, Event::Step(client));
+        }
+        for what in complaints {
+            self.violations
+                .push(Violation::new("client", format!("client {client}: {what}")));
+        }
+        let mut planned = Vec::new();
+        for wish in wishes {
+            match wish {
+                ClientWish::Close(connection) => {
+                    self.network
+                        .close(now_ns, connection, Direction::ToNode, &mut planned);
+                }
+                ClientWish::Connect(link, port) => {
+                    let most_ns = self.options.latency_us_max * 1_000;
+                    let delay_ns = CONNECT_NS_MIN + self.rng.below(most_ns + 1);
+                    self.schedule
+                        .after(delay_ns, Event::Connect(client, link, port));
+                }
+                ClientWish::Send(connection, bytes) => {
+                    let length = bytes.len() as u64;
+                    self.note(
+                        client,
+                        TraceKind::Client,
+                        connection.0,
+                        length,
+                        hash_of(&bytes),
+                    );
+                    let direction = Direction::ToNode;
+                    self.network
+                        .send(now_ns, connection, direction, bytes, &mut planned);
+                }
+            }
+        }
+        self.plan_arrivals(&planned);
+    }
+
+    fn strike(&mut self, fault: Fault) {
+        let count = self.nodes.len() as u64;
+        let node = u32::try_from(self.nemesis.dice(fault).below(count)).expect("few nodes");
+        let is_up = self.nodes[node as usize].is_up();
+        match fault {
+            Fault::Clog => self.clog(),
+            Fault::Crash if is_up => {
+                self.nemesis.strike();
+                self.crash(node);
+                self.start_again(node, fault);
+            }
+            Fault::PowerCut if is_up => {
+                self.nemesis.strike();
+                self.die(node);
+            }
+            Fault::Reset => self.reset(),
+            Fault::Restart if is_up => {
+                self.nemesis.strike();
+                self.ask_to_stop(node);
+            }
+            Fault::Crash | Fault::PowerCut | Fault::Restart => {}
+        }
+    }
+
+    /// A node dies by a power cut, and is started again.
+    fn die(&mut self, node: u32) {
+        if self.options.power_cut_every_ms > 0 {
+            let loss = self.nemesis.power_loss(&self.options);
+            self.cut_power(node, &loss);
+            self.start_again(node, Fault::PowerCut);
+        } else {
+            self.crash(node);
+            self.start_again(node, Fault::Crash);
+        }
+    }
+
+    fn start_again(&mut self, node: u32, fault: Fault) {
+        let dice = self.nemesis.dice(fault);
+        let delay_ns = dice.between(1_000_000, 300_000_000);
+        self.start_node(node, delay_ns);
+        let dice = self.nemesis.dice(fault);
+        if dice.chance(self.options.crash_again_percent, 100) {
+            let bits = dice.below(28);
+            let again_ns = delay_ns + dice.below(2 << bits);
+            let incarnation = self.nodes[node as usize].incarnation() + 1;
+            let event = Event::CrashDuringRecovery(node, incarnation);
+            self.schedule.after(again_ns, event);
+        }
+    }
+
+    fn on_stopped(&mut self, node: u32, incarnation: u64) {
+        let at = &mut self.nodes[node as usize];
+        if !at.is_up() || at.incarnation() != incarnation {
+            return;
+        }
+        self.tell(node, "has stopped in order");
+        // An orderly stop is a death after everything was said and done.
+        self.crash(node);
+        self.start_node(node, 1_000_000);
+    }
+
+    fn any_connection(&mut self, fault: Fault) -> Option<ConnectionId> {
+        let connections = self.network.connections();
+        let count = connections.len() as u64;
+        if count == 0 {
+            return None;
+        }
+        let index = self.nemesis.dice(fault).below(count);
+        self.nemesis.strike();
+        Some(connections[index as usize])
+    }
+
+    fn reset(&mut self) {
+        let Some(connection) = self.any_connection(Fault::Reset) else {
+            return;
+        };
+        let zombie_percent = self.options.zombie_percent;
+        let dice = self.nemesis.dice(Fault::Reset);
+        let late_ns = if dice.chance(zombie_percent, 100) {
+            let bits = dice.between(20, 33);
+            dice.below(2 << bits)
+        } else {
+            0
+        };
+        let now_ns = self.now_ns();
+        let mut planned = Vec::new();
+        self.network
+            .reset(now_ns, connection, late_ns, &mut planned);
+        self.note(0, TraceKind::Connection, connection.0, late_ns, 1);
+        self.plan_arrivals(&planned);
+    }
+
+    fn clog(&mut self) {
+        let Some(connection) = self.any_connection(Fault::Clog) else {
+            return;
+        };
+        let dice = self.nemesis.dice(Fault::Clog);
+        let bits = dice.between(20, 32);
+        let until_ns = self.schedule.now_ns() + dice.below(2 << bits);
+        let direction = if dice.chance(1, 2) {
+            Direction::ToClient
+        } else {
+            Direction::ToNode
+        };
+        let mut planned = Vec::new();
+        self.network
+            .clog(connection, direction, until_ns, &mut planned);
+        self.plan_arrivals(&planned);
+    }
+
+    fn after_death(&mut self, node: u32) {
+        self.turns_planned.remove(&node);
+        let mut planned = Vec::new();
+        let now_ns = self.now_ns();
+        self.network.node_died(now_ns, node, &mut planned);
+        self.plan_arrivals(&planned);
+        self.collect_violations(node);
+    }
+
+    fn on_node_event(&mut self, node: u32, event: &NodeEvent) {
+        let text = event.to_string();
+        self.note(node, TraceKind::Event, 0, 0, hash_of(text.as_bytes()));
+        self.tell(node, &text);
+        if event.severity == Severity::Error {
+            self.violations.push(Violation::new("error", text));
+        }
+    }
+
+    fn collect_violations(&mut self, node: u32) {
+        self.violations.extend(self.durability.take_violations());
+        let found = self.nodes[node as usize].take_violations();
+        self.violations.extend(found);
+    }
+
+    fn plan_fault(&mut self, fault: Fault) {
+        if let Some(pause_ns) = self.nemesis.pause_ns(fault, &self.options) {
+            let event = Event::Fault(fault, self.phase);
+            self.schedule.after(pause_ns, event);
+        }
+    }
+
+    fn plan_arrivals(&mut self, planned: &[Planned]) {
+        for plan in planned {
+            let event = Event::Arrive(plan.connection, plan.direction);
+            self.schedule.at(plan.time_ns, event);
+        }
+    }
+
+    fn plan_disk(&mut self, node: u32) {
+        let Some(at_ns) = self.nodes[node as usize].disk().next_at_ns() else {
+            return;
+        };
+        let planned = self.disks_planned.get(&node);
+        if planned.is_none_or(|planned| at_ns < *planned) {
+            self.disks_planned.insert(node, at_ns);
+            self.schedule.at(at_ns, Event::Disk(node));
+        }
+    }
+
+    /// Sees to it that a node gets a turn: soon where inputs wait, else when it asked for one.
+    fn plan_turn(&mut self, node: u32) {
+        let now_ns = self.now_ns();
+        let at = &self.nodes[node as usize];
+        if !at.is_up() {
+            return;
+        }
+        let incarnation = at.incarnation();
+        let at_ns = if at.has_inputs() {
+            let most_ns = self.options.turn_delay_ns_max;
+            now_ns + self.rng.below(most_ns + 1)
+        } else {
+            match at.next_turn_ns() {
+                Some(at_ns) => at_ns.max(now_ns),
+                None => return,
+            }
+        };
+        let planned = self.turns_planned.get(&node);
+        if planned.is_none_or(|planned| at_ns < *planned) {
+            self.turns_planned.insert(node, at_ns);
+            self.schedule.at(at_ns, Event::Turn(node, incarnation));
+        }
+    }
+
+    fn note(&mut self, place: u32, kind: TraceKind, a: u64, b: u64, payload: u64) {
+        self.trace.add(TraceRecord {
+            time_ns: self.schedule.now_ns(),
+            place,
+            kind,
+            a,
+            b,
+            payload,
+        });
+    }
+
+    /// Tells people, where somebody listens.
+    fn tell(&self, node: u32, what: &str) {
+        if let Some(listener) = self.listener {
+            let now_ms = self.now_ns() / 1_000_000;
+            listener(&format!("{now_ms:>8} ms node {node}: {what}"));
+        }
+    }
+}
+
+/// The numbers by which the trace knows an operation: its log or token, and an end offset.
+fn op_numbers(op: &DiskOp) -> (u64, u64) {
+    match op {
+        DiskOp::Append {
+            log, end_offset, ..
+        }
+        | DiskOp::Sync {
+            log, end_offset, ..
+        }
+        | DiskOp::Truncate {
+            log, end_offset, ..
+        } => (u64::from(log.0), end_offset.0.cast_unsigned()),
+        DiskOp::AppendIndex { log, position, .. } => (u64::from(log.0), u64::from(*position)),
+        DiskOp::CreateLog { log, .. }
+        | DiskOp::MarkLogDeleted { log, .. }
+        | DiskOp::OpenLog { log, .. }
+        | DiskOp::RemoveFile { log, .. }
+        | DiskOp::RemoveLog { log } => (u64::from(log.0), 0),
+        DiskOp::CreateSegment { log, segment, .. }
+        | DiskOp::MarkSegmentDeleted { log, segment, .. }
+        | DiskOp::RemoveSegment { log, segment } => (u64::from(log.0), segment.0.cast_unsigned()),
+        DiskOp::Read { log, token, .. } | DiskOp::SaveLogFile { log, token, .. } => {
+            (u64::from(log.0), token.0)
+        }
+        DiskOp::RemoveDirectoryFile { token, .. } | DiskOp::SaveDirectoryFile { token, .. } => {
+            (u64::MAX, token.0)
+        }
+    }
+}
+
+/// Hash of the bytes an operation writes; 0 where it writes none.
+fn hash_of_op(op: &DiskOp) -> u64 {
+    match op {
+        DiskOp::Append { batches, .. } => batches.iter().fold(0, |hash, batch| {
+            let stamp = hash_of(&batch.stamp);
+            hash_of(&batch.body) ^ stamp.rotate_left(1) ^ hash.rotate_left(7)
+        }),
+        DiskOp::AppendIndex { bytes, .. }
+        | DiskOp::SaveDirectoryFile { bytes, .. }
+        | DiskOp::SaveLogFile { bytes, .. } => hash_of(bytes),
+        DiskOp::CreateLog { .. }
+        | DiskOp::CreateSegment { .. }
+        | DiskOp::MarkLogDeleted { .. }
+        | DiskOp::MarkSegmentDeleted { .. }
+        | DiskOp::OpenLog { .. }
+        | DiskOp::Read { .. }
+        | DiskOp::RemoveDirectoryFile { .. }
+        | DiskOp::RemoveFile { .. }
+        | DiskOp::RemoveLog { .. }
+        | DiskOp::RemoveSegment { .. }
+        | DiskOp::Sync { .. }
+        | DiskOp::Truncate { .. } => 0,
+    }
+}
+
+/// The numbers by which the trace knows an answer.
+fn done_numbers(done: &DiskDone) -> (u64, u64) {
+    match done {
+        DiskDone::Appended {
+            log, end_offset, ..
+        }
+        | DiskDone::Synced {
+            log, end_offset, ..
+        }
+        | DiskDone::Truncated {
+            log, end_offset, ..
+        } => (u64::from(log.0), end_offset.0.cast_unsigned()),
+        DiskDone::Created { log } => (u64::from(log.0), 0),
+        DiskDone::Failed { .. } => (u64::MAX, 1),
+        DiskDone::Read { log, token, .. } => (u64::from(log.0), token.0),
+        DiskDone::Saved { token } => (u64::MAX, token.0),
+    }
+}

@@ -1,0 +1,38 @@
+//! Simulated worlds: a handful of seeds hold, and a seed is a seed.
+//!
+//! Many more run by `ottla-sim campaign` in the test command, optimised and with every check on.
+
+use ottla_core::sim::{Watch, options_of, run_seed, run_with};
+
+#[test]
+fn a_few_seeds_hold() {
+    for seed in 1..=12 {
+        let result = run_seed(seed);
+        assert!(
+            result.violations.is_empty(),
+            "seed {seed}: {:?}",
+            result.violations
+        );
+        assert!(result.operations > 0, "seed {seed} did something");
+    }
+}
+
+#[test]
+fn the_same_seed_is_the_same_world() {
+    for seed in [7, 0xdead_beef] {
+        let watch = Watch {
+            keeps_trace: true,
+            listener: None,
+        };
+        let first = run_with(seed, options_of(seed), watch);
+        let second = run_seed(seed);
+        assert_eq!(first.hash, second.hash, "seed {seed}");
+        assert_eq!(first.events, second.events, "seed {seed}");
+        assert_eq!(first.trace.len() as u64, first.events);
+    }
+}
+
+#[test]
+fn another_seed_is_another_world() {
+    assert_ne!(run_seed(21).hash, run_seed(22).hash);
+}
