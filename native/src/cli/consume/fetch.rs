@@ -18,6 +18,7 @@ use ottla_core::wire::batch::crc32c;
 use ottla_core::wire::records::{Batches, Records};
 
 use super::aborted::Aborted;
+use super::position::{Position, Start};
 use super::record::Consumed;
 use super::subscription::{Found, Subscription};
 use crate::cli::admin;
@@ -42,19 +43,6 @@ const FETCH_BY_ID: i16 = 13;
 const TIME_EARLIEST: i64 = -2;
 const TIME_LATEST: i64 = -1;
 
-/// Where to begin in a partition.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum Start {
-    /// At the first record there is.
-    Earliest,
-    /// At this many records before the end.
-    FromEnd(i64),
-    /// After the last record there is.
-    Latest,
-    /// At this offset.
-    Offset(i64),
-}
-
 /// What is fixed for all fetches of one run.
 #[derive(Clone, Debug)]
 pub(super) struct FetchOptions {
@@ -78,46 +66,6 @@ pub(super) struct Fetcher {
     /// Metadata must be asked for before the next fetch.
     stale: bool,
     discovered_at: Option<Instant>,
-}
-
-/// Where one partition's consumption stands.
-#[derive(Debug)]
-struct Position {
-    topic_id: TopicId,
-    leader: i32,
-    /// The next offset to fetch; `None` until it is looked up.
-    offset: Option<i64>,
-    /// Where to look it up.
-    start: Start,
-    /// Where to stop; `None` for never, or until it is looked up.
-    end: Option<i64>,
-}
-
-impl Position {
-    /// Takes the offset of the first record, or of the end; `ends` asks to stop there.
-    fn found(&mut self, end: bool, offset: i64, ends: bool) {
-        if end && ends {
-            self.end.get_or_insert(offset);
-        }
-        match self.start {
-            Start::FromEnd(records) if end => {
-                let first = self.offset.unwrap_or(0);
-                self.offset = Some(offset.saturating_sub(records).max(first));
-                self.start = Start::Latest;
-            }
-            Start::Earliest | Start::FromEnd(_) if !end => {
-                self.offset.get_or_insert(offset);
-            }
-            Start::Latest if end => {
-                self.offset.get_or_insert(offset);
-            }
-            Start::Earliest | Start::FromEnd(_) | Start::Latest | Start::Offset(_) => {}
-        }
-    }
-
-    fn is_done(&self) -> bool {
-        matches!((self.offset, self.end), (Some(offset), Some(end)) if offset >= end)
-    }
 }
 
 impl Fetcher {
@@ -461,42 +409,4 @@ fn corrupt(topic: &str, partition: i32, what: &str) -> Failure {
         "The data of {topic}-{partition} cannot be read: {what}. Read on behind it with \
          --partition {partition} --offset N."
     ))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn position(start: Start) -> Position {
-        Position {
-            topic_id: TopicId::ZERO,
-            leader: 1,
-            offset: None,
-            start,
-            end: None,
-        }
-    }
-
-    #[test]
-    fn a_start_before_the_first_record_is_the_first_record() {
-        let mut from_end = position(Start::FromEnd(10));
-        from_end.found(false, 5, true);
-        from_end.found(true, 8, true);
-        assert_eq!(from_end.offset, Some(5));
-        assert_eq!(from_end.end, Some(8));
-        let mut from_end = position(Start::FromEnd(2));
-        from_end.found(false, 5, false);
-        from_end.found(true, 8, false);
-        assert_eq!(from_end.offset, Some(6));
-        assert_eq!(from_end.end, None);
-    }
-
-    #[test]
-    fn a_partition_without_records_is_done_at_once() {
-        let mut earliest = position(Start::Earliest);
-        earliest.found(false, 3, true);
-        assert!(!earliest.is_done());
-        earliest.found(true, 3, true);
-        assert!(earliest.is_done());
-    }
 }

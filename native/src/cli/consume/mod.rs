@@ -6,6 +6,7 @@
 mod aborted;
 mod fetch;
 mod formatter;
+mod position;
 mod record;
 mod subscription;
 
@@ -13,8 +14,9 @@ use std::time::{Duration, Instant};
 
 use clap::{Arg, ArgMatches, Command};
 
-use self::fetch::{FetchOptions, Fetcher, Start};
+use self::fetch::{FetchOptions, Fetcher};
 use self::formatter::Formatter;
+use self::position::Start;
 use self::subscription::Subscription;
 use crate::cli::admin;
 use crate::cli::args::{self, flag, given, number, option, repeated, text, texts};

@@ -196,3 +196,62 @@ fn offset_in_name(file: &str) -> Result<i64, Failure> {
         ))
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::console::testing::with_console;
+
+    /// Files that Kafka wrote, of every kind.
+    const FILES: &[&str] = &[
+        "p1-0/00000000000000000000.log",
+        "p1-0/00000000000000000013.snapshot",
+        "tx-0/00000000000000000000.log",
+        "idx-0/00000000000000000000.index",
+        "idx-0/00000000000000000000.timeindex",
+        "__cluster_metadata-0/00000000000000007328-0000000001.checkpoint",
+    ];
+
+    /// Shows damaged bytes in every way; what is said does not matter, only that it ends in order.
+    fn survive(file: &Path, bytes: &[u8]) {
+        std::fs::write(file, bytes).expect("the folder is ours");
+        let name = file.display().to_string();
+        let show = Show {
+            records: true,
+            contents: true,
+            metadata: true,
+            ..Show::default()
+        };
+        for check in [
+            Check::default(),
+            Check {
+                sanity_only: true,
+                verify_only: false,
+            },
+        ] {
+            let _any = with_console(|console| dump(&name, show, check, console));
+        }
+    }
+
+    #[test]
+    fn damaged_files_are_survived() {
+        let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/golden/cli/dump-log");
+        let folder = std::env::temp_dir().join(format!("ottla-dump-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).expect("there is a folder for temporary files");
+        for name in FILES {
+            let whole = std::fs::read(golden.join(name)).expect("the file is there");
+            let file = folder.join(Path::new(name).file_name().expect("it is a file"));
+            for length in (0..whole.len()).step_by(whole.len() / 40 + 1) {
+                survive(&file, &whole[..length]);
+            }
+            for at in (0..whole.len()).step_by(whole.len() / 80 + 1) {
+                for value in [0, 0x7f, 0xff] {
+                    let mut damaged = whole.clone();
+                    damaged[at] = value;
+                    survive(&file, &damaged);
+                }
+            }
+        }
+        std::fs::remove_dir_all(&folder).expect("the folder is ours");
+    }
+}
