@@ -103,7 +103,12 @@ pub(crate) fn append_index(
     let index = &mut writer.indexes[slot];
     let position = u64::from(position);
     let mut write = || -> io::Result<()> {
-        let path = log.folder_path().join(name.name());
+        let folder = log.folder_path();
+        let path = folder.join(name.name());
+        if let (None, LogFile::TimeIndex(base)) = (known, name) {
+            // Kafka keeps both, and its dump tool opens the one to read the other.
+            calls.create(&folder.join(LogFile::OffsetIndex(base).name()))?;
+        }
         let file = log
             .directory()
             .handles()
