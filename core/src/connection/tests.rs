@@ -284,6 +284,22 @@ fn a_first_frame_may_be_large_when_it_is_a_produce() {
     assert_eq!(received.head.api_key, PRODUCE);
 }
 
+/// librdkafka 2.16 sends three bytes too many in a Metadata of all topics; Kafka ignores them.
+#[test]
+fn bytes_after_a_request_are_ignored() {
+    let mut request = frame(1, &MetadataRequest::default(), 12);
+    request.extend_from_slice(&[1, 0, 0]);
+    let size = u32::try_from(request.len() - 4).unwrap();
+    request[..4].copy_from_slice(&size.to_be_bytes());
+    let mut connection = connection();
+    connection.receive(&request);
+    let received = connection.next_request().unwrap().unwrap();
+    assert_eq!(
+        received.request,
+        Request::Metadata(MetadataRequest::default())
+    );
+}
+
 #[test]
 fn a_full_connection_stops_taking_requests_until_it_answers() {
     let mut connection = Connection::new(
