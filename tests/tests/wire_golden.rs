@@ -159,8 +159,15 @@ fn both_ways<M: RequestResponsePair>(exchange: &Exchange) {
     let at = exchange.file.display();
     let version = ApiVersion::new(exchange.version());
     let header_version = ApiVersion::new(if M::is_flexible(version) { 2 } else { 1 });
-    let written = rewrite::<RequestHeader, M>(&exchange.request, header_version, version);
-    assert_eq!(written, exchange.request, "{at}: request");
+    let (written, after) = rewrite::<RequestHeader, M>(&exchange.request, header_version, version);
+    assert!(exchange.request.starts_with(&written), "{at}: request");
+    // librdkafka 2.16 lets three bytes follow a Metadata of all topics; Kafka ignores them.
+    assert!(
+        after == 0
+            || at
+                .to_string()
+                .ends_with("confluent-kafka-2.16.1/Metadata-v13.txt")
+    );
     let Some(answer) = &exchange.answer else {
         assert_eq!(M::NAME, "ProduceRequest", "{at}: only acks=0 has no answer");
         return;
@@ -168,12 +175,12 @@ fn both_ways<M: RequestResponsePair>(exchange: &Exchange) {
     let header_version =
         kafka_wire::response_header_version_for::<M>(version).expect("a version that was read");
     let header_version = ApiVersion::new(header_version);
-    let written = rewrite::<ResponseHeader, M::Response>(answer, header_version, version);
+    let (written, _) = rewrite::<ResponseHeader, M::Response>(answer, header_version, version);
     assert_eq!(&written, answer, "{at}: answer");
 }
 
-/// Reads a header and a body and writes both again.
-fn rewrite<H, M>(frame: &Bytes, header_version: ApiVersion, version: ApiVersion) -> Vec<u8>
+/// Reads a header and a body and writes both again; also says how many bytes follow them.
+fn rewrite<H, M>(frame: &Bytes, header_version: ApiVersion, version: ApiVersion) -> (Vec<u8>, usize)
 where
     H: KafkaDecode + KafkaEncode,
     M: KafkaDecode + KafkaEncode,
@@ -181,12 +188,12 @@ where
     let mut decoder = Decoder::new(frame.clone(), DecodeLimits::default()).expect("a short frame");
     let header = H::decode(&mut decoder, header_version).expect("a header");
     let body = M::decode(&mut decoder, version).expect("a body");
-    decoder.finish().expect("nothing follows the body");
+    let after = decoder.remaining();
     let mut written = bytes::BytesMut::new();
     header
         .encode_into(&mut written, header_version)
         .expect("a header that was read");
     body.encode_into(&mut written, version)
         .expect("a body that was read");
-    written.to_vec()
+    (written.to_vec(), after)
 }

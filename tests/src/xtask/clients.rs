@@ -41,6 +41,18 @@ pub fn release(workshop: &Workshop) -> Result<Tally, String> {
     ))
 }
 
+/// The broker to check: the released one, built now where it is not; or what `OTTLA_BINARY` names.
+///
+/// # Errors
+///
+/// The build's.
+pub(super) fn binary(workshop: &Workshop) -> Result<PathBuf, String> {
+    if let Some(named) = std::env::var_os("OTTLA_BINARY") {
+        return Ok(PathBuf::from(named));
+    }
+    release(workshop).map(|_| workshop.release_binary())
+}
+
 /// Every client of `tests/clients/` against one broker.
 ///
 /// # Errors
@@ -48,17 +60,30 @@ pub fn release(workshop: &Workshop) -> Result<Tally, String> {
 /// The broker did not start, did not stop, or complained.
 pub fn clients(workshop: &Workshop) -> Result<Tally, String> {
     let folder = empty_folder(workshop, "clients")?;
-    let broker = Broker::start(&workshop.release_binary(), &folder, &["num.partitions=4"])?;
+    let broker = Broker::start(&binary(workshop)?, &folder, &["num.partitions=4"])?;
     let mut tally = clients_against(workshop, &broker.address());
+    end(broker, &mut tally)?;
+    Ok(tally)
+}
+
+/// Stops a broker in order; its status and its errors count, and what it said is shown when
+/// anything failed.
+///
+/// # Errors
+///
+/// It did not end.
+pub(super) fn end(broker: Broker, tally: &mut Tally) -> Result<(), String> {
     let (status, log) = broker.stop()?;
     if !status.success() {
         tally.add(failure(format!("the broker ended with {status}")));
     }
     if let Some(line) = log.iter().find(|line| line.contains(" ERROR ")) {
-        println!("{}", log.join("\n"));
         tally.add(failure(format!("the broker complained: {line}")));
     }
-    Ok(tally)
+    if tally.failed > 0 {
+        println!("{}", log.join("\n"));
+    }
+    Ok(())
 }
 
 /// The same against a broker that runs already, for instance Apache Kafka itself.
@@ -139,7 +164,7 @@ fn java(workshop: &Workshop) -> Prepared {
 /// Port 9092 is taken, the broker did not start, or a command failed.
 pub fn introduction(workshop: &Workshop) -> Result<Tally, String> {
     let folder = empty_folder(workshop, "introduction")?;
-    let binary = workshop.release_binary();
+    let binary = binary(workshop)?;
     let broker = start_with_nothing(&binary, &folder)?;
     quiet(
         command(workshop, 30, &binary)
@@ -157,7 +182,7 @@ pub fn introduction(workshop: &Workshop) -> Result<Tally, String> {
         client.arg(workshop.tests("clients/introduction.py"));
         tally.add(run(client.env("PYTHONDONTWRITEBYTECODE", "1"))?);
     }
-    broker.stop()?;
+    end(broker, &mut tally)?;
     Ok(tally)
 }
 

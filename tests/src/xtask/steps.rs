@@ -5,7 +5,7 @@
 use std::process::Command;
 
 use super::command::{cargo, run};
-use super::{Tally, Workshop, clients, setup, wasm};
+use super::{Tally, Workshop, clients, setup, suites, wasm};
 
 /// One step.
 #[derive(Clone, Copy, Debug)]
@@ -54,6 +54,26 @@ pub const STEPS: &[Step] = &[
         name: "wasm",
         what: "the simulator runs under Node as it runs here",
         run: wasm::check,
+    },
+    Step {
+        name: "introduction",
+        what: "the introduction's example works word for word",
+        run: clients::introduction,
+    },
+    Step {
+        name: "clients",
+        what: "real clients in four languages do what they do with Kafka",
+        run: clients::clients,
+    },
+    Step {
+        name: "dump",
+        what: "Kafka's own dump tool reads every file the clients left behind",
+        run: clients::dump,
+    },
+    Step {
+        name: "suites",
+        what: "the client suites beside the repository, where there are any",
+        run: suites::suites,
     },
 ];
 

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
-use super::clients::{empty_folder, failure};
+use super::clients::{binary, empty_folder, end, failure};
 use super::command::{command, run};
 use super::{Tally, Workshop};
 use crate::broker::Broker;
@@ -35,9 +35,9 @@ pub fn suites(workshop: &Workshop) -> Result<Tally, String> {
         return Ok(Tally::default());
     }
     let folder = empty_folder(workshop, "suites")?;
-    let broker = Broker::start(&workshop.release_binary(), &folder, SETTINGS)?;
-    let tally = suites_against(workshop, &broker.address())?;
-    broker.stop()?;
+    let broker = Broker::start(&binary(workshop)?, &folder, SETTINGS)?;
+    let mut tally = suites_against(workshop, &broker.address())?;
+    end(broker, &mut tally)?;
     Ok(tally)
 }
 

@@ -1,0 +1,181 @@
+//! The real process from outside: start, settings, signals, restart, and what must be refused.
+//!
+//! Crashes under load are in `native_crash.rs`; what clients see is in `clients/`.
+
+use std::fs;
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use bytes::Bytes;
+use ottla_core::time::Timestamp;
+use ottla_core::wire::batch::Compression;
+use ottla_core::wire::builder::BatchBuilder;
+use ottla_tests::broker::{Broker, binary, free_port, fresh_folder};
+use ottla_tests::wire_client::WireClient;
+
+fn batch(values: &[&str]) -> Bytes {
+    let mut batch = BatchBuilder::new(Compression::None);
+    for value in values {
+        batch.push(Timestamp(1_000), None, Some(value.as_bytes()));
+    }
+    batch.build()
+}
+
+fn start(folder: &Path) -> Broker {
+    Broker::start(&binary(), folder, &[]).expect("the broker starts")
+}
+
+/// Runs a broker that is expected to refuse; returns its exit status and what it said.
+fn refused(folder: &Path, settings: &str) -> (Option<i32>, String) {
+    fs::create_dir_all(folder).expect("a folder of our own");
+    let file = folder.join("server.properties");
+    fs::write(&file, settings).expect("a file of our own");
+    let mut command = Command::new(binary());
+    command.arg("serve").arg(&file).current_dir(folder);
+    let mut broker = Broker::spawn(&mut command, 0).expect("a process");
+    let status = broker.wait_for_end().expect("it refuses by itself");
+    (status.code(), broker.log().join("\n"))
+}
+
+#[test]
+fn what_was_written_is_there_after_a_clean_restart() {
+    let folder = fresh_folder("restart");
+    for round in 0..3 {
+        let broker = start(&folder);
+        let mut client = WireClient::connect(&broker.address()).expect("the broker accepts");
+        if round == 0 {
+            client.create_topic("kept", 2).expect("a topic");
+        }
+        client
+            .send_batch("kept", 1, batch(&["a", "b"]))
+            .expect("a batch is sent");
+        assert_eq!(
+            client.receive_produced().expect("an answer"),
+            (0, round * 2)
+        );
+        let records = client
+            .fetch("kept", 1, 0)
+            .expect("the partition can be read");
+        assert_eq!(records.len() as i64, round * 2 + 2);
+        let (status, log) = broker.stop().expect("the broker ends");
+        assert!(status.success(), "{status}: {}", log.join("\n"));
+        assert!(
+            folder.join("data/.kafka_cleanshutdown").exists(),
+            "no marker of a clean stop"
+        );
+    }
+}
+
+#[test]
+fn a_second_signal_ends_it_at_once() {
+    let broker = start(&fresh_folder("signals"));
+    broker.signal("TERM").expect("a signal");
+    // The first may have been enough already.
+    let _ = broker.signal("TERM");
+    let mut broker = broker;
+    broker.wait_for_end().expect("two signals end it");
+}
+
+#[test]
+fn ctrl_c_is_a_clean_stop() {
+    let folder = fresh_folder("interrupt");
+    let mut broker = start(&folder);
+    broker.signal("INT").expect("a signal");
+    assert!(broker.wait_for_end().expect("it ends").success());
+    assert!(
+        folder.join("data/.kafka_cleanshutdown").exists(),
+        "no marker of a clean stop"
+    );
+}
+
+#[test]
+fn a_port_in_use_is_refused_by_name() {
+    let holder = TcpListener::bind(("127.0.0.1", 0)).expect("a free port");
+    let port = holder.local_addr().expect("bound").port();
+    let folder = fresh_folder("port");
+    let listeners = format!("listeners=PLAINTEXT://127.0.0.1:{port}\nlog.dirs=data\n");
+    let (status, said) = refused(&folder, &listeners);
+    assert_eq!(status, Some(1), "{said}");
+    assert!(said.contains(&format!("127.0.0.1:{port}")), "{said}");
+}
+
+#[test]
+fn a_folder_in_use_is_refused() {
+    let folder = fresh_folder("locked");
+    let mut first = start(&folder);
+    let data = folder.join("data");
+    let other = folder.join("other");
+    let port = free_port();
+    let settings = format!(
+        "listeners=PLAINTEXT://127.0.0.1:{port}\nlog.dirs={}\n",
+        data.display()
+    );
+    let (status, said) = refused(&other, &settings);
+    assert_eq!(status, Some(1), "{said}");
+    assert!(said.contains(&data.display().to_string()), "{said}");
+    assert!(
+        !first.log().iter().any(|line| line.contains("ERROR")),
+        "{:?}",
+        first.log()
+    );
+}
+
+#[test]
+fn an_unknown_key_is_named_and_ignored() {
+    let folder = fresh_folder("unknown-key");
+    let settings = ["no.such.key=1", "num.partitions=3"];
+    let mut broker = Broker::start(&binary(), &folder, &settings).expect("the broker starts");
+    WireClient::connect(&broker.address()).expect("the broker accepts");
+    let said = broker.log().join("\n");
+    assert!(said.contains("no.such.key"), "{said}");
+}
+
+#[test]
+fn a_wrong_value_is_refused_with_key_and_value() {
+    let folder = fresh_folder("wrong-value");
+    let (status, said) = refused(&folder, "log.dirs=data\nnum.partitions=many\n");
+    assert_eq!(status, Some(1), "{said}");
+    for word in ["num.partitions", "many"] {
+        assert!(said.contains(word), "{said}");
+    }
+}
+
+#[test]
+fn other_protocols_are_turned_away_and_the_broker_goes_on() {
+    let broker = start(&fresh_folder("protocols"));
+    let address = broker.address();
+    for first_bytes in [
+        &b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"[..],
+        &b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"[..],
+        &b"\xff\xff\xff\xff"[..],
+        &b"\x7f\xff\xff\xff\x00\x03"[..],
+        &b"\x00\x00\x00\x00"[..],
+        &b"\x00\x00\x00\x04\x00\x03\x00\x09"[..],
+        &b"\x00\x00\x00\x0a\x7f\xff\x00\x00\x00\x00\x00\x01\xff\xff"[..],
+    ] {
+        let mut stream = TcpStream::connect(&address).expect("the broker accepts");
+        stream
+            .set_read_timeout(Some(Duration::from_secs(20)))
+            .expect("a limit");
+        stream.write_all(first_bytes).expect("bytes are sent");
+        let mut answer = Vec::new();
+        // A reset is an end too.
+        if let Err(error) = stream.read_to_end(&mut answer) {
+            assert_eq!(
+                error.kind(),
+                std::io::ErrorKind::ConnectionReset,
+                "{first_bytes:?}"
+            );
+        }
+        assert!(
+            answer.len() < 1000,
+            "{first_bytes:?} was answered by {} bytes",
+            answer.len()
+        );
+    }
+    let mut client = WireClient::connect(&address).expect("the broker goes on");
+    client.create_topic("after", 1).expect("a topic");
+}
