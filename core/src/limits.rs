@@ -20,8 +20,8 @@ pub const TAGGED_FIELDS_MAX: usize = 10_000;
 pub const REQUESTS_IN_FLIGHT_MAX: usize = 1_024;
 
 /// Bytes of one connection's frames that may wait for their replies; past it the driver stops
-/// reading the socket. Four requests of 1 MiB, the largest that clients send by default, keep a disk
-/// busy that needs 4 ms to flush them at 1 GB/s; more only lie in memory.
+/// reading the socket. Four requests of 1 MiB, the largest that clients send by default, keep a
+/// disk busy that needs 4 ms to flush them at 1 GB/s; more only lie in memory.
 pub const IN_FLIGHT_BYTES_MAX: u64 = 4 * 1024 * 1024;
 
 /// Batches remembered for each (producer id, partition) to recognise a retry (KIP-98).

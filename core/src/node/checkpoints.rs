@@ -1,8 +1,8 @@
 //! The files of a data directory that hold an offset of each log: recovery points, high watermarks,
 //! log start offsets.
 //!
-//! They name logs by topic and partition, so an entry of a deleted log must be off the record before
-//! another log of its name is made: after a crash the new one would be taken for the old.
+//! They name logs by topic and partition, so an entry of a deleted log must be off the record
+//! before another log of its name is made: after a crash the new one would be taken for the old.
 
 use std::collections::{BTreeMap, BTreeSet};
 

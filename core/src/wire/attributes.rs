@@ -1,7 +1,7 @@
 //! A record batch's attribute bits: codec, meaning of timestamps, transaction, control.
 //!
-//! Numbers and bits only; what they oblige a broker to is in [`crate::wire::batch`]. Source: magic 2
-//! of KIP-98.
+//! Numbers and bits only; what they oblige a broker to is in [`crate::wire::batch`]. Source: magic
+//! 2 of KIP-98.
 
 /// How a batch's records are compressed, by Kafka's numbers.
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd)]
