@@ -7,6 +7,7 @@
 //! point. Compare Kafka's `LogLoader`.
 
 mod files;
+mod finish;
 mod scan;
 mod segment_scan;
 mod segments;
@@ -19,7 +20,7 @@ use bytes::{Bytes, BytesMut};
 use self::files::{FolderFiles, SegmentFiles};
 use self::segment_scan::SegmentScan;
 use super::segment::{ActiveSegment, ClosedSegment};
-use super::{BatchInfo, LeaderEpochs, Log, LogSettings, LogState, SegmentPoint, producer_snapshot};
+use super::{BatchInfo, LeaderEpochs, Log, LogSettings, LogState, producer_snapshot};
 use crate::event::{Event, Severity};
 use crate::ids::{DirectoryIndex, Generation, LogId, Offset};
 use crate::limits::JOB_READ_BYTES;
@@ -398,46 +399,6 @@ impl Opening {
         );
         self.log.on_directory_failed();
         self.stage = Stage::Done;
-    }
-
-    /// Everything was looked at: writes down what changed, and waits until it is durable.
-    fn finish(&mut self, out: &mut Vec<DiskOp>) {
-        let log = &mut self.log;
-        log.log_end_offset = self.end_offset;
-        log.written = self.end_offset;
-        log.written_at = SegmentPoint {
-            base_offset: log.active.base_offset,
-            marks: log.active.marks,
-        };
-        log.sync_requested = self.end_offset;
-        let first = log
-            .closed
-            .first()
-            .map_or(log.active.base_offset, |segment| segment.base_offset);
-        let wanted = self.found.log_start_offset.unwrap_or(first);
-        log.log_start_offset = wanted.max(first).min(self.end_offset);
-        self.is_epochs_changed |= log.epochs.truncate_from_end(self.end_offset);
-        self.is_epochs_changed |= log.epochs.truncate_from_start(log.log_start_offset);
-        for &offset in &self.files.snapshots {
-            log.on_snapshot_found(offset);
-        }
-        log.forget_snapshots_above(self.end_offset, out);
-        if self.is_epochs_changed {
-            log.save_epochs(out);
-        }
-        if self.is_cut {
-            self.stage = Stage::Truncating;
-        } else if self.found.is_clean {
-            self.log.flushed = self.end_offset;
-            self.stage = Stage::Done;
-        } else {
-            self.sync(out);
-        }
-    }
-
-    fn sync(&mut self, out: &mut Vec<DiskOp>) {
-        self.stage = Stage::Syncing;
-        self.log.sync(out);
     }
 
     /// A timestamp for a segment whose time index says nothing.

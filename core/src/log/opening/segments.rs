@@ -12,12 +12,9 @@ use super::files::SegmentFiles;
 use super::scan::{ScanStep, Scanner};
 use super::segment_scan::{Behind, Confirmed, INDEX_READ_BYTES, Phase, SegmentScan};
 use super::{Opening, Stage};
-use crate::event::Severity;
 use crate::ids::Offset;
 use crate::limits::{HISTORY_BATCHES_MAX, HISTORY_SCAN_BYTES};
-use crate::log::batch::HEADER_BYTES;
 use crate::log::index::IndexEntry;
-use crate::log::offset_index::OffsetEntry;
 use crate::log::producer_state::Producers;
 use crate::log::segment::ActiveSegment;
 use crate::log::time_index::TimeEntry;
@@ -340,115 +337,7 @@ impl Opening {
         }
     }
 
-    /// Asks the disk to end the log where the last sound batch ends.
-    fn cut(&mut self, files: &SegmentFiles, out: &mut Vec<DiskOp>) {
-        let log = &mut self.log;
-        log.generation = log.generation.next();
-        out.push(DiskOp::Truncate {
-            log: log.id,
-            generation: log.generation,
-            segment: log.active.base_offset,
-            position: log.active.marks.size_bytes,
-            end_offset: self.end_offset,
-        });
-        self.is_cut = true;
-        let mut active = log.active.clone();
-        self.write_indexes(&mut active, files, out);
-        self.log.active = active;
-    }
-
-    /// Makes a scanned segment's index files what the scan found.
-    fn write_indexes(
-        &mut self,
-        built: &mut ActiveSegment,
-        files: &SegmentFiles,
-        out: &mut Vec<DiskOp>,
-    ) {
-        let (offsets, times) = (built.offsets.count(), built.times.count());
-        let is_same = self.found.is_clean
-            && files.offsets_bytes == Some(u64::from(offsets * OffsetEntry::BYTES))
-            && files.times_bytes == Some(u64::from(times * TimeEntry::BYTES));
-        if is_same {
-            built.offsets.settle();
-            built.times.settle();
-            return;
-        }
-        let covered_by = self.end_offset.plus(1);
-        let base = built.base_offset;
-        for (file, written) in [
-            (
-                LogFile::OffsetIndex(base),
-                built.offsets.rewrite(covered_by),
-            ),
-            (LogFile::TimeIndex(base), built.times.rewrite(covered_by)),
-        ] {
-            let (position, bytes) = written;
-            out.push(DiskOp::AppendIndex {
-                log: self.found.id,
-                generation: self.log.generation,
-                file,
-                position,
-                bytes,
-            });
-        }
-    }
-
-    /// The last segment is known: closes it if the log must go on elsewhere, and completes it.
-    fn after_segments(&mut self, out: &mut Vec<DiskOp>) {
-        self.restore_history();
-        let start = self.found.log_start_offset.unwrap_or(Offset::ZERO);
-        let resume_at = self.recovery_point().max(start);
-        if self.end_offset < resume_at {
-            self.resume_at(resume_at, out);
-        }
-        let active = &self.log.active;
-        if active.marks.size_bytes > 0 && active.first_timestamp.is_none() {
-            let length = u32::try_from(HEADER_BYTES).expect("a small constant");
-            let base = active.base_offset;
-            self.stage = Stage::FirstHeader;
-            self.read(LogFile::Log(base), 0, length, out);
-            return;
-        }
-        self.finish(out);
-    }
-
-    /// Records that were durable, or deleted, are not there: the log goes on after them, so that
-    /// their offsets are never given to others.
-    fn resume_at(&mut self, offset: Offset, out: &mut Vec<DiskOp>) {
-        self.add_bad(BadRange {
-            start_offset: self.end_offset,
-            end_offset: offset,
-        });
-        // What producers wrote meanwhile is unknown: any of their sequences has to do.
-        self.log.producers = Producers::default();
-        let log = &mut self.log;
-        let next = ActiveSegment::new(offset, self.now.wall);
-        let mut before = std::mem::replace(&mut log.active, next);
-        if before.marks.size_bytes > 0 {
-            before.maybe_push_time();
-            log.closed.push(before.closed(self.end_offset));
-        } else {
-            let segment = before.base_offset;
-            out.push(DiskOp::MarkSegmentDeleted {
-                log: log.id,
-                generation: log.generation,
-                segment,
-            });
-            out.push(DiskOp::RemoveSegment {
-                log: log.id,
-                segment,
-            });
-        }
-        out.push(DiskOp::CreateSegment {
-            log: log.id,
-            generation: log.generation,
-            segment: offset,
-        });
-        self.end_offset = offset;
-        self.found.is_clean = false;
-    }
-
-    fn restore_history(&mut self) {
+    pub(super) fn restore_history(&mut self) {
         for info in std::mem::take(&mut self.history).iter().rev() {
             self.log.producers.restore_older(info);
         }
@@ -464,46 +353,8 @@ impl Opening {
     }
 
     /// Below this, damage is corruption.
-    fn recovery_point(&self) -> Offset {
+    pub(super) fn recovery_point(&self) -> Offset {
         self.found.recovery_point.unwrap_or(Offset::ZERO)
-    }
-
-    /// Keeps a damaged range, as far as its records are not deleted.
-    fn add_bad(&mut self, range: BadRange) {
-        let start = self.found.log_start_offset.unwrap_or(Offset::ZERO);
-        let range = BadRange {
-            start_offset: range.start_offset.max(start),
-            end_offset: range.end_offset,
-        };
-        if range.start_offset >= range.end_offset {
-            return;
-        }
-        self.log.bad.push(range);
-        self.note(
-            Severity::Error,
-            format!(
-                "records [{}, {}) are damaged on disk although they were durable; they are \
-                 answered with CORRUPT_MESSAGE, the rest is served. Restore the segment from a \
-                 replica or a backup, or skip them",
-                range.start_offset, range.end_offset
-            ),
-        );
-    }
-
-    fn note_cut(&mut self, damage: BatchDamage, bytes: u64, batches: u32) {
-        let severity = if bytes == 0 {
-            Severity::Info
-        } else {
-            Severity::Warning
-        };
-        let (end, segments) = (self.end_offset, self.todo.len());
-        self.note(
-            severity,
-            format!(
-                "an unfinished write at offset {end} ({damage}): cut there, {bytes} bytes removed, \
-                 with {batches} sound batches and {segments} later segments among them"
-            ),
-        );
     }
 }
 
