@@ -3,6 +3,7 @@
 mod broker;
 
 use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 
@@ -254,6 +255,42 @@ fn failures_say_what_to_do_and_end_with_1() {
         "x\n",
     );
     assert_eq!(bad.status.code(), Some(1));
+}
+
+#[test]
+fn a_server_that_is_no_broker_is_named() {
+    let answers: [(&[u8], &str); 4] = [
+        (
+            b"HTTP/1.1 400 Bad Request\r\n\r\n",
+            "does not answer as a Kafka broker does",
+        ),
+        (
+            &[0x7f, 0xff, 0xff, 0xff, 0, 0, 0, 0],
+            "does not answer as a Kafka broker does",
+        ),
+        (
+            &[0, 0, 0, 6, 0, 0, 0, 9, 0, 0],
+            "does not answer as a Kafka broker does",
+        ),
+        (&[], "Is it the port of a Kafka listener"),
+    ];
+    for (bytes, words) in answers {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("loopback has a free port");
+        let address = listener.local_addr().expect("it is bound").to_string();
+        let server = std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().expect("the tool connects");
+            let mut asked = [0u8; 64];
+            let _length = stream.read(&mut asked).expect("the tool asks");
+            // The tool may have gone by the last byte.
+            let _gone = stream.write_all(bytes);
+        });
+        let args = ["topics", "--list", "--bootstrap-server", &address];
+        let output = run(&mut ottla(&args), "");
+        server.join().expect("the server ends");
+        let said = String::from_utf8_lossy(&output.stdout);
+        assert!(said.contains(words), "{bytes:?}: {said}");
+        assert_eq!(output.status.code(), Some(1));
+    }
 }
 
 #[test]

@@ -75,6 +75,8 @@ pub(crate) enum CallError {
         address: String,
         /// The operating system's reason; `None` where the broker closed in order.
         error: Option<io::Error>,
+        /// Whether it had spoken Kafka's protocol before.
+        was_ready: bool,
     },
     /// The answer is not what the protocol says.
     Malformed {
@@ -124,12 +126,19 @@ impl fmt::Display for CallError {
             Self::Closed {
                 address,
                 error: Some(error),
+                ..
             } => {
                 write!(f, "The connection to {address} broke: {error}.")
             }
             Self::Closed {
                 address,
                 error: None,
+                was_ready: true,
+            } => write!(f, "{address} closed the connection."),
+            Self::Closed {
+                address,
+                error: None,
+                was_ready: false,
             } => write!(
                 f,
                 "{address} closed the connection. Is it the port of a Kafka listener, without TLS \

@@ -174,6 +174,7 @@ impl Link {
         CallError::Closed {
             address,
             error: (!ended).then_some(error),
+            was_ready: self.connection.is_ready(),
         }
     }
 }
