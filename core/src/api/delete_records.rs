@@ -12,8 +12,10 @@ use kafka_wire_core::StrBytes;
 use super::{Handled, Requester};
 use crate::error::ErrorCode;
 use crate::ids::{Offset, PartitionIndex};
+use crate::log::LogState;
 use crate::node::Broker;
 use crate::node::door::Outbox;
+use crate::time::{Now, from_ms};
 use crate::wire::request::Reply;
 
 /// The offset that means the high watermark.
@@ -22,6 +24,7 @@ const HIGH_WATERMARK: i64 = -1;
 /// Moves the starts; parks the request until they are on record.
 pub fn handle(
     broker: &mut Broker,
+    now: Now,
     from: &Requester,
     request: &DeleteRecordsRequest,
     out: &mut Outbox,
@@ -46,12 +49,28 @@ pub fn handle(
         }
         response.topics.push(result);
     }
-    let reply = Reply::DeleteRecords(response);
     if !is_moved {
-        return Handled::Reply(reply);
+        return Handled::Reply(Reply::DeleteRecords(response));
     }
-    broker.save_checkpoints_then(from.reply_to, reply, out);
+    let replies = (
+        Reply::DeleteRecords(response.clone()),
+        Reply::DeleteRecords(timed_out(response)),
+    );
+    let deadline = now.after(from_ms(i64::from(request.timeout_ms)));
+    broker.save_checkpoints_then(from.reply_to, replies, deadline, out);
     Handled::Parked
+}
+
+/// The answer where the new starts are not on record in time.
+fn timed_out(mut response: DeleteRecordsResponse) -> DeleteRecordsResponse {
+    let topics = response.topics.iter_mut();
+    for part in topics.flat_map(|topic| &mut topic.partitions) {
+        if part.error_code == ErrorCode::None.code() {
+            part.error_code = ErrorCode::RequestTimedOut.code();
+            part.low_watermark = -1;
+        }
+    }
+    response
 }
 
 fn delete(
@@ -72,6 +91,9 @@ fn delete(
         .partitions
         .get_mut(log)
         .expect("the table's indexes agree");
+    if partition.log().state() != LogState::Usable {
+        return Err(ErrorCode::KafkaStorageError);
+    }
     if !partition.config().delete {
         return Err(ErrorCode::PolicyViolation);
     }

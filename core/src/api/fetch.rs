@@ -41,7 +41,14 @@ pub struct FetchWait {
     /// Reads of the disk it waits for.
     lookups: u32,
     /// What those that ended found, by the target's place; used up by the next evaluation.
-    resolved: BTreeMap<u32, Result<Vec<Slice>, ReadRefusal>>,
+    resolved: BTreeMap<u32, Resolved>,
+}
+
+/// What a read of the disk found, and in which log.
+#[derive(Clone, Debug, PartialEq)]
+struct Resolved {
+    log: LogId,
+    found: Result<Vec<Slice>, ReadRefusal>,
 }
 
 /// What one evaluation found.
@@ -147,14 +154,15 @@ pub fn on_lookup(
     };
     assert!(wait.lookups > 0, "only a read that was asked for ends");
     wait.lookups -= 1;
-    match resumed {
+    let found = match resumed {
         Ok(Resumed::NeedsLookup(lookup)) => {
             ask_disk(broker, id, vec![(target_at, log, lookup)], out);
             return;
         }
-        Ok(Resumed::Records(records)) => wait.resolved.insert(target_at, Ok(records)),
-        Err(refused) => wait.resolved.insert(target_at, Err(refused)),
+        Ok(Resumed::Records(records)) => Ok(records),
+        Err(refused) => Err(refused),
     };
+    wait.resolved.insert(target_at, Resolved { log, found });
     on_news(broker, now, id, out);
 }
 
@@ -193,8 +201,9 @@ impl Evaluation {
     fn may_answer(&self, wait: &FetchWait) -> bool {
         let is_enough =
             wait.is_due || self.is_urgent || self.parts.is_empty() || self.bytes >= wait.bytes_min;
-        // An error need not wait for the disk either: the client asks again for the rest.
-        is_enough && (self.lookups.is_empty() || self.is_urgent)
+        // An error waits for the disk too: one that stays (a directory that is lost) would else
+        // be answered each time before the cold partitions beside it.
+        is_enough && self.lookups.is_empty()
     }
 }
 
@@ -226,8 +235,8 @@ fn evaluate(broker: &mut Broker, wait: &mut FetchWait) -> Evaluation {
                 .min(target.bytes_max),
             at_least_one: evaluation.bytes == 0,
         };
-        let found = resolved.remove(&target_at);
-        let read = read(broker, target, wait.visibility, limit, found);
+        let resolved = resolved.remove(&target_at);
+        let read = read(broker, target, wait.visibility, limit, resolved);
         let (part, records) = match read {
             Ok((log, mut result)) => {
                 evaluation.is_urgent |= result.diverging.is_some();
@@ -248,13 +257,13 @@ fn evaluate(broker: &mut Broker, wait: &mut FetchWait) -> Evaluation {
     evaluation
 }
 
-/// Reads one partition; with `found` where the disk was asked already.
+/// Reads one partition; with `resolved` where the disk was asked already.
 fn read(
     broker: &mut Broker,
     target: &FetchTarget,
     visibility: Visibility,
     limit: ReadLimit,
-    found: Option<Result<Vec<Slice>, ReadRefusal>>,
+    resolved: Option<Resolved>,
 ) -> Result<(LogId, ReadResult), ReadRefusal> {
     let topic = resolve(broker, &target.key.0)?;
     let Some(log) = broker.partitions.log_of(topic, target.key.1) else {
@@ -264,7 +273,8 @@ fn read(
         .partitions
         .get_mut(log)
         .expect("the table's indexes agree");
-    let Some(found) = found else {
+    // Another topic may have the name by now.
+    let Some(Resolved { found, .. }) = resolved.filter(|resolved| resolved.log == log) else {
         let result = partition.read(target, visibility, limit, &mut broker.memory)?;
         return Ok((log, result));
     };
@@ -274,7 +284,12 @@ fn read(
         at_least_one: false,
     };
     let mut result = partition.read(target, visibility, marks_only, &mut broker.memory)?;
-    result.records = found?;
+    let records = found?;
+    // Each was read as if it were alone; what does not fit beside the others is read again, and its
+    // place is known by then.
+    if limit.at_least_one || bytes_of(&records) <= u64::from(limit.bytes_max) {
+        result.records = records;
+    }
     Ok((log, result))
 }
 

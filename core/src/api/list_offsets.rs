@@ -13,7 +13,7 @@ use kafka_wire_core::StrBytes;
 use super::{Handled, Requester};
 use crate::error::ErrorCode;
 use crate::ids::{LeaderEpoch, LogId, Offset, PartitionIndex};
-use crate::log::{RecordAt, SearchOutcome, TimestampSearch, TimestampTarget};
+use crate::log::{LogState, RecordAt, SearchOutcome, TimestampSearch, TimestampTarget};
 use crate::node::Broker;
 use crate::node::door::Outbox;
 use crate::node::wait::Wait;
@@ -116,20 +116,34 @@ pub fn handle(
 /// A search of a waiting request ended, or goes on.
 pub fn on_search(
     broker: &mut Broker,
-    (id, (topic_at, partition_at)): (WaitId, (u32, u32)),
+    waiter: (WaitId, (u32, u32)),
     (log, outcome): (LogId, SearchOutcome),
+    out: &mut Outbox,
+) {
+    if broker.waiting.get(waiter.0).is_none() {
+        return;
+    }
+    match ended(outcome) {
+        Ok(found) => settle(broker, waiter, found, out),
+        Err(search) => broker.begin_search(log, search, waiter, out),
+    }
+}
+
+/// The log that a waiting request searched was deleted.
+pub fn on_log_gone(broker: &mut Broker, waiter: (WaitId, (u32, u32)), out: &mut Outbox) {
+    let found = Err(ErrorCode::UnknownTopicOrPartition);
+    settle(broker, waiter, found, out);
+}
+
+/// One part of a waiting request is known; answers it when it was the last.
+fn settle(
+    broker: &mut Broker,
+    (id, (topic_at, partition_at)): (WaitId, (u32, u32)),
+    found: Result<Option<RecordAt>, ErrorCode>,
     out: &mut Outbox,
 ) {
     let Some(Wait::Offsets(wait)) = broker.waiting.get_mut(id) else {
         return;
-    };
-    let found = match ended(outcome) {
-        Ok(found) => found,
-        Err(search) => {
-            let waiter = (id, (topic_at, partition_at));
-            broker.begin_search(log, search, waiter, out);
-            return;
-        }
     };
     wait.pending -= 1;
     let part = wait
@@ -180,6 +194,9 @@ fn find(
     let believed = LeaderEpoch(partition.current_leader_epoch);
     if let Err(code) = hosted.check_leader_epoch(believed) {
         return Found::Now(failure(index, code));
+    }
+    if hosted.log().state() == LogState::Offline {
+        return Found::Now(failure(index, ErrorCode::KafkaStorageError));
     }
     let end = match visibility {
         Visibility::Committed => hosted.last_stable_offset(),

@@ -87,7 +87,7 @@ pub fn handle(
     out: &mut Outbox,
 ) -> Handled {
     match request {
-        Request::DeleteRecords(request) => delete_records::handle(broker, from, &request, out),
+        Request::DeleteRecords(request) => delete_records::handle(broker, now, from, &request, out),
         Request::Fetch(request) => fetch::handle(broker, now, from, &request, out),
         Request::InitProducerId(request) => {
             init_producer_id::handle(broker, now, from, &request, out)

@@ -13,6 +13,7 @@ use kafka_wire_core::StrBytes;
 use super::Handled;
 use crate::error::ErrorCode;
 use crate::ids::{LeaderEpoch, Offset, PartitionIndex};
+use crate::log::LogState;
 use crate::node::Broker;
 use crate::wire::request::Reply;
 
@@ -62,6 +63,9 @@ fn find(
                 .find(topic, PartitionIndex(asked.partition))
         })
         .ok_or(ErrorCode::UnknownTopicOrPartition)?;
+    if partition.log().state() == LogState::Offline {
+        return Err(ErrorCode::KafkaStorageError);
+    }
     partition.check_leader_epoch(LeaderEpoch(asked.current_leader_epoch))?;
     let requested = LeaderEpoch(asked.leader_epoch);
     if requested == partition.leader_epoch() {

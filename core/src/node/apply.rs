@@ -120,13 +120,16 @@ impl Broker {
             settings: log_settings(&config),
             start_offset: Offset::ZERO,
         };
-        let log = Log::create(now, creation, &mut out.disk);
+        let mut log = Log::create(now, creation, &mut out.disk);
+        if self.housekeeping.records.is_lost(identity.directory) {
+            log.on_directory_failed();
+        }
         let epoch = self.leader_epoch_of(identity.topic_id, identity.index);
         self.partitions
             .insert(Partition::lead(identity, config, log, epoch));
     }
 
-    /// The directory with the fewest logs, as Kafka chooses.
+    /// The directory with the fewest logs among those that are not lost, as Kafka chooses.
     pub(super) fn directory_for_new_log(&self) -> DirectoryIndex {
         let directories = self.identity.directories.len();
         if directories == 1 {
@@ -136,8 +139,13 @@ impl Broker {
         for partition in self.partitions.iter() {
             counts[usize::from(partition.identity().directory.0)] += 1;
         }
-        let fewest = (0..directories).min_by_key(|&at| counts[at]).unwrap_or(0);
-        DirectoryIndex(u8::try_from(fewest).expect("log.dirs is bounded"))
+        (0..directories)
+            .map(|at| DirectoryIndex(u8::try_from(at).expect("log.dirs is bounded")))
+            .min_by_key(|&at| {
+                let is_lost = self.housekeeping.records.is_lost(at);
+                (is_lost, counts[usize::from(at.0)])
+            })
+            .unwrap_or(DirectoryIndex(0))
     }
 
     /// The topic is gone: its logs are put out of the way and removed a little later.

@@ -10,7 +10,7 @@ use crate::error::ErrorCode;
 use crate::event::{Event, Severity};
 use crate::fetch_session::FetchSessions;
 use crate::ids::{LogId, Offset, ProducerId, TopicId, TopicName};
-use crate::log::{LogMemory, Lookup, TimestampSearch};
+use crate::log::{LogMemory, LogState, Lookup, TimestampSearch};
 use crate::metadata::delta::Delta;
 use crate::metadata::image::{ConfigResource, Image};
 use crate::metadata::records::MetadataRecord;
@@ -147,6 +147,10 @@ impl Broker {
         records: Vec<MetadataRecord>,
         out: &mut Outbox,
     ) -> Result<Offset, ErrorCode> {
+        if self.quorum.log().state() != LogState::Usable {
+            // Before the image is changed: it holds nothing that is not in the log.
+            return Err(ErrorCode::KafkaStorageError);
+        }
         let mut delta = Delta::default();
         let image = Arc::make_mut(&mut self.controller_image);
         for record in records.iter().filter(|record| !is_transaction_mark(record)) {
@@ -191,6 +195,7 @@ impl Broker {
         let config = &self.config.metadata_log;
         self.quorum
             .maybe_snapshot(now, config, &self.replay, &mut out.disk);
+        let mut fetches = BTreeSet::new();
         while let Some(log) = self.touched.pop_first() {
             let mut wakeups = Wakeups::default();
             if let Some(partition) = self.partitions.get_mut(log) {
@@ -200,7 +205,12 @@ impl Broker {
                 self.housekeeping
                     .note_log(log, deadline.map(|(due, _)| due));
             }
+            // A fetch is looked at once, however many of its partitions moved.
+            fetches.extend(wakeups.fetches.drain(..));
             self.wake(now, log, wakeups, out);
+        }
+        for id in fetches {
+            crate::api::fetch::on_news(self, now, id, out);
         }
         while let Some((log, ticket)) = self.memory.tail.next_victim() {
             if log == self.quorum.log_id() {
@@ -226,7 +236,7 @@ impl Broker {
 }
 
 /// Whether a record only marks where a transaction of records begins or ends (KIP-868).
-fn is_transaction_mark(record: &MetadataRecord) -> bool {
+pub(super) fn is_transaction_mark(record: &MetadataRecord) -> bool {
     matches!(
         record,
         MetadataRecord::BeginTransaction(_)

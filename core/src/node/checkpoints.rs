@@ -10,13 +10,13 @@ use bytes::Bytes;
 
 use super::broker::Broker;
 use super::door::Outbox;
-use super::wait::Wait;
+use super::wait::{SavedWait, Wait};
 use crate::ids::{DirectoryIndex, Offset, PartitionIndex, TopicPartition};
 use crate::log::checkpoint::offsets_to_text;
 use crate::partition::PartitionIdentity;
 use crate::quorum::METADATA_FOLDER;
 use crate::storage::{DirectoryFile, DiskOp, Token};
-use crate::time::Now;
+use crate::time::{Instant, Now};
 use crate::waiting::{ReplyTo, WaitId};
 use crate::wire::request::Reply;
 
@@ -39,6 +39,8 @@ pub(super) struct Checkpoints {
     departing: Option<(Token, u32, BTreeSet<TopicPartition>)>,
     /// Partitions whose names are still on record for other logs.
     postponed: Vec<PartitionIdentity>,
+    /// Directories that are lost: nothing is saved there, nor any more answered.
+    lost: BTreeSet<DirectoryIndex>,
 }
 
 impl Checkpoints {
@@ -50,6 +52,21 @@ impl Checkpoints {
     /// A log is gone; it is to be off the record soon.
     pub(super) fn on_departure(&mut self, name: TopicPartition) {
         self.departed.insert(name);
+    }
+
+    /// A directory is lost: what was to be saved there is not waited for.
+    pub(super) fn on_directory_lost(&mut self, directory: DirectoryIndex) {
+        self.lost.insert(directory);
+        if let Some((_token, _saves, mut names)) = self.departing.take() {
+            self.departed.append(&mut names);
+        }
+        // What went to the other directories with the same token is saved again.
+        self.saved.clear();
+    }
+
+    /// Whether nothing can be written to a directory any more.
+    pub(super) fn is_lost(&self, directory: DirectoryIndex) -> bool {
+        self.lost.contains(&directory)
     }
 
     /// Whether a log that is gone is still to be taken off the record.
@@ -99,6 +116,9 @@ impl Broker {
         let mut saves = 0;
         for at in 0..self.identity.directories.len() {
             let directory = DirectoryIndex(u8::try_from(at).expect("log.dirs is bounded"));
+            if self.housekeeping.records.is_lost(directory) {
+                continue;
+            }
             for (file, text) in self.checkpoints_of(directory) {
                 let bytes = Bytes::from(text);
                 let key = (directory, file);
@@ -119,16 +139,34 @@ impl Broker {
         saves
     }
 
-    /// Saves the checkpoints; `reply` answers a request once they are on record.
-    pub fn save_checkpoints_then(&mut self, to: ReplyTo, reply: Reply, out: &mut Outbox) {
+    /// Saves the checkpoints; `reply` answers a request once they are on record, `timed_out` if
+    /// they are not by `deadline`: a directory that is lost meanwhile says nothing more.
+    pub fn save_checkpoints_then(
+        &mut self,
+        to: ReplyTo,
+        (reply, timed_out): (Reply, Reply),
+        deadline: Instant,
+        out: &mut Outbox,
+    ) {
         let token = self.housekeeping.records.take_token();
-        let saves = self.save_checkpoints(token, out);
-        if saves == 0 {
+        let left = self.save_checkpoints(token, out);
+        if left == 0 {
             out.reply(to, reply);
             return;
         }
-        let id = self.waiting.park(to, None, Wait::Saved(reply, saves));
+        let wait = Wait::Saved(SavedWait {
+            left,
+            reply,
+            timed_out,
+        });
+        let id = self.waiting.park(to, Some(deadline), wait);
         self.housekeeping.records.awaited.insert(token, id);
+    }
+
+    /// A request that waited for saves was answered, or its client is gone.
+    pub(super) fn forget_awaited(&mut self, id: WaitId) {
+        let awaited = &mut self.housekeeping.records.awaited;
+        awaited.retain(|_token, waiting| *waiting != id);
     }
 
     /// A checkpoint is on record; or it is not, and the next one tries again.
@@ -145,14 +183,17 @@ impl Broker {
         let Some(&id) = self.housekeeping.records.awaited.get(&token) else {
             return;
         };
-        if let Some(Wait::Saved(_, left)) = self.waiting.get_mut(id) {
-            *left -= 1;
-            if *left > 0 {
+        if let Some(Wait::Saved(wait)) = self.waiting.get_mut(id)
+            && is_saved
+        {
+            wait.left -= 1;
+            if wait.left > 0 {
                 return;
             }
         }
         self.housekeeping.records.awaited.remove(&token);
-        if let Some((reply_to, Wait::Saved(reply, _))) = self.waiting.take(id) {
+        if let Some((reply_to, Wait::Saved(wait))) = self.waiting.take(id) {
+            let reply = if is_saved { wait.reply } else { wait.timed_out };
             out.reply(reply_to, reply);
         }
     }

@@ -4,14 +4,17 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::broker::{Broker, event};
+use super::broker::{Broker, event, is_transaction_mark};
 use super::door::Outbox;
 use super::lookups::LookupFor;
 use super::wait::Wait;
+use crate::error::ErrorCode;
 use crate::event::Severity;
-use crate::ids::{DirectoryIndex, Generation, LogId};
+use crate::ids::{DirectoryIndex, Generation, LogId, Offset};
+use crate::metadata::delta::Delta;
+use crate::metadata::image::Image;
 use crate::partition::Wakeups;
-use crate::quorum::METADATA_FOLDER;
+use crate::quorum::{METADATA_DIRECTORY, METADATA_FOLDER};
 use crate::storage::{DiskDone, DiskError, FailureScope, Token};
 use crate::time::Now;
 
@@ -61,7 +64,7 @@ impl Broker {
                 end_offset,
             } => {
                 if log == self.quorum.log_id() {
-                    self.quorum.log_mut().on_truncated(generation, end_offset);
+                    self.quorum.on_truncated(generation, end_offset);
                 } else if let Some(partition) = self.partitions.get_mut(log) {
                     partition.log_mut().on_truncated(generation, end_offset);
                     self.touched.insert(log);
@@ -78,9 +81,11 @@ impl Broker {
         out: &mut Outbox,
     ) {
         let log = key.0;
-        if let Some(pending) = self.searches.remove(&key)
-            && let Some(partition) = self.partitions.get_mut(log)
-        {
+        if let Some(pending) = self.searches.remove(&key) {
+            let Some(partition) = self.partitions.get_mut(log) else {
+                crate::api::list_offsets::on_log_gone(self, pending.waiter, out);
+                return;
+            };
             let memory = &mut self.memory;
             let outcome = partition
                 .log_mut()
@@ -91,10 +96,11 @@ impl Broker {
         let Some(pending) = self.lookups.remove(&key) else {
             return;
         };
-        let Some(partition) = self.partitions.get_mut(log) else {
-            return;
+        let resumed = match self.partitions.get_mut(log) {
+            Some(partition) => partition.resume_read(*pending.lookup, bytes, &mut self.memory),
+            // The topic was deleted meanwhile; who waits for the read still gets an end.
+            None => Err(ErrorCode::UnknownTopicOrPartition.into()),
         };
-        let resumed = partition.resume_read(*pending.lookup, bytes, &mut self.memory);
         match pending.waiter {
             LookupFor::Fetch(id, target_at) => {
                 crate::api::fetch::on_lookup(self, now, (id, target_at), resumed, (log, out));
@@ -199,16 +205,34 @@ impl Broker {
             .quorum
             .log_mut()
             .on_append_failed(generation, memory, &mut out.disk);
-        if rewound.is_none() {
+        let Some(rewound) = rewound else {
             return;
-        }
+        };
         out.events.push(event(
             Severity::Error,
             METADATA_FOLDER,
             format!("{error}: changes of the metadata are refused until there is space"),
         ));
-        self.controller_image = Arc::clone(&self.image);
-        for id in self.quorum.fail_uncommitted() {
+        self.forget_proposals(rewound.end_offset, out);
+    }
+
+    /// Proposals from `end_offset` of the metadata log on are lost: who waited for them is told,
+    /// and the controller decides upon what is left.
+    fn forget_proposals(&mut self, end_offset: Offset, out: &mut Outbox) {
+        let lost = self.quorum.fail_from(end_offset);
+        let mut image = Image::clone(&self.image);
+        let mut delta = Delta::default();
+        for record in self.quorum.untold_records() {
+            if !is_transaction_mark(record) {
+                image
+                    .apply(record, &mut delta)
+                    .expect("the controller applied it before");
+            }
+        }
+        self.controller_image = Arc::new(image);
+        self.producer_ids
+            .forget_unreserved(self.controller_image.next_producer_id());
+        for id in lost {
             if let Some((reply_to, Wait::Admin(wait))) = self.waiting.take(id) {
                 out.reply(reply_to, wait.timed_out);
             }
@@ -228,6 +252,11 @@ impl Broker {
             &format!("data directory {directory}"),
             format!("{error}: its partitions are offline until the broker is started again"),
         ));
+        let records = &mut self.housekeeping.records;
+        records.on_directory_lost(directory);
+        if records.has_departures() {
+            self.housekeeping.save_checkpoints_soon(now);
+        }
         let logs: Vec<LogId> = self
             .partitions
             .iter()
@@ -241,6 +270,11 @@ impl Broker {
                 partition.fail_all(&mut wakeups);
             }
             self.wake(now, log, wakeups, out);
+        }
+        if directory == METADATA_DIRECTORY {
+            self.quorum.log_mut().on_directory_failed();
+            let committed = self.quorum.high_watermark();
+            self.forget_proposals(committed, out);
         }
     }
 }

@@ -52,10 +52,14 @@ impl Broker {
             match wait {
                 Wait::Admin(wait) => out.reply(reply_to, wait.timed_out),
                 Wait::Fetch(wait) => api::fetch::on_timeout(self, now, id, (reply_to, wait), out),
-                Wait::Offsets(_) | Wait::Saved(..) => {
-                    unreachable!("the disk always answers, so these have no deadline")
+                Wait::Offsets(_) => {
+                    unreachable!("the disk answers every read, so this has no deadline")
                 }
                 Wait::Produce(wait) => api::produce::on_timeout(reply_to, wait, out),
+                Wait::Saved(wait) => {
+                    self.forget_awaited(id);
+                    out.reply(reply_to, wait.timed_out);
+                }
             }
         }
     }

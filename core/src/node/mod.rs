@@ -21,6 +21,8 @@ mod registration;
 mod stop;
 #[cfg(all(test, feature = "sim"))]
 mod tests;
+#[cfg(all(test, feature = "sim"))]
+mod tests_of_faults;
 pub mod wait;
 
 use std::collections::BTreeMap;

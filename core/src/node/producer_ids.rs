@@ -31,6 +31,14 @@ impl ProducerIds {
         self.next = start;
         self.end = start + BLOCK_IDS;
     }
+
+    /// The reservation of a block may be lost with the metadata log's last records: below
+    /// `reserved` everything is reserved, and ids of a block above it are given to nobody.
+    pub fn forget_unreserved(&mut self, reserved: ProducerId) {
+        if self.end > reserved.0 {
+            *self = Self::default();
+        }
+    }
 }
 
 #[cfg(test)]

@@ -3,15 +3,13 @@
 //! Every log writes what it holds back (index ends, a snapshot of its producers) and is synced;
 //! then the checkpoints, and last the marker that vouches for it all (R58).
 
-use std::collections::BTreeSet;
-
 use bytes::Bytes;
 
 use super::broker::Broker;
 use super::door::Outbox;
 use crate::ids::DirectoryIndex;
 use crate::log::{Log, LogState};
-use crate::storage::{DirectoryFile, DiskDone, DiskOp, Token};
+use crate::storage::{DirectoryFile, DiskDone, DiskOp, FailureScope, Token};
 use crate::time::Now;
 
 /// Number of the token of the last saves.
@@ -40,11 +38,23 @@ impl Stop {
 
     /// Notes an answer of the disk.
     pub(super) fn on_disk(&mut self, done: &DiskDone) {
+        let marker = Token::of_node(MARKER_TOKEN);
+        let is_over = match done {
+            DiskDone::Saved { token } => *token == marker,
+            // Without its marker, what the directory holds is checked at the next start.
+            DiskDone::Failed { scope, .. } => match scope {
+                FailureScope::Append { .. } => false,
+                FailureScope::Directory(_) => true,
+                FailureScope::Save(token) => *token == marker,
+            },
+            DiskDone::Appended { .. }
+            | DiskDone::Created { .. }
+            | DiskDone::Read { .. }
+            | DiskDone::Synced { .. }
+            | DiskDone::Truncated { .. } => false,
+        };
         if let Self::Marking(left) = self
-            && *done
-                == (DiskDone::Saved {
-                    token: Token::of_node(MARKER_TOKEN),
-                })
+            && is_over
         {
             *left -= 1;
             if *left == 0 {
@@ -62,21 +72,18 @@ impl Stop {
             broker
                 .partitions
                 .iter()
-                .map(|partition| (partition.identity().directory, partition.log()))
-                .chain([(DirectoryIndex(0), broker.quorum.log())])
+                .map(|partition| partition.log())
+                .chain([broker.quorum.log()])
         };
-        if !logs().all(|(_, log)| is_over(log)) {
+        if !logs().all(is_over) {
             return;
         }
-        let failed: BTreeSet<DirectoryIndex> = logs()
-            .filter(|(_, log)| log.state() == LogState::Offline)
-            .map(|(directory, _)| directory)
-            .collect();
         broker.save_checkpoints(Token::of_node(0), out);
         let directories = broker.identity.directories.len();
+        let mut marks = 0;
         for at in 0..directories {
             let directory = DirectoryIndex(u8::try_from(at).expect("log.dirs is bounded"));
-            if failed.contains(&directory) {
+            if broker.housekeeping.records.is_lost(directory) {
                 // What it holds is to be checked at the next start.
                 continue;
             }
@@ -84,6 +91,7 @@ impl Stop {
                 "{{\"version\":0,\"brokerEpoch\":{}}}",
                 broker.identity.broker_epoch
             );
+            marks += 1;
             out.disk.push(DiskOp::SaveDirectoryFile {
                 directory,
                 file: DirectoryFile::CleanShutdown,
@@ -91,7 +99,7 @@ impl Stop {
                 token: Token::of_node(MARKER_TOKEN),
             });
         }
-        *self = match directories - failed.len() {
+        *self = match marks {
             0 => Self::Stopped,
             marks => Self::Marking(marks),
         };

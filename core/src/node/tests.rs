@@ -16,19 +16,19 @@ use crate::storage::DiskDone;
 use crate::time::Timestamp;
 
 /// A node and its disk.
-struct Bench {
-    node: Node,
-    disk: Disk,
-    now: Now,
-    out: Outbox,
+pub(super) struct Bench {
+    pub(super) node: Node,
+    pub(super) disk: Disk,
+    pub(super) now: Now,
+    pub(super) out: Outbox,
 }
 
 impl Bench {
-    fn boot(disk: Disk, now: Now) -> Self {
+    pub(super) fn boot(disk: Disk, now: Now) -> Self {
         Self::boot_with("", disk, now)
     }
 
-    fn boot_with(properties: &str, disk: Disk, now: Now) -> Self {
+    pub(super) fn boot_with(properties: &str, disk: Disk, now: Now) -> Self {
         let settings = Settings::load(properties, &[]).expect("they are valid");
         let config = BrokerConfig::of(&settings).expect("defaults are valid");
         let directories = disk.directories().map(|at| disk.listing(at)).collect();
@@ -58,7 +58,7 @@ impl Bench {
     }
 
     /// Turns until the disk has nothing more to answer.
-    fn run(&mut self) {
+    pub(super) fn run(&mut self) {
         loop {
             for op in self.out.disk.drain(..) {
                 self.disk.submit(op, self.now.instant.0);
@@ -75,7 +75,7 @@ impl Bench {
     }
 
     /// Writes a topic of one partition.
-    fn write_topic(&mut self, name: &str) {
+    pub(super) fn write_topic(&mut self, name: &str) {
         let topic_id = TopicId([name.as_bytes()[0]; 16]);
         let topic = TopicRecord {
             name: name.into(),
@@ -108,7 +108,7 @@ impl Bench {
         })]);
     }
 
-    fn propose(&mut self, records: Vec<MetadataRecord>) {
+    pub(super) fn propose(&mut self, records: Vec<MetadataRecord>) {
         let Phase::Running(broker) = &mut self.node.phase else {
             panic!("it is running");
         };
@@ -119,7 +119,7 @@ impl Bench {
         self.run();
     }
 
-    fn stop(mut self) -> (Disk, Now) {
+    pub(super) fn stop(mut self) -> (Disk, Now) {
         let mut inputs = vec![Input::Shutdown];
         self.node.turn(self.now, &mut inputs, &mut self.out);
         self.run();
@@ -130,11 +130,11 @@ impl Bench {
     }
 }
 
-fn empty_disk() -> Disk {
+pub(super) fn empty_disk() -> Disk {
     Disk::new(1, DiskOptions::default(), Rng::new(3))
 }
 
-fn start() -> Now {
+pub(super) fn start() -> Now {
     Now {
         instant: Instant(0),
         wall: Timestamp(1_700_000_000_000),

@@ -21,8 +21,19 @@ pub enum Wait {
     Offsets(OffsetsWait),
     /// A Produce: answered when its records are acknowledged.
     Produce(ProduceWait),
-    /// An answer that holds once so many files are saved.
-    Saved(Reply, u32),
+    /// An answer that holds once files are saved.
+    Saved(SavedWait),
+}
+
+/// An answer that holds once files are saved.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SavedWait {
+    /// How many files are still to be saved.
+    pub left: u32,
+    /// The answer once they are.
+    pub reply: Reply,
+    /// The answer if they are not in time.
+    pub timed_out: Reply,
 }
 
 /// The answer to a change of the metadata, for when the change holds.

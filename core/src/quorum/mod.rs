@@ -17,7 +17,7 @@ use std::collections::VecDeque;
 use bytes::Bytes;
 
 use crate::error::ErrorCode;
-use crate::ids::{DirectoryId, Generation, LeaderEpoch, LogId, NodeId, Offset};
+use crate::ids::{DirectoryId, DirectoryIndex, Generation, LeaderEpoch, LogId, NodeId, Offset};
 use crate::limits::METADATA_BATCH_RECORDS_MAX;
 use crate::log::{LeaderBatch, Log, LogMemory};
 use crate::metadata::control::ControlRecord;
@@ -32,6 +32,9 @@ use snapshots::Snapshots;
 
 /// The folder of the metadata log.
 pub const METADATA_FOLDER: &str = "__cluster_metadata-0";
+
+/// The data directory it lies in.
+pub const METADATA_DIRECTORY: DirectoryIndex = DirectoryIndex(0);
 
 /// Records that are committed: to be applied to the image, in order.
 #[derive(Clone, Debug, PartialEq)]
@@ -260,10 +263,27 @@ impl Quorum {
         self.waiters.pop_front().map(|(_, id)| id)
     }
 
-    /// Everything proposed and not committed is lost: the requests that waited for it.
-    pub fn fail_uncommitted(&mut self) -> Vec<WaitId> {
-        self.uncommitted.clear();
-        self.waiters.drain(..).map(|(_, id)| id).collect()
+    /// The log was cut at `end_offset`: with one voter, what it keeps is committed.
+    pub fn on_truncated(&mut self, generation: Generation, end_offset: Offset) {
+        if self.log.on_truncated(generation, end_offset) {
+            self.high_watermark = self.high_watermark.max(self.log.flushed());
+        }
+    }
+
+    /// Everything proposed from `end_offset` on is lost: the requests that waited for it. What is
+    /// below it is in the log, and will be committed.
+    pub fn fail_from(&mut self, end_offset: Offset) -> Vec<WaitId> {
+        self.uncommitted
+            .retain(|proposed| proposed.end_offset <= end_offset);
+        let kept = self.waiters.partition_point(|(end, _)| *end <= end_offset);
+        self.waiters.drain(kept..).map(|(_, id)| id).collect()
+    }
+
+    /// The records that are in the log and not told as committed yet, in order.
+    pub fn untold_records(&self) -> impl Iterator<Item = &MetadataRecord> {
+        self.uncommitted
+            .iter()
+            .flat_map(|proposed| &proposed.records)
     }
 
     fn save_state(&self, disk: &mut Vec<DiskOp>) {
