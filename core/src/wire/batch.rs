@@ -244,7 +244,7 @@ impl PreparedBatch {
     /// # Errors
     /// The first check that fails, in Kafka's order.
     pub fn from_client(bytes: Bytes, version: i16) -> Result<Self, BatchError> {
-        let header = one_batch(&bytes)?;
+        let header = first_batch(&bytes)?;
         let compression = header
             .attributes
             .compression()
@@ -252,11 +252,14 @@ impl PreparedBatch {
         if compression == Compression::Zstd && version < 7 {
             return Err(BatchError::UnsupportedCompression);
         }
+        let size = header.size_bytes().ok_or(BatchError::Length)?;
+        assert!(size <= bytes.len(), "first_batch saw the whole batch");
+        if whole_batch(&bytes[size..])?.is_some() {
+            return Err(BatchError::NotOne);
+        }
         if header.base_offset != Offset::ZERO {
             return Err(BatchError::BaseOffset);
         }
-        let size = header.size_bytes().ok_or(BatchError::Length)?;
-        assert!(size <= bytes.len(), "one_batch saw the whole batch");
         let bytes = if size == bytes.len() {
             bytes
         } else {
@@ -354,20 +357,17 @@ pub(crate) fn seal(header: &mut BatchHeader, batch: &mut [u8]) {
     batch[CRC_AT..CRC_START].copy_from_slice(&header.crc.to_be_bytes());
 }
 
-/// The header of the one batch in `bytes`.
+/// The header of the first batch in `bytes`.
 ///
-/// Kafka takes a batch that is cut short, and anything after the first that is not a whole batch,
-/// for no batch at all.
-fn one_batch(bytes: &[u8]) -> Result<BatchHeader, BatchError> {
+/// Kafka takes a batch that is cut short for no batch at all, the first one as well as what follows
+/// it.
+fn first_batch(bytes: &[u8]) -> Result<BatchHeader, BatchError> {
     let size = match whole_batch(bytes)? {
         Some(size) => size,
         None => return Err(BatchError::NotOne),
     };
     if bytes[MAGIC_AT] != MAGIC.to_be_bytes()[0] {
         return Err(BatchError::Magic);
-    }
-    if whole_batch(&bytes[size..])?.is_some() {
-        return Err(BatchError::NotOne);
     }
     BatchHeader::parse(&bytes[..size]).ok_or(BatchError::Length)
 }

@@ -271,7 +271,7 @@ mod tests {
         let two = |b: &mut Vec<u8>| b.extend_from_within(..);
         check(two, false, BatchError::NotOne);
         let zstd = sample(Compression::Zstd);
-        let old = PreparedBatch::from_client(zstd, 6);
+        let old = PreparedBatch::from_client([&zstd[..], &zstd].concat().into(), 6);
         assert_eq!(old, Err(BatchError::UnsupportedCompression));
         assert_eq!(BatchError::Crc.code(), ErrorCode::CorruptMessage);
         assert_eq!(BatchError::Count.code(), ErrorCode::InvalidRecord);
