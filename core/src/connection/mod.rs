@@ -15,7 +15,6 @@ pub(crate) mod input;
 use std::collections::VecDeque;
 
 use bytes::BytesMut;
-use kafka_wire_core::DecodeError;
 
 pub use error::{ConnectionError, Protocol};
 pub use frames::decode_cost_bytes;
@@ -205,16 +204,8 @@ impl Connection {
             return Ok(Taken::Answered);
         }
         let limits = decode_limits(self.is_trusted, frame_bytes_max);
-        let decode = |body| Request::decode(api, head.version, body, limits);
-        let request = match decode(body.clone()) {
-            // Kafka 4.3.1 ignores what follows the last field, and librdkafka 2.16 lets three bytes
-            // follow in a Metadata of all topics.
-            Err(DecodeError::TrailingBytes { remaining }) => {
-                decode(body.slice(..body.len() - remaining))
-            }
-            decoded => decoded,
-        };
-        let request = request.map_err(|error| ConnectionError::Malformed {
+        let decoded = Request::decode(api, head.version, body, limits);
+        let request = decoded.map_err(|error| ConnectionError::Malformed {
             api: api.name,
             version: head.version,
             error,

@@ -225,14 +225,6 @@ impl<'a> Reader<'a> {
         }
         Ok(())
     }
-
-    /// Demands that everything was read.
-    pub(crate) fn finish(self) -> Result<(), DecodeError> {
-        match self.remaining() {
-            0 => Ok(()),
-            remaining => Err(DecodeError::TrailingBytes { remaining }),
-        }
-    }
 }
 
 #[cfg(test)]
@@ -249,7 +241,7 @@ mod tests {
         assert_eq!(reader.nullable_string(true), Ok(None));
         assert_eq!(reader.unsigned_varint(), Ok(128));
         assert_eq!(reader.i32(), Ok(1));
-        assert_eq!(reader.clone().finish(), Ok(()));
+        assert_eq!(reader.remaining(), 0);
         assert!(matches!(
             reader.i16(),
             Err(DecodeError::UnexpectedEnd { .. })
@@ -271,7 +263,7 @@ mod tests {
         let good = Bytes::from_static(&[2, 0, 1, 9, 5, 0]);
         let mut reader = Reader::new(&good);
         assert_eq!(reader.skip_tagged_fields(), Ok(()));
-        assert_eq!(reader.finish(), Ok(()));
+        assert_eq!(reader.remaining(), 0);
         let twice = Bytes::from_static(&[2, 5, 0, 5, 0]);
         assert!(Reader::new(&twice).skip_tagged_fields().is_err());
         let many = Bytes::from_static(&[0xff, 0xff, 0xff, 0xff, 0x0f]);

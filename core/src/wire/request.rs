@@ -77,7 +77,8 @@ macro_rules! apis {
                 }
             }
 
-            /// Decodes the body of a request, all of it.
+            /// Decodes the body of a request. Bytes after its last field are ignored: Kafka 4.3.1
+            /// does so, and librdkafka 2.16 lets three follow in a Metadata of all topics.
             ///
             /// # Errors
             /// Malformed bytes: close the connection.
@@ -199,9 +200,7 @@ impl<M: KafkaDecode> DecodeBody for M {
         limits: DecodeLimits,
     ) -> Result<Self, DecodeError> {
         let mut decoder = Decoder::new(body, limits)?;
-        let message = M::decode(&mut decoder, version)?;
-        decoder.finish()?;
-        Ok(message)
+        M::decode(&mut decoder, version)
     }
 }
 
