@@ -127,6 +127,11 @@ fn explain(error: &clap::Error) -> String {
         ErrorKind::UnknownArgument if argument.starts_with('-') => {
             format!("{name} is not a recognized option{suggestion}")
         }
+        ErrorKind::ArgumentConflict
+            if error.get(ContextKind::PriorArg) == error.get(ContextKind::InvalidArg) =>
+        {
+            format!("Found multiple arguments for option {name}, but you asked for only one")
+        }
         ErrorKind::MissingSubcommand => "Missing subcommand".to_owned(),
         ErrorKind::InvalidValue if error.get(ContextKind::InvalidValue).is_some_and(is_empty) => {
             format!("Option {name} requires an argument")
@@ -248,6 +253,10 @@ mod tests {
         check(&["--bogus"], "bogus is not a recognized option");
         check(&["--bogus=1"], "bogus is not a recognized option");
         check(&["--time"], "Option time requires an argument");
+        check(
+            &["--time", "1", "--time", "2"],
+            "Found multiple arguments for option time, but you asked for only one",
+        );
         check(
             &["--lisst"],
             "lisst is not a recognized option. Did you mean --list?",

@@ -28,7 +28,7 @@ use crate::cli::properties::{self, Properties};
 const EXAMPLES: &str = "\
 Examples:
   ottla consume orders                     all records there are, then end
-  ottla consume orders -f                  the last ten, then whatever comes, with all about them
+  ottla consume orders -f                  the last ten of each partition, then what comes
   ottla consume orders --json              one JSON object for each record
   ottla consume orders -n 5                the last five of each partition
   ottla console-consumer --bootstrap-server localhost:9092 --topic orders --from-beginning
@@ -75,11 +75,7 @@ fn with_place(command: Command) -> Command {
             "TOPIC",
             "The topic; from its end on unless --from-beginning",
         ))
-        .arg(option(
-            "include",
-            "REGEX",
-            "All topics whose whole name matches",
-        ))
+        .arg(option("include", "REGEX", "All topics whose whole name matches").alias("whitelist"))
         .arg(option("partition", "P", "Only this partition"))
         .arg(option(
             "offset",
@@ -175,7 +171,10 @@ pub(crate) fn run(matches: &ArgMatches, console: &mut Console<'_>) -> Result<(),
             break;
         }
         let wait = left.map_or(wait, |left| left.min(wait));
-        let consumed = fetcher.poll(&mut cluster, wait, console)?;
+        let mut consumed = fetcher.poll(&mut cluster, wait, console)?;
+        if matches!(formatter, Formatter::Person { .. }) {
+            record::sort_by_time(&mut consumed);
+        }
         if !consumed.is_empty() {
             last_at = Instant::now();
         }

@@ -1,5 +1,6 @@
 //! A record as a consumer sees it, and how its bytes become text.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -15,6 +16,23 @@ pub(super) struct Consumed {
     pub(super) partition: i32,
     pub(super) timestamp_type: TimestampType,
     pub(super) record: Record,
+}
+
+/// Puts records of several partitions into the order of their times; those of one partition keep
+/// theirs, though their times may go back.
+pub(super) fn sort_by_time(records: &mut [Consumed]) {
+    let mut latest: BTreeMap<(Arc<str>, i32), i64> = BTreeMap::new();
+    let mut times = BTreeMap::new();
+    for consumed in &*records {
+        let partition = (Arc::clone(&consumed.topic), consumed.partition);
+        let time = latest.entry(partition.clone()).or_insert(i64::MIN);
+        *time = consumed.record.timestamp.0.max(*time);
+        times.insert((partition, consumed.record.offset), *time);
+    }
+    records.sort_by_key(|consumed| {
+        let partition = (Arc::clone(&consumed.topic), consumed.partition);
+        times[&(partition, consumed.record.offset)]
+    });
 }
 
 /// What a key, a value or a header is: Kafka's deserializers of the same names.
@@ -110,6 +128,34 @@ pub(super) fn append_optional(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use ottla_core::ids::Offset;
+    use ottla_core::time::Timestamp;
+
+    #[test]
+    fn partitions_are_merged_by_time_and_keep_their_order() {
+        let record = |partition, offset, time| Consumed {
+            topic: "t".into(),
+            partition,
+            timestamp_type: TimestampType::CreateTime,
+            record: Record {
+                offset: Offset(offset),
+                timestamp: Timestamp(time),
+                ..Record::default()
+            },
+        };
+        let mut records = [
+            record(0, 0, 50),
+            record(0, 1, 10),
+            record(1, 0, 20),
+            record(1, 1, 60),
+        ];
+        sort_by_time(&mut records);
+        let order: Vec<(i32, i64)> = records
+            .iter()
+            .map(|record| (record.partition, record.record.offset.0))
+            .collect();
+        assert_eq!(order, [(1, 0), (0, 0), (0, 1), (1, 1)]);
+    }
 
     #[test]
     fn numbers_are_big_endian() {
