@@ -14,7 +14,7 @@ use crate::node::Broker;
 use crate::node::door::Outbox;
 use crate::node::wait::Wait;
 use crate::one_or_many::OneOrMany;
-use crate::partition::{Acknowledgement, AppendRefusal, Appended};
+use crate::partition::{Acknowledgement, AppendRefusal, Appended, WaitingPart};
 use crate::time::{Now, from_ms};
 use crate::waiting::{ReplyTo, WaitId};
 use crate::wire::batch::PreparedBatch;
@@ -26,8 +26,11 @@ use crate::wire::request::Reply;
 pub struct ProduceWait {
     /// The answer if all goes well.
     response: ProduceResponse,
-    /// The parts that are not acknowledged: their logs, and where they stand in the answer.
+    /// The parts that were not acknowledged at once: where they stand in the answer. A part keeps
+    /// its place here, by which its log names it.
     pending: OneOrMany<PendingPart>,
+    /// How many of them are still to come.
+    left: usize,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -36,6 +39,7 @@ struct PendingPart {
     end_offset: Offset,
     topic_at: u32,
     partition_at: u32,
+    is_over: bool,
 }
 
 /// Appends the request's batches; answers, or parks the request until they are acknowledged.
@@ -75,13 +79,14 @@ pub fn handle(
         Some(deadline),
         Wait::Produce(ProduceWait {
             response,
+            left: pending.len(),
             pending: pending.clone(),
         }),
     );
-    for part in pending {
+    for (part, at) in pending.into_iter().zip(0..) {
         let wait = Acknowledgement {
             end_offset: part.end_offset,
-            request: id,
+            part: (id, at),
         };
         if let Some(partition) = broker.partitions.get_mut(part.log) {
             partition.await_acknowledgement(wait, acks == -1);
@@ -90,25 +95,22 @@ pub fn handle(
     Handled::Parked
 }
 
-/// One part of a waiting request, in `log`, is acknowledged; answers it when it was the last.
-pub fn on_acknowledged(broker: &mut Broker, id: WaitId, log: LogId, out: &mut Outbox) {
+/// A part of a waiting request is acknowledged; answers the request when it was the last.
+pub fn on_acknowledged(broker: &mut Broker, (id, at): WaitingPart, out: &mut Outbox) {
     let Some(Wait::Produce(wait)) = broker.waiting.get_mut(id) else {
         // It timed out, or its client is gone.
         return;
     };
-    let part = wait.pending.iter().position(|part| part.log == log);
-    wait.pending
-        .remove(part.expect("a part is acknowledged once"));
+    wait.end(at);
     finish_when_complete(broker, id, out);
 }
 
-/// One part of a waiting request was lost with its log's disk.
-pub fn on_failed(broker: &mut Broker, id: WaitId, log: LogId, out: &mut Outbox) {
+/// A part of a waiting request was lost with its log's disk.
+pub fn on_failed(broker: &mut Broker, (id, at): WaitingPart, out: &mut Outbox) {
     let Some(Wait::Produce(wait)) = broker.waiting.get_mut(id) else {
         return;
     };
-    let part = wait.pending.iter().position(|part| part.log == log);
-    let part = wait.pending.remove(part.expect("a part fails once"));
+    let part = wait.end(at);
     if let Some(answer) = wait.part_mut(part) {
         let index = PartitionIndex(answer.index);
         *answer = failure(index, refusal(ErrorCode::KafkaStorageError));
@@ -120,6 +122,9 @@ pub fn on_failed(broker: &mut Broker, id: WaitId, log: LogId, out: &mut Outbox) 
 /// in the log (K34).
 pub fn on_timeout(reply_to: ReplyTo, mut wait: ProduceWait, out: &mut Outbox) {
     for part in std::mem::take(&mut wait.pending) {
+        if part.is_over {
+            continue;
+        }
         if let Some(answer) = wait.part_mut(part) {
             answer.error_code = ErrorCode::RequestTimedOut.code();
         }
@@ -130,7 +135,7 @@ pub fn on_timeout(reply_to: ReplyTo, mut wait: ProduceWait, out: &mut Outbox) {
 fn finish_when_complete(broker: &mut Broker, id: WaitId, out: &mut Outbox) {
     let complete = matches!(
         broker.waiting.get(id),
-        Some(Wait::Produce(wait)) if wait.pending.is_empty()
+        Some(Wait::Produce(wait)) if wait.left == 0
     );
     if complete && let Some((reply_to, Wait::Produce(wait))) = broker.waiting.take(id) {
         out.reply(reply_to, Reply::Produce(wait.response));
@@ -138,6 +143,18 @@ fn finish_when_complete(broker: &mut Broker, id: WaitId, out: &mut Outbox) {
 }
 
 impl ProduceWait {
+    /// Ends the wait for a part.
+    fn end(&mut self, at: u32) -> PendingPart {
+        let part = self
+            .pending
+            .get_mut(at as usize)
+            .expect("a log names a part as the request did");
+        assert!(!part.is_over, "a part ends once");
+        part.is_over = true;
+        self.left -= 1;
+        *part
+    }
+
     fn part_mut(&mut self, part: PendingPart) -> Option<&mut PartitionProduceResponse> {
         let topic = self.response.responses.get_mut(part.topic_at as usize)?;
         topic
@@ -340,6 +357,7 @@ fn await_acknowledgements(
                 end_offset: part.appended.end_offset,
                 topic_at: part.topic_at,
                 partition_at: part.partition_at,
+                is_over: false,
             });
         }
     }

@@ -171,7 +171,7 @@ impl Broker {
                 log,
                 folder: deleted_folder(partition.log().folder(), topic),
             });
-            self.wake(now, log, wakeups, out);
+            self.wake(now, wakeups, out);
         }
         self.housekeeping.save_checkpoints_soon(now);
     }

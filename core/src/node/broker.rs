@@ -207,7 +207,7 @@ impl Broker {
             }
             // A fetch is looked at once, however many of its partitions moved.
             fetches.extend(wakeups.fetches.drain(..));
-            self.wake(now, log, wakeups, out);
+            self.wake(now, wakeups, out);
         }
         for id in fetches {
             crate::api::fetch::on_news(self, now, id, out);
@@ -222,12 +222,12 @@ impl Broker {
     }
 
     /// Tells the requests that waited for a partition.
-    pub fn wake(&mut self, now: Now, log: LogId, wakeups: Wakeups, out: &mut Outbox) {
-        for id in wakeups.acknowledged {
-            crate::api::produce::on_acknowledged(self, id, log, out);
+    pub fn wake(&mut self, now: Now, wakeups: Wakeups, out: &mut Outbox) {
+        for part in wakeups.acknowledged {
+            crate::api::produce::on_acknowledged(self, part, out);
         }
-        for id in wakeups.failed {
-            crate::api::produce::on_failed(self, id, log, out);
+        for part in wakeups.failed {
+            crate::api::produce::on_failed(self, part, out);
         }
         for id in wakeups.fetches {
             crate::api::fetch::on_news(self, now, id, out);

@@ -141,7 +141,7 @@ impl Broker {
                             rewound.end_offset, rewound.former_end_offset
                         ),
                     ));
-                    self.wake(now, log, wakeups, out);
+                    self.wake(now, wakeups, out);
                 }
             }
             FailureScope::Directory(directory) => {
@@ -269,7 +269,7 @@ impl Broker {
                 partition.log_mut().on_directory_failed();
                 partition.fail_all(&mut wakeups);
             }
-            self.wake(now, log, wakeups, out);
+            self.wake(now, wakeups, out);
         }
         if directory == METADATA_DIRECTORY {
             self.quorum.log_mut().on_directory_failed();

@@ -75,6 +75,11 @@ impl Bench {
     }
 
     fn produce(&mut self, sequence: u64, acks: i16) {
+        self.produce_batches(sequence, acks, 1);
+    }
+
+    /// Names one partition so many times in one request.
+    fn produce_batches(&mut self, sequence: u64, acks: i16, batches: u32) {
         let mut builder = BatchBuilder::new(Compression::None);
         builder.push(self.now.wall, None, Some(&[7; 9_000]));
         let batch = PreparedBatch::from_client(builder.build(), 9).expect("it is valid");
@@ -87,10 +92,12 @@ impl Bench {
             name: StrBytes::from("topic"),
             ..ProduceTopic::default()
         };
-        topic.partitions.push(ProducePartition {
-            index: PartitionIndex(0),
-            batch: Ok(batch),
-        });
+        for _batch in 0..batches {
+            topic.partitions.push(ProducePartition {
+                index: PartitionIndex(0),
+                batch: Ok(batch.clone()),
+            });
+        }
         input.topics.push(topic);
         self.ask(sequence, 9, Request::Produce(input));
     }
@@ -423,4 +430,30 @@ fn a_produce_whose_records_are_taken_back_fails_and_others_do_not() {
         .next()
         .expect("there is one");
     assert_eq!(partition.log().log_end_offset(), Offset(2));
+}
+
+#[test]
+fn a_request_that_names_a_partition_twice_is_told_which_batch_was_taken_back() {
+    let mut bench = Bench::boot(empty_disk(), start());
+    bench.write_topic("topic");
+    bench.connect();
+    bench.produce_batches(0, 1, 2);
+    let mut appends = bench.take_operations().into_iter();
+    assert!(appends.any(|op| matches!(op, DiskOp::Append { .. })));
+    let partition = bench.broker().partitions.iter().next();
+    let partition = partition.expect("there is one");
+    let log = partition.identity().log;
+    let generation = partition.log().generation();
+    bench.turn(vec![Input::Disk(DiskDone::Failed {
+        scope: FailureScope::Append { log, generation },
+        error: DiskError::Full,
+    })]);
+    let replies = bench.replies();
+    let [(0, Reply::Produce(reply))] = &replies[..] else {
+        panic!("{replies:?}");
+    };
+    let parts = &reply.responses[0].partition_responses;
+    let codes: Vec<i16> = parts.iter().map(|part| part.error_code).collect();
+    assert_eq!(codes, [56, 56]);
+    assert!(bench.broker().waiting.is_empty());
 }

@@ -16,7 +16,7 @@ pub use append::{AppendRefusal, Appended};
 pub use read::{ReadLimit, ReadRefusal, ReadResult, Resumed, Visibility};
 pub use settings::log_settings;
 pub use table::PartitionTable;
-pub use watermark::{Acknowledgement, Wakeups};
+pub use watermark::{Acknowledgement, WaitingPart, Wakeups};
 
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;

@@ -10,17 +10,21 @@ use crate::waiting::WaitId;
 pub struct Acknowledgement {
     /// The offset that must be reached.
     pub end_offset: Offset,
-    /// The request.
-    pub request: WaitId,
+    /// Which part of which request.
+    pub part: WaitingPart,
 }
+
+/// A part of a waiting request: the request, and the part's place in its list of what it waits for.
+/// One request may wait for several offsets of one partition.
+pub type WaitingPart = (WaitId, u32);
 
 /// Whose wait a partition's progress ended, or may have ended.
 #[derive(Clone, Debug, Default)]
 pub struct Wakeups {
-    /// Produce requests of which one part is acknowledged.
-    pub acknowledged: OneOrMany<WaitId>,
-    /// Produce requests of which one part failed with its log.
-    pub failed: Vec<WaitId>,
+    /// Parts of Produce requests that are acknowledged.
+    pub acknowledged: OneOrMany<WaitingPart>,
+    /// Parts of Produce requests that failed with their log.
+    pub failed: Vec<WaitingPart>,
     /// Fetches to look at again.
     pub fetches: Vec<WaitId>,
 }
@@ -96,9 +100,7 @@ impl Partition {
     /// The log is lost or deleted: everybody who waits for it is told.
     pub fn fail_all(&mut self, wakeups: &mut Wakeups) {
         for queue in [&mut self.until_written, &mut self.until_committed] {
-            wakeups
-                .failed
-                .extend(queue.drain(..).map(|wait| wait.request));
+            wakeups.failed.extend(queue.drain(..).map(|wait| wait.part));
         }
         self.wake_fetches(wakeups);
     }
@@ -109,7 +111,7 @@ impl Partition {
             let kept = queue.partition_point(|wait| wait.end_offset <= end_offset);
             wakeups
                 .failed
-                .extend(queue.drain(kept..).map(|wait| wait.request));
+                .extend(queue.drain(kept..).map(|wait| wait.part));
         }
     }
 }
@@ -117,13 +119,13 @@ impl Partition {
 fn pop_reached(
     queue: &mut std::collections::VecDeque<Acknowledgement>,
     reached: Offset,
-    acknowledged: &mut OneOrMany<WaitId>,
+    acknowledged: &mut OneOrMany<WaitingPart>,
 ) {
     while let Some(wait) = queue.front() {
         if wait.end_offset > reached {
             return;
         }
-        acknowledged.push(wait.request);
+        acknowledged.push(wait.part);
         queue.pop_front();
     }
 }
