@@ -151,11 +151,11 @@ impl Log {
         memory: &mut LogMemory,
         out: &mut Vec<DiskOp>,
     ) {
-        let latest = self.epochs.latest().unwrap_or(LeaderEpoch::NONE);
         assert!(
-            placed.leader_epoch >= latest,
+            placed.leader_epoch >= self.appended_epoch,
             "no append as the leader of a past epoch"
         );
+        self.appended_epoch = placed.leader_epoch;
         if self.active.must_roll_before(now, placed, &self.settings) {
             self.roll(now, placed.base_offset, memory, out);
         }

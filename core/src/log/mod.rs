@@ -95,6 +95,8 @@ pub struct Log {
     rolled: VecDeque<ActiveSegment>,
     tail: Tail,
     epochs: LeaderEpochs,
+    /// Epoch of the last append since the log was opened; what is on disk may be damaged.
+    appended_epoch: LeaderEpoch,
     producers: Producers,
 
     /// Batches placed but not yet given to the disk; all in the active segment.
@@ -224,6 +226,7 @@ impl Log {
             rolled: VecDeque::new(),
             tail: Tail::default(),
             epochs: LeaderEpochs::default(),
+            appended_epoch: LeaderEpoch::NONE,
             producers: Producers::default(),
             pending: Vec::new(),
             in_flight: VecDeque::new(),

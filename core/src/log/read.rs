@@ -190,7 +190,6 @@ impl Log {
         };
         let limit = match self.limit(segment, bound, &known) {
             Limit::At(limit) => limit,
-            Limit::Damaged => return ReadOutcome::Corrupt,
             Limit::Unknown => return self.look_up(request, segment, bound, known, memory),
         };
         let start = request.start_offset;
@@ -271,7 +270,8 @@ impl Log {
         match self.point_of(segment, bound, known) {
             Some(Located::At(point)) => Limit::At(point.position),
             Some(Located::Nowhere) => Limit::At(readable),
-            Some(Located::Damaged { .. }) => Limit::Damaged,
+            // What is in front of the damage is sound.
+            Some(Located::Damaged { position, .. }) => Limit::At(position),
             None => Limit::Unknown,
         }
     }
@@ -306,7 +306,6 @@ impl Log {
 /// How far into a file a read may go.
 enum Limit {
     At(u32),
-    Damaged,
     Unknown,
 }
 

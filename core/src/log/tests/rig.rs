@@ -340,6 +340,21 @@ impl Rig {
         }
     }
 
+    /// Searches where damage may be in the way; only that it ends is certain.
+    pub(super) fn search_anything(&mut self, timestamp: i64, bound: Offset) {
+        let target = TimestampTarget::AtOrAfter(Timestamp(timestamp));
+        let mut outcome = self.log.search_timestamp(target, bound, &mut self.memory);
+        let mut reads = 0;
+        while let SearchOutcome::NeedsRead(search) = outcome {
+            reads += 1;
+            assert!(reads < 1_000, "searches end");
+            let bytes = self.answer(search.op());
+            outcome = self
+                .log
+                .resume_search(*search, &Ok(bytes), &mut self.memory);
+        }
+    }
+
     /// What the model says of a producer: its epoch and its newest five batches.
     pub(super) fn expected_producer(&self, id: i64) -> Option<Producer> {
         let mut producers = crate::log::Producers::default();
