@@ -81,9 +81,6 @@ pub(super) fn dump_time_index(
     console: &mut Console<'_>,
 ) -> Result<(), Failure> {
     let bytes = read_small(file)?;
-    if bytes.is_empty() {
-        return console.line(format!("{file} is empty."));
-    }
     let base = offset_in_name(file)?;
     let entries = time_entries(&bytes, base);
     if check.sanity_only {
