@@ -17,7 +17,7 @@ use crate::one_or_many::OneOrMany;
 use crate::partition::{Acknowledgement, AppendRefusal, Appended, WaitingPart};
 use crate::time::{Now, from_ms};
 use crate::waiting::{ReplyTo, WaitId};
-use crate::wire::batch::PreparedBatch;
+use crate::wire::batch::{BatchError, PreparedBatch};
 use crate::wire::produce::{ProduceInput, ProducePartition, ProduceTopic};
 use crate::wire::request::Reply;
 
@@ -205,14 +205,7 @@ fn append_all(
         for (partition_at, partition) in topic.partitions.into_iter().enumerate() {
             let result = match partition.batch {
                 Ok(batch) => append(broker, now, found, partition.index, batch, out),
-                Err(error) => match found {
-                    Ok(_topic) => Err(AppendRefusal {
-                        code: error.code(),
-                        message: error.message().to_owned(),
-                        records: Vec::new(),
-                    }),
-                    Err(code) => Err(refusal(code)),
-                },
+                Err(error) => Err(bad_batch(broker, found, partition.index, error)),
             };
             let part = match result {
                 Ok((log, done)) => {
@@ -224,7 +217,11 @@ fn append_all(
                     });
                     success(partition.index, &done)
                 }
-                Err(refused) => failure(partition.index, refused),
+                Err((refused, start)) => {
+                    let mut part = failure(partition.index, refused);
+                    part.log_start_offset = start.0;
+                    part
+                }
             };
             answer.partition_responses.push(part);
         }
@@ -257,23 +254,81 @@ fn append(
     index: PartitionIndex,
     batch: PreparedBatch,
     out: &mut Outbox,
-) -> Result<(LogId, Appended), AppendRefusal> {
-    let topic = topic.map_err(refusal)?;
+) -> Result<(LogId, Appended), (AppendRefusal, Offset)> {
+    let without_start = |code: ErrorCode| (refusal(code), Offset::NONE);
+    let topic = topic.map_err(without_start)?;
     let log = broker
         .partitions
         .log_of(topic, index)
-        .ok_or_else(|| refusal(ErrorCode::UnknownTopicOrPartition))?;
+        .ok_or_else(|| without_start(ErrorCode::UnknownTopicOrPartition))?;
     let partition = broker
         .partitions
         .get_mut(log)
         .expect("the table's indexes agree");
     if batch.header.attributes.is_transactional() {
         // No transactional producer can have an id from us before transactions are there.
-        return Err(refusal(ErrorCode::InvalidTxnState));
+        return Err(without_start(ErrorCode::InvalidTxnState));
     }
-    let appended = partition.append(now, batch, (&mut broker.memory, &mut out.disk))?;
+    let start = partition.log().log_start_offset();
+    let appended = partition.append(now, batch, (&mut broker.memory, &mut out.disk));
+    let appended = appended.map_err(|refused| {
+        let start = if tells_start(refused.code) {
+            start
+        } else {
+            Offset::NONE
+        };
+        (refused, start)
+    })?;
     broker.touched.insert(log);
     Ok((log, appended))
+}
+
+/// Whether a refusal of the log tells where the log starts, as Kafka's do: those of records and
+/// sequences, not those of sizes and disks.
+fn tells_start(code: ErrorCode) -> bool {
+    matches!(
+        code,
+        ErrorCode::InvalidProducerEpoch
+            | ErrorCode::InvalidRecord
+            | ErrorCode::InvalidTimestamp
+            | ErrorCode::OutOfOrderSequenceNumber
+    )
+}
+
+/// The refusal of a batch that is wrong by itself. Kafka finds some of it before it looks for the
+/// log, and the rest at the log.
+fn bad_batch(
+    broker: &Broker,
+    topic: Result<TopicId, ErrorCode>,
+    index: PartitionIndex,
+    error: BatchError,
+) -> (AppendRefusal, Offset) {
+    let topic = match topic {
+        Ok(topic) => topic,
+        Err(code) => return (refusal(code), Offset::NONE),
+    };
+    let refused = AppendRefusal {
+        code: error.code(),
+        message: error.message().to_owned(),
+        records: Vec::new(),
+    };
+    let found_at_the_log = match error {
+        BatchError::BaseOffset
+        | BatchError::Control
+        | BatchError::Count
+        | BatchError::Record
+        | BatchError::Sequence => true,
+        BatchError::Crc
+        | BatchError::Length
+        | BatchError::Magic
+        | BatchError::NotOne
+        | BatchError::UnknownMagic
+        | BatchError::UnsupportedCompression => false,
+    };
+    let hosted = broker.partitions.find(topic, index);
+    let start = hosted.filter(|_| found_at_the_log);
+    let start = start.map_or(Offset::NONE, |hosted| hosted.log().log_start_offset());
+    (refused, start)
 }
 
 fn refusal(code: ErrorCode) -> AppendRefusal {

@@ -32,7 +32,7 @@ fn main() -> ExitCode {
 }
 
 fn folder() -> &'static Path {
-    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/golden/admin"))
+    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/golden/answers"))
 }
 
 fn record(address: &str) -> Result<String, String> {

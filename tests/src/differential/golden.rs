@@ -143,19 +143,32 @@ pub fn differences(wanted: &Answers, got: &Answers) -> BTreeMap<String, String> 
 }
 
 /// The steps that `DIFFERENCES.md` lists as answered otherwise on purpose: lines that begin with
-/// ``* `SCRIPT: STEP` ``.
+/// ``* `SCRIPT: STEP, vFIRST-LAST` ``, or with one version.
 #[must_use]
 pub fn allowed(page: &str) -> BTreeSet<String> {
     page.lines()
         .filter_map(|line| line.strip_prefix("* `"))
-        .filter_map(|line| line.split_once('`'))
-        .map(|(step, _)| step.to_owned())
+        .filter_map(|line| line.split_once('`')?.0.rsplit_once(", v"))
+        .filter_map(|(step, range)| Some((step, parse_range(range)?)))
+        .flat_map(|(step, (first, last))| (first..=last).map(move |v| format!("{step}, v{v}")))
         .collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn allowed_differences_are_read_from_the_page() {
+        let page = "text\n* `Api/script: step, 1, v2-4` because\n* `Api/other: step, v7`\n* none";
+        let expected = [
+            "Api/other: step, v7",
+            "Api/script: step, 1, v2",
+            "Api/script: step, 1, v3",
+            "Api/script: step, 1, v4",
+        ];
+        assert_eq!(allowed(page), expected.map(str::to_owned).into());
+    }
 
     #[test]
     fn what_is_written_is_read() {

@@ -6,6 +6,7 @@
 //! | messages and documentation for people | `...` where there is one |
 //! | ids that a broker picks freely | `id1`, `cluster1`, in the order of their appearance |
 //! | the broker's own node id; its host and port; times | `me`, `host`, `port`, `now` |
+//! | record batches | their size in bytes |
 //! | names that begin with the script's prefix | `$` and the rest |
 //! | the order of lists | sorted, but where it means something |
 
@@ -17,16 +18,19 @@ use super::value::Value;
 const DROPPED: [&str; 2] = ["throttle_time_ms", "unknown_tagged_fields"];
 
 /// Fields whose text is for people.
-const PROSE: [&str; 2] = ["error_message", "documentation"];
+const PROSE: [&str; 3] = [
+    "batch_index_error_message",
+    "documentation",
+    "error_message",
+];
 
 /// Fields that hold an id, and the kind of id.
-const SYMBOLS: [(&str, &str); 8] = [
+const SYMBOLS: [(&str, &str); 7] = [
     ("cluster_id", "cluster"),
     ("finalized_features_epoch", "features"),
-    ("high_watermark", "offset"),
     ("leader_epoch", "epoch"),
     ("log_dir", "dir"),
-    ("log_end_offset", "offset"),
+    ("producer_id", "producer"),
     ("replica_directory_id", "id"),
     ("topic_id", "id"),
 ];
@@ -166,7 +170,10 @@ impl Normaliser {
                     out.push_str(if index == 0 { "" } else { " " });
                     out.push_str(name);
                     out.push('=');
+                    let is_inner = matches!(value, Value::Struct(_));
+                    out.push_str(if is_inner { "{" } else { "" });
                     self.write(name, value, depth, out);
+                    out.push_str(if is_inner { "}" } else { "" });
                 }
             }
             Value::Text(_) | Value::Word(_) => {
@@ -182,6 +189,9 @@ impl Normaliser {
             Value::Word(word) => (word, false),
             Value::List(_) | Value::Struct(_) => return "...".to_owned(),
         };
+        if field == "records" {
+            return format!("{} bytes", size_of_escaped(text));
+        }
         if PROSE.contains(&field) {
             return "...".to_owned();
         }
@@ -221,6 +231,20 @@ impl Normaliser {
     }
 }
 
+/// How many bytes a text holds whose escapes are still in it.
+fn size_of_escaped(text: &str) -> usize {
+    let mut size = 0;
+    let mut characters = text.chars();
+    while let Some(character) = characters.next() {
+        if character == '\\' && characters.next() == Some('x') {
+            characters.next();
+            characters.next();
+        }
+        size += 1;
+    }
+    size
+}
+
 fn has_structures(value: &Value) -> bool {
     match value {
         Value::List(items) => items.iter().any(|item| matches!(item, Value::Struct(_))),
@@ -232,7 +256,10 @@ fn has_structures(value: &Value) -> bool {
 fn is_empty(value: &Value) -> bool {
     match value {
         Value::List(items) => items.is_empty(),
-        Value::Struct(fields) => fields.is_empty(),
+        Value::Struct(fields) => fields.iter().all(|(name, value)| {
+            let is_nothing = *value == Value::Word("-1".to_owned());
+            is_nothing || is_empty(value) || DROPPED.contains(&name.as_str())
+        }),
         Value::Text(text) => text.is_empty(),
         Value::Word(word) => EMPTY.contains(&word.as_str()),
     }

@@ -95,7 +95,8 @@ fn quorum(session: &mut Session) -> Result<(), Stopped> {
         let request = message!(DescribeQuorumRequest {
             topics: topics.iter().map(topic).collect(),
         });
-        session.ask_hiding(label, &request, &["nodes"])
+        let hidden = ["high_watermark", "log_end_offset", "nodes"];
+        session.ask_hiding(label, &request, &hidden)
     };
     ask(session, "the metadata log", &[(&log, &[0])])?;
     ask(session, "another partition", &[(&log, &[1])])?;

@@ -1,8 +1,11 @@
 //! The scripts: each asks one API a few things, the good and the bad.
 
+mod batches;
 mod configs;
 mod logs;
 mod metadata;
+mod produce;
+mod reads;
 mod security;
 mod topics;
 
@@ -30,6 +33,8 @@ pub fn all() -> Vec<Case> {
         configs::CASES,
         logs::CASES,
         metadata::CASES,
+        produce::CASES,
+        reads::CASES,
         security::CASES,
         topics::CASES,
     ]

@@ -1,7 +1,7 @@
-//! Administration, asked of the real process at every version, is answered as Apache Kafka answers.
+//! What is asked of the real process, at every version, is answered as Apache Kafka answers.
 //!
 //! The scripts and Kafka's recorded answers are in `ottla_tests::differential` and
-//! `golden/admin`; what may differ is listed with its reason in `DIFFERENCES.md`.
+//! `golden/answers`; what may differ is listed with its reason in `DIFFERENCES.md`.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -14,9 +14,9 @@ use ottla_tests::differential::{golden, run};
 const SETTINGS: &[&str] = &["num.partitions=4"];
 
 #[test]
-fn administration_is_answered_as_by_kafka() {
+fn requests_are_answered_as_by_kafka() {
     let tests = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let folder = fresh_folder("administration");
+    let folder = fresh_folder("answers");
     let broker = Broker::start(&binary(), &folder, SETTINGS).expect("a broker starts");
     let got = run(&broker.address(), "").expect("the broker answers");
     let (status, log) = broker.stop().expect("the broker stops");
@@ -24,7 +24,7 @@ fn administration_is_answered_as_by_kafka() {
     let bugs: Vec<&String> = log.iter().filter(|line| line.contains("bug:")).collect();
     assert!(bugs.is_empty(), "{bugs:#?}");
 
-    let wanted = golden::load(&tests.join("golden/admin")).expect("Kafka's answers");
+    let wanted = golden::load(&tests.join("golden/answers")).expect("Kafka's answers");
     let page = fs::read_to_string(tests.join("DIFFERENCES.md")).expect("the page");
     let allowed = golden::allowed(&page);
     let found = golden::differences(&wanted, &got);
