@@ -8,6 +8,7 @@ use kafka_wire::{
 use kafka_wire_core::{ApiVersion, DecodeLimits, Decoder, KafkaDecode, StrBytes};
 
 use super::*;
+use crate::rng::Rng;
 use crate::wire::request::FetchReply;
 
 fn connection() -> Connection {
@@ -341,4 +342,70 @@ fn nothing_leaves_after_close_and_finish_lets_the_decided_out() {
     assert_eq!(connection.take_output(&mut Vec::new()), 0);
     connection.reply(second.sequence, reply()).unwrap();
     assert_eq!(connection.take_output(&mut Vec::new()), 0);
+}
+
+#[test]
+fn any_cutting_and_any_order_of_answers_gives_the_same_output() {
+    let mut rng = Rng::new(5);
+    for _round in 0..300 {
+        let count = i32::try_from(rng.between(1, 30)).unwrap();
+        let mut bytes = Vec::new();
+        for id in 0..count {
+            bytes.extend_from_slice(&frame(id, &MetadataRequest::default(), 9));
+        }
+        let mut connection = connection();
+        let mut open = Vec::new();
+        let mut out = Vec::new();
+        let mut rest = &bytes[..];
+        while !rest.is_empty() || !open.is_empty() {
+            let part = usize::try_from(rng.below(120)).unwrap().min(rest.len());
+            connection.receive(&rest[..part]);
+            rest = &rest[part..];
+            while let Some(received) = connection.next_request().unwrap() {
+                open.push(received.sequence);
+            }
+            if !open.is_empty() && rng.chance(2, 3) {
+                let at = usize::try_from(rng.below(open.len() as u64)).unwrap();
+                let reply = Reply::Metadata(MetadataResponse::default());
+                connection.reply(open.swap_remove(at), reply).unwrap();
+            }
+            if rng.chance(1, 4) {
+                out.extend(output(&mut connection));
+            }
+        }
+        out.extend(output(&mut connection));
+        assert_eq!(correlation_ids(&out), (0..count).collect::<Vec<_>>());
+        connection.release_buffers();
+        assert_eq!(connection.held_bytes(), 0);
+    }
+}
+
+#[test]
+fn noise_closes_or_waits_and_never_panics() {
+    let mut rng = Rng::new(6);
+    let good = frame(1, &FetchRequest::default(), 12);
+    for _round in 0..20_000 {
+        let mut bytes = if rng.chance(1, 2) {
+            let mut noise = vec![0; usize::try_from(rng.below(80)).unwrap()];
+            rng.fill(&mut noise);
+            noise
+        } else {
+            good.to_vec()
+        };
+        for _byte in 0..rng.below(6) {
+            if let Ok(at) = usize::try_from(rng.below(bytes.len().max(1) as u64))
+                && at < bytes.len()
+            {
+                bytes[at] = u8::try_from(rng.below(256)).unwrap();
+            }
+        }
+        let mut connection = connection();
+        connection.receive(&bytes);
+        let mut taken = 0;
+        while let Ok(Some(_received)) = connection.next_request() {
+            taken += 1;
+        }
+        assert!(taken <= 1 + bytes.len() / 12);
+        assert!(connection.held_bytes() <= 4 * limits::FRAME_RESERVE_BYTES_MAX as u64);
+    }
 }
