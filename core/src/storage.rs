@@ -17,8 +17,8 @@
 //!    the process, only `flushed` (synced) survives a power cut. A sync of a log makes durable
 //!    everything appended to it before, including the names of the files it lies in, and the
 //!    indexes of segments that are no longer appended to; those of the last one it may leave.
-//!    Saving [`DirectoryFile::CleanShutdown`] makes the directory's logs durable first, with all
-//!    indexes.
+//!    Saving [`DirectoryFile::CleanShutdown`] waits for everything emitted before for the
+//!    directory's logs, and makes them durable first, with all indexes.
 //! 5. **Failure**: [`DiskDone::Failed`] with [`DiskError::Full`] answers an append that did not
 //!    fit: nothing of it or of later appends of that generation is in the file, and the driver
 //!    drops the log's further changes until a `Truncate` raises the generation. Any other failure

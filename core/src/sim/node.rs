@@ -31,6 +31,7 @@ struct Running {
     connections: BTreeMap<ConnectionId, Connection>,
     inbox: Vec<Input>,
     door: DoorChecker,
+    is_stopping: bool,
 }
 
 /// What a turn leads to outside the node.
@@ -134,6 +135,7 @@ impl SimulatedNode {
             connections: BTreeMap::new(),
             inbox: Vec::new(),
             door: DoorChecker::default(),
+            is_stopping: false,
         });
         self.carry_out(world_ns, outbox, durability)
     }
@@ -199,6 +201,7 @@ impl SimulatedNode {
     pub fn ask_to_stop(&mut self) {
         if let Some(running) = &mut self.running {
             running.inbox.push(Input::Shutdown);
+            running.is_stopping = true;
         }
     }
 
@@ -244,7 +247,8 @@ impl SimulatedNode {
     /// Judges that nothing waits past its deadline.
     pub fn check_deadlines(&mut self, world_ns: u64, slack: Duration) {
         let now = self.clock.now(world_ns);
-        if let Some(running) = &mut self.running {
+        // One that stops answers nobody; its connections end with it.
+        if let Some(running) = self.running.as_mut().filter(|running| !running.is_stopping) {
             running.door.check_deadlines(now.instant, slack);
         }
     }

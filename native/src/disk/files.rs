@@ -38,6 +38,10 @@ pub(crate) fn create_log(
     let make = || -> io::Result<()> {
         let folder = log.folder_path();
         calls.create_folder(&folder)?;
+        // What a creation left that a crash interrupted is no part of the new log.
+        for leftover in std::fs::read_dir(&folder)? {
+            calls.remove_file(&leftover?.path())?;
+        }
         if !partition_metadata.is_empty() {
             let file = calls.create(&folder.join(LogFile::PartitionMetadata.name()))?;
             calls.set_length(&file, 0)?;
@@ -46,6 +50,11 @@ pub(crate) fn create_log(
         Ok(())
     };
     make().map_err(|error| refuse(log, &error))?;
+    if !partition_metadata.is_empty() {
+        // Durable before any record is: without it the next start would not know the records.
+        let metadata = (LogFile::PartitionMetadata, Arc::new(LazyFile::default()));
+        writer.dirty.indexes.push(metadata);
+    }
     writer.dirty.folder = true;
     writer.dirty.folder_name = true;
     Ok(())

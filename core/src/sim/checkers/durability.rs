@@ -235,6 +235,7 @@ impl DurabilityChecker {
         let image = LogImage {
             folder: folder.to_owned(),
             files,
+            start_offset: None,
         };
         let topic_id = image.topic_id();
         // What is emptied may come back with the power, as long as nothing new is synced over it.

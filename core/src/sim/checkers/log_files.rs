@@ -223,17 +223,18 @@ fn check_leader_epochs(image: &LogImage, found: &FoundLog) -> Result<(), String>
         return Err(format!("epochs or starts do not rise: {entries:?}"));
     }
     // Below the log's start, which may lie inside a segment, the epochs are forgotten.
-    let first = entries.first().map_or(0, |(_, start)| *start);
+    let start = image.start_offset.unwrap_or(Offset::ZERO);
     let known = found
         .batches
         .iter()
-        .filter(|batch| batch.base_offset.0 >= first);
+        .filter(|batch| batch.last_offset >= start);
     for batch in known {
         let entry = entries
             .iter()
             .rev()
             .find(|(_, start)| *start <= batch.base_offset.0);
-        if entry.map(|(epoch, _)| *epoch) != Some(batch.leader_epoch.0) {
+        let is_first = entry.is_none() && batch.base_offset < start;
+        if !is_first && entry.map(|(epoch, _)| *epoch) != Some(batch.leader_epoch.0) {
             return Err(format!(
                 "offset {} has epoch {}, the checkpoint says {entries:?}",
                 batch.base_offset, batch.leader_epoch

@@ -23,6 +23,8 @@ pub struct LogImage {
     pub folder: String,
     /// The files by name.
     pub files: BTreeMap<String, Vec<u8>>,
+    /// Where the log starts, where a checkpoint says that it is not the front of its files.
+    pub start_offset: Option<Offset>,
 }
 
 /// One intact batch.
@@ -112,6 +114,7 @@ impl LogImage {
                     Some((name.to_string(), content.to_vec()))
                 })
                 .collect(),
+            start_offset: start_offset(files, folder),
         })
     }
 
@@ -172,6 +175,16 @@ impl LogImage {
         }
         found
     }
+}
+
+/// The line of `log-start-offset-checkpoint` for a folder.
+fn start_offset(files: &FileSystem, folder: &str) -> Option<Offset> {
+    let (topic, partition) = folder.rsplit_once('-')?;
+    let content = files.content(DirectoryId::ROOT, "log-start-offset-checkpoint")?;
+    let text = String::from_utf8(content.to_vec()).ok()?;
+    let wanted = format!("{topic} {partition} ");
+    let offset = text.lines().find_map(|line| line.strip_prefix(&wanted))?;
+    Some(Offset(offset.parse().ok()?))
 }
 
 /// Reads one segment; answers the offset after its last intact batch.
@@ -334,6 +347,7 @@ pub(super) mod tests {
                 ("00000000000000000000.log".to_owned(), first),
                 ("00000000000000000004.log".to_owned(), batch(4, 2, b"ef")),
             ]),
+            start_offset: None,
         }
     }
 

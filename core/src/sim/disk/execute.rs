@@ -170,8 +170,19 @@ impl SimulatedDisk {
         ]
     }
 
-    /// Whether the folder an operation makes is still to be moved out of the way by another log.
+    /// Whether an operation waits for another log: the marker of a clean stop for all of them, a
+    /// folder to be made for the log of that name that is leaving.
     pub(super) fn is_held_back(&self, op: &DiskOp) -> bool {
+        if let DiskOp::SaveDirectoryFile {
+            file: DirectoryFile::CleanShutdown,
+            ..
+        } = op
+        {
+            return self
+                .queues
+                .iter()
+                .any(|(key, queue)| matches!(key, QueueKey::Log(_)) && !queue.pending.is_empty());
+        }
         let DiskOp::CreateLog {
             directory, folder, ..
         } = op
