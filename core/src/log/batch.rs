@@ -22,7 +22,7 @@ pub(super) const HEADER_BYTES: usize = BATCH_HEADER_BYTES;
 const LENGTH_OVERHEAD_BYTES: u32 = 12;
 
 /// Position of the first byte under the CRC, the attributes.
-const CRC_START: usize = 21;
+pub(super) const CRC_START: usize = 21;
 
 /// The header of a v2 record batch.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

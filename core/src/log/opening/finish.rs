@@ -170,10 +170,9 @@ impl Opening {
             marks: log.active.marks,
         };
         log.sync_requested = self.end_offset;
-        let first = log
-            .closed
-            .first()
-            .map_or(log.active.base_offset, |segment| segment.base_offset);
+        // Not what is left, but what there was: lost records are answered as such.
+        let found = self.files.segments.keys().next().copied();
+        let first = found.unwrap_or(log.active.base_offset);
         let wanted = self.found.log_start_offset.unwrap_or(first);
         log.log_start_offset = wanted.max(first).min(self.end_offset);
         self.is_epochs_changed |= log.epochs.truncate_from_end(self.end_offset);

@@ -8,7 +8,7 @@
 use crate::ids::Offset;
 use crate::limits::JOB_READ_BYTES;
 use crate::log::BadRange;
-use crate::log::batch::{BatchDamage, BatchInfo, HEADER_BYTES};
+use crate::log::batch::{BatchDamage, BatchInfo, CRC_START, HEADER_BYTES};
 
 /// Where a batch's magic byte is, and what it is.
 const MAGIC_AT: usize = 16;
@@ -32,6 +32,17 @@ pub(super) struct Scanner {
     is_lost: bool,
     /// The damage that `is_lost` began with.
     bad: Vec<BadRange>,
+    /// A batch larger than one read, summed piece by piece.
+    large: Option<Box<LargeBatch>>,
+}
+
+/// A batch on its way through memory.
+#[derive(Clone, Debug)]
+struct LargeBatch {
+    info: BatchInfo,
+    digest: crc_fast::Digest,
+    /// Bytes of it seen.
+    seen_bytes: u32,
 }
 
 /// What a scan wants, or what it came to.
@@ -69,6 +80,7 @@ impl Scanner {
             expected,
             is_lost: false,
             bad: Vec::new(),
+            large: None,
         }
     }
 
@@ -80,6 +92,7 @@ impl Scanner {
             allows_gaps: true,
             is_lost: true,
             bad: Vec::new(),
+            large: None,
             ..self.clone()
         }
     }
@@ -117,6 +130,9 @@ impl Scanner {
 
     /// Takes in the bytes asked for; tells `each` of every sound batch and where it lies.
     pub(super) fn feed(&mut self, bytes: &[u8], mut each: impl FnMut(u32, &BatchInfo)) -> ScanStep {
+        if self.large.is_some() {
+            return self.feed_large(bytes, each);
+        }
         let start = self.position;
         loop {
             let rest = bytes.get((self.position - start) as usize..).unwrap_or(&[]);
@@ -138,6 +154,14 @@ impl Scanner {
                     self.on_sound(&info);
                     each(self.position - info.size_bytes, &info);
                 }
+                Look::Large(info) => {
+                    self.large = Some(Box::new(LargeBatch {
+                        info,
+                        digest: crc_fast::Digest::new(crc_fast::CrcAlgorithm::Crc32Iscsi),
+                        seen_bytes: 0,
+                    }));
+                    return self.feed_large(rest, each);
+                }
                 Look::Short(length) if self.position > start => return self.read(length),
                 Look::Short(_length) => {
                     // Fewer bytes than asked for: the file is shorter than it was said to be.
@@ -153,6 +177,33 @@ impl Scanner {
                 }
             }
         }
+    }
+
+    /// Takes in a piece of a large batch, from where the last one ended.
+    fn feed_large(&mut self, bytes: &[u8], mut each: impl FnMut(u32, &BatchInfo)) -> ScanStep {
+        let mut large = self.large.take().expect("the caller saw it");
+        let wanted = (large.info.size_bytes - large.seen_bytes) as usize;
+        let piece = &bytes[..bytes.len().min(wanted)];
+        let covered = CRC_START.saturating_sub(large.seen_bytes as usize);
+        large.digest.update(piece.get(covered..).unwrap_or(&[]));
+        large.seen_bytes += u32::try_from(piece.len()).expect("a piece is small");
+        let info = large.info;
+        let left_bytes = info.size_bytes - large.seen_bytes;
+        if left_bytes > 0 && !piece.is_empty() {
+            let position = self.position + large.seen_bytes;
+            self.large = Some(large);
+            return ScanStep::Read {
+                position,
+                length: left_bytes.min(JOB_READ_BYTES),
+            };
+        }
+        if left_bytes == 0 && large.digest.finalize() == u64::from(info.crc) {
+            self.on_sound(&info);
+            each(self.position - info.size_bytes, &info);
+        } else if let Some(step) = self.on_damage(BatchDamage::Crc, Some(info)) {
+            return step;
+        }
+        self.begin()
     }
 
     fn read(&self, length: u32) -> ScanStep {
@@ -181,15 +232,19 @@ impl Scanner {
         if info.size_bytes > left {
             return Look::Unsound(BatchDamage::Short, None);
         }
-        let Some(batch) = rest.get(..info.size_bytes as usize) else {
-            return Look::Short(info.size_bytes);
-        };
         let is_gap = info.base_offset > self.expected
             && !self.allows_gaps
             && info.base_offset >= self.recovery_point;
         if info.base_offset < self.expected || info.end_offset() > self.bound || is_gap {
             return Look::Unsound(BatchDamage::Offsets, None);
         }
+        let Some(batch) = rest.get(..info.size_bytes as usize) else {
+            return if info.size_bytes > JOB_READ_BYTES {
+                Look::Large(info)
+            } else {
+                Look::Short(info.size_bytes)
+            };
+        };
         match info.check_crc(batch) {
             Ok(()) => Look::Sound(info),
             Err(damage) => Look::Unsound(damage, Some(info)),
@@ -281,6 +336,8 @@ impl Scanner {
 
 /// What lies where a batch should begin.
 enum Look {
+    /// A header in its place, of a batch larger than one read.
+    Large(BatchInfo),
     Sound(BatchInfo),
     /// It takes so many bytes to tell.
     Short(u32),
@@ -370,6 +427,37 @@ mod tests {
         let padded = [file(), vec![0; 100]].concat();
         let (_seen, _scanner, step) = scan(&padded, 50, 1000);
         assert_eq!(step, cut(405, 50, BatchDamage::Zeros));
+    }
+
+    #[test]
+    fn batches_larger_than_a_read_are_summed_in_pieces() {
+        let mut bytes = file();
+        let end = bytes.len();
+        bytes.extend_from_slice(&batch(Wanted {
+            base_offset: 50,
+            payload_bytes: 3 * JOB_READ_BYTES as usize,
+            ..Wanted::default()
+        }));
+        bytes.extend_from_slice(&batch(Wanted {
+            base_offset: 51,
+            ..Wanted::default()
+        }));
+        let (seen, scanner, step) = scan(&bytes, 0, 1000);
+        assert_eq!(seen[4..], [40, 50, 51]);
+        assert_eq!((step, scanner.end_offset()), (ScanStep::End, Offset(52)));
+        bytes[end + 2 * JOB_READ_BYTES as usize] ^= 1;
+        let (seen, _scanner, step) = scan(&bytes, 0, 1000);
+        assert_eq!(seen.len(), 5);
+        assert!(matches!(
+            step,
+            ScanStep::Cut {
+                offset: Offset(50),
+                ..
+            }
+        ));
+        let (seen, scanner, _step) = scan(&bytes, 52, 1000);
+        assert_eq!(seen[4..], [40, 51]);
+        assert_eq!(scanner.into_bad().len(), 1);
     }
 
     #[test]

@@ -159,7 +159,8 @@ impl SegmentScan {
         match bytes.get(..info.size_bytes as usize) {
             Some(whole) if info.check_crc(whole).is_ok() => Confirmed::Yes(info.base_offset),
             Some(_rotten) => Confirmed::No,
-            None if bytes.len() >= JOB_READ_BYTES as usize => Confirmed::Short(info.size_bytes),
+            // Too large to be summed here; the scan does that next.
+            None if info.size_bytes > JOB_READ_BYTES => Confirmed::Yes(info.base_offset),
             None => Confirmed::No,
         }
     }
@@ -180,8 +181,6 @@ impl SegmentScan {
 /// Whether an index entry leads to the batch it speaks of.
 pub(super) enum Confirmed {
     No,
-    /// It takes so many bytes to tell.
-    Short(u32),
     /// A sound batch with this base offset.
     Yes(Offset),
 }

@@ -203,12 +203,6 @@ impl Opening {
                     self.begin_batches(scan, out);
                     return;
                 }
-                Confirmed::Short(length) => {
-                    let position = entry.position;
-                    scan.entry = Some(entry);
-                    self.on_scan_step(scan, ScanStep::Read { position, length }, out);
-                    return;
-                }
                 Confirmed::Yes(base_offset) => first_offset = Some(base_offset),
             }
         }
