@@ -205,13 +205,13 @@ pub(super) const BROKER: &[Definition] = definitions! { Broker;
         "Longest time to set up a connection to a peer."
     "socket.connection.setup.timeout.ms": Long = "10000", Valid::Any, Medium, ReadOnly, Later;
         "First time allowed to set up a connection to a peer."
-    "socket.listen.backlog.size": Int = "50", Valid::AtLeast(1), Medium, ReadOnly, Later;
+    "socket.listen.backlog.size": Int = "50", Valid::AtLeast(1), Medium, ReadOnly, Active;
         "Connections the system may queue before they are accepted."
-    "socket.receive.buffer.bytes": Int = "102400", Valid::Any, High, ReadOnly, Later;
+    "socket.receive.buffer.bytes": Int = "102400", Valid::Any, High, ReadOnly, Active;
         "Receive buffer of client connections; -1 leaves it to the system."
     "socket.request.max.bytes": Int = "104857600", Valid::AtLeast(1), High, ReadOnly, Active;
         "Largest request a client may send."
-    "socket.send.buffer.bytes": Int = "102400", Valid::Any, High, ReadOnly, Later;
+    "socket.send.buffer.bytes": Int = "102400", Valid::Any, High, ReadOnly, Active;
         "Send buffer of client connections; -1 leaves it to the system."
     "unclean.leader.election.enable": Boolean = "false", Valid::Any, High, ClusterWide, Later;
         "Whether a replica that lags may become leader when no other is left."

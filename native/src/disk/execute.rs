@@ -66,6 +66,7 @@ impl LogWork {
                 self.carry_out(operation, engine, done);
             }
             if !self.log.take_operations(&mut self.operations) {
+                Log::spare(self.operations);
                 return None;
             }
         }

@@ -4,6 +4,7 @@
 //! the queue: the worker that brought the request, or a disk worker. One at a time, first in first
 //! out; there is no thread of the log's own. What an operation does is in `execute.rs`.
 
+use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
@@ -14,6 +15,15 @@ use ottla_core::storage::{DiskOp, LogFile};
 use super::directory::Directory;
 use super::handles::LazyFile;
 use super::segment::Segment;
+
+/// Lists that a thread keeps, and the longest it keeps: some 50 KiB together.
+const SPARES_MAX: usize = 8;
+const SPARE_CAPACITY_MAX: usize = 64;
+
+thread_local! {
+    /// Lists of operations that are empty again.
+    static SPARES: RefCell<Vec<VecDeque<DiskOp>>> = const { RefCell::new(Vec::new()) };
+}
 
 /// One log, bound to a folder.
 #[derive(Debug)]
@@ -168,8 +178,23 @@ impl Log {
     #[must_use]
     pub(crate) fn enqueue(&self, operation: DiskOp) -> bool {
         let mut queue = self.lock_queue();
+        if queue.operations.capacity() == 0 {
+            queue.operations = SPARES.with_borrow_mut(|spares| spares.pop().unwrap_or_default());
+        }
         queue.operations.push_back(operation);
         !std::mem::replace(&mut queue.is_held, true)
+    }
+
+    /// Keeps an emptied list for the next operations of any log: a log that is idle holds none.
+    pub(crate) fn spare(operations: VecDeque<DiskOp>) {
+        assert!(operations.is_empty(), "operations are carried out");
+        SPARES.with_borrow_mut(|spares| {
+            if spares.len() < SPARES_MAX
+                && (1..=SPARE_CAPACITY_MAX).contains(&operations.capacity())
+            {
+                spares.push(operations);
+            }
+        });
     }
 
     /// Exchanges carried-out operations for waiting ones; `false` lets go of the queue, for there

@@ -181,6 +181,11 @@ impl Disk {
         }
     }
 
+    /// Whether the broker cannot go on: the first directory, which holds the metadata log, is lost.
+    pub(crate) fn is_lost(&self) -> bool {
+        self.directories[0].has_failed()
+    }
+
     /// Reads bytes of a range on a disk worker, which then hands them to `then`: all `length` from
     /// byte `skip` on, or an error.
     pub(crate) fn load(

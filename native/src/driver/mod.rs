@@ -226,6 +226,10 @@ impl Driver {
             let mut inbox = self.lock_inbox();
             inbox.inputs.extend(effects.done.drain(..).map(Input::Disk));
         }
+        if !effects.events.is_empty() && self.disk.is_lost() {
+            let reason = "the data directory of the metadata log is lost; see the error before";
+            self.phase.send_replace(Phase::Failed(reason.to_owned()));
+        }
         for event in effects.events.drain(..) {
             logging::print(&event);
         }

@@ -7,13 +7,53 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ottla_core::ids::ListenerId;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket, lookup_host};
 use tokio::task::JoinHandle;
 
 use super::Net;
 
 /// Waits this long for a connection to end before accepting is tried again without file handles.
 const NO_HANDLES_WAIT: Duration = Duration::from_millis(100);
+
+/// What the system is told of a listener's sockets; connections inherit the buffers.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct SocketOptions {
+    /// Connections that may wait to be accepted (`socket.listen.backlog.size`).
+    pub(crate) backlog: u32,
+    /// `socket.receive.buffer.bytes`; `None` leaves it to the system.
+    pub(crate) receive_buffer_bytes: Option<u32>,
+    /// `socket.send.buffer.bytes`; `None` leaves it to the system.
+    pub(crate) send_buffer_bytes: Option<u32>,
+}
+
+impl Default for SocketOptions {
+    fn default() -> Self {
+        Self {
+            backlog: 1024,
+            receive_buffer_bytes: None,
+            send_buffer_bytes: None,
+        }
+    }
+}
+
+impl SocketOptions {
+    fn listen(&self, address: SocketAddr) -> io::Result<TcpListener> {
+        let socket = if address.is_ipv4() {
+            TcpSocket::new_v4()?
+        } else {
+            TcpSocket::new_v6()?
+        };
+        socket.set_reuseaddr(true)?;
+        if let Some(bytes) = self.receive_buffer_bytes {
+            socket.set_recv_buffer_size(bytes)?;
+        }
+        if let Some(bytes) = self.send_buffer_bytes {
+            socket.set_send_buffer_size(bytes)?;
+        }
+        socket.bind(address)?;
+        socket.listen(self.backlog)
+    }
+}
 
 /// A bound address.
 #[derive(Debug)]
@@ -47,21 +87,35 @@ impl Listener {
     ///
     /// # Errors
     /// No such address, or none that is free.
-    pub(crate) async fn bind(id: ListenerId, host: &str, port: u16) -> Result<Self, BindError> {
+    pub(crate) async fn bind(
+        id: ListenerId,
+        host: &str,
+        port: u16,
+        options: SocketOptions,
+    ) -> Result<Self, BindError> {
         let fail = |error| BindError {
             wanted: format!("{host}:{port}"),
             error,
         };
-        let socket = if host.is_empty() {
-            // Both families where there are both.
-            match TcpListener::bind(("::", port)).await {
-                Ok(socket) => Ok(socket),
-                Err(_no_version_6) => TcpListener::bind(("0.0.0.0", port)).await,
-            }
+        let mut found = Err(io::ErrorKind::AddrNotAvailable.into());
+        // An empty host is both families where there are both.
+        let hosts = if host.is_empty() {
+            &["::", "0.0.0.0"][..]
         } else {
-            TcpListener::bind((host, port)).await
+            &[host][..]
         };
-        let socket = socket.map_err(fail)?;
+        for host in hosts {
+            for address in lookup_host((*host, port)).await.into_iter().flatten() {
+                found = options.listen(address);
+                if found.is_ok() {
+                    break;
+                }
+            }
+            if found.is_ok() {
+                break;
+            }
+        }
+        let socket = found.map_err(fail)?;
         let address = socket.local_addr().map_err(fail)?;
         Ok(Self {
             id,

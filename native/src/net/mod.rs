@@ -22,20 +22,22 @@ use ottla_core::node::door::Input;
 use tokio::net::TcpStream;
 use tokio::sync::Notify;
 
-pub(crate) use listener::Listener;
+pub(crate) use listener::{Listener, SocketOptions};
 
 use crate::driver::{Driver, Mailbox};
 use budget::Budget;
 use session::{Ending, Session};
 
 /// What connections may take. Every limit is finite.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct NetLimits {
     /// Connections at a time (`max.connections`).
     pub(crate) connections_max: usize,
     /// Connections at a time from one address that is not this machine's
     /// (`max.connections.per.ip`).
     pub(crate) per_address_max: usize,
+    /// Other numbers for some addresses (`max.connections.per.ip.overrides`).
+    pub(crate) per_address_overrides: HashMap<IpAddr, usize>,
     /// Milliseconds without a byte after which a connection ends (`connections.max.idle.ms`).
     pub(crate) idle_ms_max: u64,
     /// Bytes of large frames and of requests in flight, over all connections
@@ -50,6 +52,7 @@ impl Default for NetLimits {
         Self {
             connections_max: 20_000,
             per_address_max: 2_000,
+            per_address_overrides: HashMap::new(),
             idle_ms_max: 10 * 60 * 1000,
             in_flight_bytes_max: 64 * 1024 * 1024,
             connection: ConnectionLimits::default(),
@@ -81,8 +84,8 @@ impl Net {
     pub(crate) fn start(driver: Arc<Driver>, limits: NetLimits) -> Arc<Self> {
         let net = Arc::new(Self {
             driver,
-            limits,
             budget: Budget::new(limits.in_flight_bytes_max),
+            limits,
             next_connection: AtomicU64::new(1),
             open: Mutex::default(),
             ended: Notify::new(),
@@ -109,7 +112,12 @@ impl Net {
             return Err("max.connections are open");
         }
         let count = open.by_address.entry(address).or_insert(0);
-        if *count >= self.limits.per_address_max && !address.is_loopback() {
+        let count_max = match self.limits.per_address_overrides.get(&address) {
+            Some(count_max) => *count_max,
+            None if address.is_loopback() => usize::MAX,
+            None => self.limits.per_address_max,
+        };
+        if *count >= count_max {
             return Err("max.connections.per.ip are open");
         }
         *count += 1;

@@ -15,7 +15,7 @@ use ottla_core::time::{Instant, Now};
 use ottla_core::wire::request::{Reply, Request};
 use tokio::runtime::Runtime;
 
-use super::{Listener, Net, NetLimits};
+use super::{Listener, Net, NetLimits, SocketOptions};
 use crate::disk::{self, DiskOptions, OperatingSystem, SystemCalls};
 use crate::driver::{Brain, Clock, Driver, Phase, Turning};
 
@@ -117,7 +117,9 @@ impl Rig {
             let driver = Driver::start(Clock::new(), brain, boot, (disk, door), turning);
             tokio::spawn(Arc::clone(&driver).serve_deadlines());
             let net = Net::start(driver, limits);
-            let listener = Listener::bind(ListenerId(0), "127.0.0.1", 0).await.unwrap();
+            let listener = Listener::bind(ListenerId(0), "127.0.0.1", 0, SocketOptions::default())
+                .await
+                .unwrap();
             let address = listener.address();
             let _accepting = listener.serve(Arc::clone(&net));
             (net, address)

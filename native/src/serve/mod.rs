@@ -113,7 +113,7 @@ async fn run(
     (disk, door, directories): OpenDisk,
 ) -> Result<(), Refusal> {
     let mut signals = Signals::listen()?;
-    let bound = setup::bind(&config).await?;
+    let bound = setup::bind(&settings, &config).await?;
     let listeners = setup::reachable(&config, &bound);
     let line = setup::start_line(&config, &listeners);
     let policy = config.log_defaults.flush_policy;
@@ -150,7 +150,15 @@ async fn run(
     let policy = setup::policy_line(policy);
     let millis = started.elapsed().as_millis();
     tracing::info!("{line}; cluster {cluster_id}; flush policy {policy}; ready after {millis} ms");
-    signals.next().await;
+    tokio::select! {
+        () = signals.next() => {}
+        lost = driver.until(|phase| *phase != Phase::Serving) => {
+            let Phase::Failed(reason) = lost else {
+                unreachable!("nobody asked it to stop");
+            };
+            return Err(reason);
+        }
+    }
     for task in accepting {
         task.abort();
     }

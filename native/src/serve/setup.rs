@@ -15,7 +15,7 @@ use super::Refusal;
 use super::options::Options;
 use crate::disk::{self, Disk, DiskDoor, DiskOptions, OperatingSystem, SystemCalls};
 use crate::driver::Clock;
-use crate::net::{Listener, NetLimits};
+use crate::net::{Listener, NetLimits, SocketOptions};
 
 /// Threads for slow disk work at the most. Reads of cold data and flushes wait on the device, not
 /// on a processor, so there are more of them than processors.
@@ -85,8 +85,23 @@ fn raise_open_files() -> usize {
 }
 
 /// Binds every listener of the configuration.
-pub(crate) async fn bind(config: &BrokerConfig) -> Result<Vec<Listener>, Refusal> {
+pub(crate) async fn bind(
+    settings: &Settings,
+    config: &BrokerConfig,
+) -> Result<Vec<Listener>, Refusal> {
     let mut bound = Vec::new();
+    // Kafka's defaults are small and would end the system's own tuning: only what was asked for.
+    let socket = &config.socket;
+    let mut options = SocketOptions::default();
+    if settings.is_set("socket.listen.backlog.size") {
+        options.backlog = socket.listen_backlog;
+    }
+    if settings.is_set("socket.receive.buffer.bytes") {
+        options.receive_buffer_bytes = socket.receive_buffer_bytes;
+    }
+    if settings.is_set("socket.send.buffer.bytes") {
+        options.send_buffer_bytes = socket.send_buffer_bytes;
+    }
     for (id, address) in (0u8..).zip(&config.listeners.bound) {
         if address.protocol != SecurityProtocol::Plaintext {
             return Err(format!(
@@ -94,7 +109,7 @@ pub(crate) async fn bind(config: &BrokerConfig) -> Result<Vec<Listener>, Refusal
                 address.protocol.name()
             ));
         }
-        let listener = Listener::bind(ListenerId(id), &address.host, address.port).await;
+        let listener = Listener::bind(ListenerId(id), &address.host, address.port, options).await;
         bound.push(listener.map_err(|error| error.to_string())?);
     }
     Ok(bound)
@@ -139,6 +154,13 @@ pub(crate) fn net_limits(settings: &Settings, config: &BrokerConfig) -> NetLimit
     }
     if settings.is_set("max.connections.per.ip") {
         limits.per_address_max = socket.max_connections_per_ip as usize;
+    }
+    for (host, count) in &socket.max_connections_per_ip_overrides {
+        let addresses = (host.as_str(), 0).to_socket_addrs().into_iter().flatten();
+        for address in addresses {
+            let known = &mut limits.per_address_overrides;
+            known.insert(address.ip().to_canonical(), *count as usize);
+        }
     }
     if let Some(bytes) = socket.queued_max_request_bytes {
         limits.in_flight_bytes_max = bytes;
