@@ -335,6 +335,15 @@ fn failure(target: &FetchTarget, refused: &ReadRefusal) -> PartitionData {
     part.last_stable_offset = -1;
     part.log_start_offset = refused.log_start_offset.0;
     part.preferred_read_replica = -1;
+    // What is wrong with the topic is said before the log is asked; Kafka tells the two apart here.
+    let is_of_the_topic = matches!(
+        refused.code,
+        ErrorCode::FetchSessionTopicIdError
+            | ErrorCode::InconsistentTopicId
+            | ErrorCode::UnknownTopicId
+            | ErrorCode::UnknownTopicOrPartition
+    );
+    part.aborted_transactions = is_of_the_topic.then(Vec::new);
     part
 }
 

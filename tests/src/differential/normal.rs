@@ -25,13 +25,14 @@ const PROSE: [&str; 3] = [
 ];
 
 /// Fields that hold an id, and the kind of id.
-const SYMBOLS: [(&str, &str); 7] = [
+const SYMBOLS: [(&str, &str); 8] = [
     ("cluster_id", "cluster"),
     ("finalized_features_epoch", "features"),
     ("leader_epoch", "epoch"),
     ("log_dir", "dir"),
     ("producer_id", "producer"),
     ("replica_directory_id", "id"),
+    ("session_id", "session"),
     ("topic_id", "id"),
 ];
 

@@ -125,16 +125,33 @@ impl Session {
         R: RequestResponsePair,
         R::Response: Debug,
     {
-        let text = match self.peer.ask(version, request)? {
-            Outcome::Answered(response) => {
-                let tree = value::parse(&format!("{response:?}"));
-                self.normaliser.text(&tree, hidden)
-            }
-            Outcome::Closed => "closed".to_owned(),
-            Outcome::Unsayable => return Ok(()),
-        };
-        self.notes.push((label.to_owned(), text));
+        match self.peer.ask(version, request)? {
+            Outcome::Answered(response) => self.note(label, &response, hidden),
+            Outcome::Closed => self.notes.push((label.to_owned(), "closed".to_owned())),
+            Outcome::Unsayable => {}
+        }
         Ok(())
+    }
+
+    /// The same as [`Self::ask`], for a script that goes on with what was answered.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::ask`], or the connection was closed.
+    pub fn ask_and_take<R>(&mut self, label: &str, request: &R) -> Result<R::Response, Stopped>
+    where
+        R: RequestResponsePair,
+        R::Response: Debug,
+    {
+        let response = self.quiet(self.version, request)?;
+        self.note(label, &response, &[]);
+        Ok(response)
+    }
+
+    fn note(&mut self, label: &str, response: &impl Debug, hidden: &[&str]) {
+        let tree = value::parse(&format!("{response:?}"));
+        let text = self.normaliser.text(&tree, hidden);
+        self.notes.push((label.to_owned(), text));
     }
 
     /// Sends a request whose answer is not noted.

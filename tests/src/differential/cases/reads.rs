@@ -1,7 +1,7 @@
 //! Fetch, ListOffsets, OffsetForLeaderEpoch and DeleteRecords.
 
 use kafka_wire::delete_records_request::{DeleteRecordsPartition, DeleteRecordsTopic};
-use kafka_wire::fetch_request::{FetchPartition, FetchTopic};
+use kafka_wire::fetch_request::{FetchPartition, FetchTopic, ForgottenTopic};
 use kafka_wire::list_offsets_request::{ListOffsetsPartition, ListOffsetsTopic};
 use kafka_wire::offset_for_leader_epoch_request::{OffsetForLeaderPartition, OffsetForLeaderTopic};
 use kafka_wire::{
@@ -20,6 +20,12 @@ pub(super) const CASES: &[Case] = &[
         name: "Fetch/offsets",
         first: 0,
         run: fetch,
+    },
+    Case {
+        key: 1,
+        name: "Fetch/sessions",
+        first: 7,
+        run: sessions,
     },
     Case {
         key: 2,
@@ -137,6 +143,94 @@ fn fetch(session: &mut Session) -> Result<(), Stopped> {
             (r.session_id, r.session_epoch) = (12_345, 1);
         })?;
     }
+    Ok(())
+}
+
+/// Topics with the partitions and offsets that one fetch of a session asks for.
+type Targets<'a> = &'a [(&'a (StrBytes, Uuid), &'a [(i32, i64)])];
+
+fn in_session(
+    session: &mut Session,
+    label: &str,
+    (id, epoch): (i32, i32),
+    targets: Targets<'_>,
+    forgotten: Option<&(StrBytes, Uuid)>,
+) -> Result<i32, Stopped> {
+    let by_id = session.version() >= FETCH_TOPIC_ID_VERSION;
+    let name = |topic: &(StrBytes, Uuid)| if by_id { text("") } else { topic.0.clone() };
+    let topic_id = |topic: &(StrBytes, Uuid)| if by_id { topic.1 } else { Uuid::default() };
+    let topic = |&(topic, parts): &(&(StrBytes, Uuid), &[(i32, i64)])| {
+        let partition = |&(index, offset): &(i32, i64)| part(index, offset, BYTES_MAX);
+        message!(FetchTopic {
+            topic: name(topic),
+            topic_id: topic_id(topic),
+            partitions: parts.iter().map(partition).collect(),
+        })
+    };
+    let forgotten_topic = |topic: &(StrBytes, Uuid)| {
+        message!(ForgottenTopic {
+            topic: name(topic),
+            topic_id: topic_id(topic),
+            partitions: vec![0],
+        })
+    };
+    let request = message!(FetchRequest {
+        max_bytes: BYTES_MAX,
+        session_id: id,
+        session_epoch: epoch,
+        topics: targets.iter().map(topic).collect(),
+        forgotten_topics_data: forgotten.into_iter().map(forgotten_topic).collect(),
+    });
+    let response = session.ask_and_take(label, &request)?;
+    Ok(response.session_id)
+}
+
+fn sessions(session: &mut Session) -> Result<(), Stopped> {
+    let a = session.topic("a", 2, &[KEPT])?;
+    let b = session.topic("b", 1, &[KEPT])?;
+    let nowhere = (session.name("nowhere"), UNKNOWN_ID);
+    fill(session, &a, &[3])?;
+    let all: Targets<'_> = &[(&a, &[(0, 0), (1, 0)]), (&b, &[(0, 0)])];
+    let id = in_session(session, "begins", (0, 0), all, None)?;
+    in_session(session, "nothing new", (id, 1), &[], None)?;
+    in_session(session, "reads on", (id, 2), &[(&a, &[(0, 3)])], None)?;
+    in_session(session, "at the end", (id, 3), &[], None)?;
+    fill(session, &b, &[1])?;
+    in_session(session, "news of one", (id, 4), &[], None)?;
+    in_session(session, "which was not read on", (id, 5), &[], None)?;
+    in_session(session, "and is forgotten", (id, 6), &[], Some(&b))?;
+    in_session(
+        session,
+        "adds unknown",
+        (id, 7),
+        &[(&nowhere, &[(0, 0)])],
+        None,
+    )?;
+    in_session(session, "still unknown", (id, 8), &[], Some(&nowhere))?;
+    in_session(session, "out of range", (id, 9), &[(&a, &[(0, 99)])], None)?;
+    in_session(session, "a wrong epoch", (id, 20), &[], None)?;
+    in_session(session, "an old epoch", (id, 3), &[], None)?;
+    in_session(
+        session,
+        "in order again",
+        (id, 10),
+        &[(&a, &[(0, 3)])],
+        None,
+    )?;
+    in_session(session, "ends", (id, -1), &[(&a, &[(0, 0)])], None)?;
+    in_session(session, "after its end", (id, 11), &[], None)?;
+    let next = in_session(session, "another", (0, 0), &[(&a, &[(0, 3)])], None)?;
+    in_session(session, "begins anew", (next, 0), &[(&a, &[(0, 3)])], None)?;
+    in_session(session, "of the one before", (next, 1), &[], None)?;
+    in_session(session, "none", (0, -1), &[(&a, &[(0, 1)])], None)?;
+    in_session(
+        session,
+        "none, in an epoch",
+        (0, 1),
+        &[(&a, &[(0, 0)])],
+        None,
+    )?;
+    in_session(session, "of nothing", (0, 0), &[], None)?;
     Ok(())
 }
 
