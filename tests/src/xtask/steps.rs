@@ -18,6 +18,10 @@ pub struct Step {
     pub run: fn(&Workshop) -> Result<Tally, String>,
 }
 
+/// Worlds of the simulation step: the same ones in every run, and ones of the day.
+const KNOWN_SEEDS: u32 = 400;
+const FRESH_SEEDS: u32 = 200;
+
 /// Every step, in order.
 pub const STEPS: &[Step] = &[
     Step {
@@ -49,6 +53,11 @@ pub const STEPS: &[Step] = &[
         name: "test",
         what: "unit, golden, property, style and real-process tests",
         run: test,
+    },
+    Step {
+        name: "simulation",
+        what: "worlds with faults keep every promise: known seeds, then fresh ones",
+        run: simulation,
     },
     Step {
         name: "wasm",
@@ -110,4 +119,16 @@ fn test(workshop: &Workshop) -> Result<Tally, String> {
         command.env("OTTLA_BINARY", workshop.release_binary());
     }
     run(command.arg("--no-fail-fast"))
+}
+
+fn simulation(workshop: &Workshop) -> Result<Tally, String> {
+    let mut tally = Tally::default();
+    for (seeds, more) in [(KNOWN_SEEDS, None), (FRESH_SEEDS, Some("--fresh"))] {
+        let mut campaign = wasm::simulator(workshop, 1200);
+        campaign.args(["campaign", "--jobs", "2", "--seeds", &seeds.to_string()]);
+        let mut counted = run(campaign.args(more))?;
+        counted.passed += seeds.saturating_sub(counted.failed);
+        tally.add(counted);
+    }
+    Ok(tally)
 }
