@@ -324,6 +324,16 @@ impl Opening {
 
     fn on_epochs(&mut self, text: &[u8], out: &mut Vec<DiskOp>) {
         match LeaderEpochs::parse(text) {
+            Ok(epochs) if self.begins_late(&epochs) => {
+                self.note(
+                    Severity::Warning,
+                    "the log starts before its leader-epoch-checkpoint does, because a crash took \
+                     back a deletion of records: rebuilt from the whole log"
+                        .to_owned(),
+                );
+                self.scans_all = true;
+                self.is_epochs_changed = true;
+            }
             Ok(epochs) => self.log.epochs = epochs,
             Err(damage) => {
                 self.note(
@@ -335,6 +345,20 @@ impl Opening {
             }
         }
         self.after_epochs(out);
+    }
+
+    /// Whether there are records in front of the first epoch. The epochs of deleted records are
+    /// forgotten at once, the new start of the log is on record a little later.
+    fn begins_late(&self, epochs: &LeaderEpochs) -> bool {
+        let mut segments = self.files.segments.iter();
+        let Some((&front, _files)) = segments.find(|(_base, files)| files.log_bytes > 0) else {
+            return false;
+        };
+        let start = self.found.log_start_offset.unwrap_or(front).max(front);
+        match epochs.entries().first() {
+            Some(first) => first.start_offset > start,
+            None => self.found.log_start_offset.is_none(),
+        }
     }
 
     fn after_epochs(&mut self, out: &mut Vec<DiskOp>) {
