@@ -3,7 +3,7 @@
 //! One queue of events in virtual time; each is carried out whole. A world is a plain value: it can
 //! be cloned, forked and run again. It makes no decision by itself: a seed's streams do.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::checkers::Violation;
@@ -64,7 +64,9 @@ pub struct World {
     violations: Vec<Violation>,
     trace: Trace,
     rng: Rng,
-    turns_planned: BTreeMap<u32, u64>,
+    turns_planned: BTreeMap<u32, BTreeSet<u64>>,
+    /// Whether no disk call takes so long that a reply may be late by it.
+    has_prompt_disks: bool,
     disks_planned: BTreeMap<u32, u64>,
     listener: Option<Listener>,
 }
@@ -97,6 +99,7 @@ impl World {
             trace: Trace::new(keep_trace),
             rng: root.child("world", 0),
             turns_planned: BTreeMap::new(),
+            has_prompt_disks: options.disk_slow_one_in == 0,
             disks_planned: BTreeMap::new(),
             listener: None,
             options,
@@ -259,9 +262,7 @@ impl World {
 
     fn turn(&mut self, node: u32, incarnation: u64) {
         let now_ns = self.now_ns();
-        if self.turns_planned.get(&node) == Some(&now_ns) {
-            self.turns_planned.remove(&node);
-        }
+        self.turns_planned.entry(node).or_default().remove(&now_ns);
         let at = &mut self.nodes[node as usize];
         if !at.is_up() || at.incarnation() != incarnation {
             return;
@@ -269,8 +270,7 @@ impl World {
         let effects = at.turn(now_ns, &mut self.durability);
         self.note(node, TraceKind::Turn, effects.inputs, effects.replies, 0);
         self.after_turn(node, effects);
-        let is_prompt = self.options.disk_slow_one_in == 0;
-        if is_prompt {
+        if self.has_prompt_disks {
             self.nodes[node as usize].check_deadlines(now_ns, TURN_SLACK);
         }
         self.collect_violations(node);
@@ -624,9 +624,9 @@ impl World {
                 None => return,
             }
         };
-        let planned = self.turns_planned.get(&node);
-        if planned.is_none_or(|planned| at_ns < *planned) {
-            self.turns_planned.insert(node, at_ns);
+        let planned = self.turns_planned.entry(node).or_default();
+        // An earlier turn plans the later one again, if it is still wanted then.
+        if planned.first().is_none_or(|first| at_ns < *first) && planned.insert(at_ns) {
             self.schedule.at(at_ns, Event::Turn(node, incarnation));
         }
     }

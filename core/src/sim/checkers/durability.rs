@@ -32,6 +32,8 @@ struct LogFacts {
     segments: BTreeSet<Offset>,
     /// Where the next batch belongs.
     end: Offset,
+    /// Where the intact run of batches ended at the last boot.
+    intact_end: Offset,
     /// Below this, records were acknowledged or served: they survive the process.
     crash_safe_end: Offset,
     /// Below this, they survive the power.
@@ -194,7 +196,7 @@ impl DurabilityChecker {
         for (folder, (image, found)) in &images {
             let facts = self.logs.entry((node, folder.clone())).or_default();
             facts.topic_id = image.topic_id().or(facts.topic_id);
-            facts.adopt(found);
+            facts.adopt(found, image.start_offset);
         }
     }
 
@@ -275,9 +277,12 @@ impl DurabilityChecker {
         };
         let (from, safe) = (facts.end, facts.crash_safe_end);
         let resuming = facts.resuming;
-        facts.end = end;
-        if resuming && end != from {
-            let what = format!("{folder}: recovery cuts at {end}, intact up to {from}");
+        let intact = facts.intact_end;
+        if !resuming {
+            facts.end = end;
+        }
+        if resuming && end != intact && end != from {
+            let what = format!("{folder}: recovery cuts at {end}, intact up to {intact}");
             self.violations.push(Violation::new("R50", what));
         } else if end < safe {
             let what = format!("{folder}: cut at {end}, promised up to {safe}");
@@ -415,16 +420,18 @@ impl LogFacts {
     }
 
     /// From now on, the files are what the log must go on from.
-    fn adopt(&mut self, found: &FoundLog) {
+    /// Where records were deleted up to a point that the files do not reach, it goes on there.
+    fn adopt(&mut self, found: &FoundLog, start_offset: Option<Offset>) {
         self.batches = found
             .batches
             .iter()
             .map(|batch| (batch.base_offset, vec![BatchFact::from(batch)]))
             .collect();
         self.segments = found.segments.iter().map(|(base, _)| *base).collect();
-        self.end = found.end_offset();
-        self.crash_safe_end = self.crash_safe_end.min(self.end);
-        self.power_safe_end = self.power_safe_end.min(self.end);
+        self.intact_end = found.end_offset();
+        self.end = self.intact_end.max(start_offset.unwrap_or(Offset::ZERO));
+        self.crash_safe_end = self.crash_safe_end.min(self.intact_end);
+        self.power_safe_end = self.power_safe_end.min(self.intact_end);
         self.resuming = true;
     }
 }

@@ -159,8 +159,11 @@ impl LogImage {
             if found.damage.is_some() {
                 continue;
             }
+            // Records that were deleted, then lost, leave a gap that nobody may read.
+            let is_deleted = self.start_offset.is_some_and(|start| segment <= start);
             if let Some(next) = next
                 && segment != next
+                && !(segment > next && is_deleted)
             {
                 let what =
                     format!("the segment begins at {segment}, the one before ends at {next}");

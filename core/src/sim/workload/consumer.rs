@@ -316,9 +316,11 @@ impl Consumer {
                         let bytes = partition.records.clone().unwrap_or_default();
                         match read_batches(&bytes, at) {
                             Ok(next) => {
-                                has_records |= next > at;
                                 lane.position = Some(next);
-                                check_bounds(stage, next, partition.high_watermark);
+                                if next > at {
+                                    has_records = true;
+                                    check_bounds(stage, next, partition.high_watermark);
+                                }
                             }
                             Err(what) => stage.complaints.push(format!("{name:?}: {what}")),
                         }
