@@ -46,6 +46,10 @@ pub(crate) enum Turning {
 /// the first of them late; fewer would leave inputs waiting behind a write of 256 KiB.
 const TURNS_IN_A_ROW: usize = 4;
 
+/// Times that one thread carries effects out before it leaves what has come meanwhile to the relay:
+/// its own connection waits all the while, and under load there is always more.
+const ROUNDS_IN_A_ROW: usize = 4;
+
 /// The brain, its disk, and the inbox between them and the connections.
 #[derive(Debug)]
 pub(crate) struct Driver {
@@ -57,6 +61,8 @@ pub(crate) struct Driver {
     /// The thread that owns the brain, where there is one.
     owner: OnceLock<Thread>,
     timer: Timer,
+    /// Rung by one who leaves although there may be more to turn over.
+    relay: Notify,
     phase: watch::Sender<Phase>,
 }
 
@@ -93,6 +99,7 @@ impl Driver {
                 armed: AtomicU64::new(u64::MAX),
                 changed: Notify::new(),
             },
+            relay: Notify::new(),
             phase: watch::Sender::new(Phase::Booting),
         });
         let sink = Arc::downgrade(&driver);
@@ -156,9 +163,10 @@ impl Driver {
     }
 
     /// Turns over the inbox and carries out effects until there is nothing, or somebody else is at
-    /// it.
+    /// it, or it is the relay's turn.
     fn work(&self, own: Option<ConnectionId>) {
         let mut effects = EFFECTS.take().unwrap_or_default();
+        let mut rounds = 0;
         loop {
             let mut turns = 0;
             // Between leaving the room and carrying effects out, inputs that came meanwhile are
@@ -170,6 +178,11 @@ impl Driver {
                 break;
             }
             self.carry_out(&mut effects, own);
+            rounds += 1;
+            if rounds == ROUNDS_IN_A_ROW && self.turning == Turning::WhoeverBrings {
+                self.relay.notify_one();
+                break;
+            }
         }
         EFFECTS.set(Some(effects));
     }
@@ -255,19 +268,27 @@ impl Driver {
         assert!(first.is_ok(), "a driver starts once");
     }
 
-    /// Waits for deadlines and turns when they come; a task that lives as long as the runtime.
+    /// Turns when a deadline comes, and when somebody left although there may be more; a task that
+    /// lives as long as the runtime.
     pub(crate) async fn serve_deadlines(self: Arc<Self>) {
         loop {
-            let changed = self.timer.changed.notified();
             let armed = self.timer.armed.load(Ordering::Acquire);
-            if armed == u64::MAX {
-                changed.await;
-                continue;
-            }
-            let deadline = self.clock.system_instant(Instant(armed));
+            let deadline = async {
+                if armed == u64::MAX {
+                    std::future::pending().await
+                } else {
+                    let deadline = self.clock.system_instant(Instant(armed));
+                    tokio::time::sleep_until(deadline.into()).await;
+                }
+            };
             tokio::select! {
-                () = changed => {}
-                () = tokio::time::sleep_until(deadline.into()) => {
+                () = self.timer.changed.notified() => {}
+                () = self.relay.notified() => {
+                    self.work(None);
+                    // Connections that wait for this thread come first.
+                    tokio::task::yield_now().await;
+                }
+                () = deadline => {
                     self.timer.armed.store(u64::MAX, Ordering::Release);
                     self.submit_due();
                 }
