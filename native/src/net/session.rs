@@ -167,6 +167,8 @@ impl Session {
         let hint = self.connection.read_hint() as u64;
         let is_covered = self.connection.has_partial_frame() && Budget::covers(&self.charge, hint);
         if !is_covered && !self.net.budget.admits(&self.charge, hint, context.waker()) {
+            // It is the broker that does not read: the peer owes nothing.
+            self.mailbox.owing_since_ms.store(0, Ordering::Relaxed);
             return Poll::Pending;
         }
         self.connection.buffer_mut();
