@@ -32,6 +32,10 @@ use setup::OpenDisk;
 /// A stop in order may take this long; then the process ends as it is, and the next start recovers.
 const STOP_MAX: Duration = Duration::from_secs(10);
 
+/// Signals this close together are one: `timeout` and terminals send a program one of its own and
+/// one as a member of its group.
+const ONE_SIGNAL: Duration = Duration::from_millis(100);
+
 /// Exit status after a second signal: that of a program ended by ctrl-C.
 const EXIT_SECOND_SIGNAL: i32 = 130;
 
@@ -190,6 +194,16 @@ impl Signals {
             _ = self.terminate.recv() => {}
         }
     }
+
+    /// The next signal that comes later than `earliest`.
+    async fn next_after(&mut self, earliest: Instant) {
+        loop {
+            self.next().await;
+            if Instant::now() > earliest {
+                return;
+            }
+        }
+    }
 }
 
 /// Stops in order, unless that takes too long or a second signal comes.
@@ -203,7 +217,7 @@ async fn stop(driver: &Arc<Driver>, mut signals: Signals) -> Result<(), Refusal>
             tracing::info!("stopped in order after {} ms", started.elapsed().as_millis());
             Ok(())
         }
-        () = signals.next() => {
+        () = signals.next_after(started + ONE_SIGNAL) => {
             tracing::warn!("ended at once; the next start recovers");
             std::process::exit(EXIT_SECOND_SIGNAL);
         }
