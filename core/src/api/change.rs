@@ -15,6 +15,9 @@ use crate::time::{Now, from_ms};
 use crate::wire::request::Reply;
 
 /// What a decision is made against, kept apart from the broker that draws random numbers for it.
+///
+/// Let go of it before the decision is proposed: an image that is still held is copied when it
+/// changes.
 #[derive(Clone, Debug)]
 pub(super) struct Ground {
     image: Arc<Image>,

@@ -7,6 +7,7 @@ use kafka_wire_core::StrBytes;
 
 use super::change::{Ground, propose};
 use super::{Handled, Requester};
+use crate::controller::Decision;
 use crate::controller::topics::{GrowthResult, PartitionGrowth, create_partitions};
 use crate::error::ErrorCode;
 use crate::ids::NodeId;
@@ -24,14 +25,13 @@ pub fn handle(
     out: &mut Outbox,
 ) -> Handled {
     let topics: Vec<PartitionGrowth> = request.topics.iter().map(growth).collect();
-    let ground = Ground::of(broker);
-    let decision = create_partitions(&ground.scene(), &mut broker.rng, &topics);
-    let answer =
-        |failure: Option<ErrorCode>| Reply::CreatePartitions(response(&decision.results, failure));
+    let Decision { records, results } =
+        create_partitions(&Ground::of(broker).scene(), &mut broker.rng, &topics);
+    let answer = |failure: Option<ErrorCode>| Reply::CreatePartitions(response(&results, failure));
     if request.validate_only {
         return Handled::Reply(answer(None));
     }
-    let change = (decision.records.clone(), request.timeout_ms);
+    let change = (records, request.timeout_ms);
     propose(broker, now, from, change, answer, out)
 }
 

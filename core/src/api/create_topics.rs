@@ -11,6 +11,7 @@ use super::change::{Ground, propose};
 use super::{Handled, Requester};
 use crate::config::Settings;
 use crate::config::describe::describe_topic;
+use crate::controller::Decision;
 use crate::controller::topics::{CreatedTopic, NewTopic, TopicCreation, create_topics};
 use crate::error::ErrorCode;
 use crate::ids::NodeId;
@@ -28,16 +29,15 @@ pub fn handle(
     out: &mut Outbox,
 ) -> Handled {
     let topics: Vec<NewTopic> = request.topics.iter().map(new_topic).collect();
-    let ground = Ground::of(broker);
-    let decision = create_topics(&ground.scene(), &mut broker.rng, &topics);
+    let Decision { records, results } =
+        create_topics(&Ground::of(broker).scene(), &mut broker.rng, &topics);
     let settings = broker.settings.clone();
-    let answer = |failure: Option<ErrorCode>| {
-        Reply::CreateTopics(response(&settings, &decision.results, failure))
-    };
+    let answer =
+        |failure: Option<ErrorCode>| Reply::CreateTopics(response(&settings, &results, failure));
     if request.validate_only {
         return Handled::Reply(answer(None));
     }
-    let change = (decision.records.clone(), request.timeout_ms);
+    let change = (records, request.timeout_ms);
     propose(broker, now, from, change, answer, out)
 }
 
@@ -59,8 +59,7 @@ pub(super) fn create_automatically(
             configs: Vec::new(),
         })
         .collect();
-    let ground = Ground::of(broker);
-    let decision = create_topics(&ground.scene(), &mut broker.rng, &topics);
+    let decision = create_topics(&Ground::of(broker).scene(), &mut broker.rng, &topics);
     if !decision.records.is_empty() {
         // Where it cannot be written now, the next request for the metadata tries again.
         let _ = broker.propose_unanswered(now, decision.records, out);

@@ -6,6 +6,7 @@ use kafka_wire_core::StrBytes;
 
 use super::change::{Ground, propose};
 use super::{Handled, Requester};
+use crate::controller::Decision;
 use crate::controller::topics::{TopicDeletion, TopicReference, delete_topics};
 use crate::error::ErrorCode;
 use crate::ids::TopicId;
@@ -30,12 +31,10 @@ pub fn handle(
 ) -> Handled {
     let version = from.version();
     let topics = references(version, request);
-    let ground = Ground::of(broker);
-    let decision = delete_topics(&ground.scene(), &topics);
-    let answer = |failure: Option<ErrorCode>| {
-        Reply::DeleteTopics(response(version, &decision.results, failure))
-    };
-    let change = (decision.records.clone(), request.timeout_ms);
+    let Decision { records, results } = delete_topics(&Ground::of(broker).scene(), &topics);
+    let answer =
+        |failure: Option<ErrorCode>| Reply::DeleteTopics(response(version, &results, failure));
+    let change = (records, request.timeout_ms);
     propose(broker, now, from, change, answer, out)
 }
 
