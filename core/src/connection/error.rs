@@ -95,7 +95,7 @@ impl fmt::Display for ConnectionError {
             Self::FrameTooLarge { size, size_max } => write!(
                 f,
                 "a frame of {size} bytes is over the {size_max} allowed now \
-                 (socket.request.max.bytes, less before the first valid request)"
+                 (socket.request.max.bytes for a Produce, less for others)"
             ),
             Self::Malformed {
                 api,

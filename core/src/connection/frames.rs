@@ -9,25 +9,10 @@ use kafka_wire_core::DecodeLimits;
 use super::{ConnectionError, Slot};
 use crate::error::ErrorCode;
 use crate::limits;
-use crate::wire::api_table::{API_VERSIONS, PRODUCE, ServedApi};
+use crate::wire::api_table::{API_VERSIONS, ServedApi};
 use crate::wire::frame_writer::FrameWriter;
 use crate::wire::reader::Reader;
 use crate::wire::request::{Reply, RequestHead};
-
-/// Bytes that decoding a frame of this API may need at its worst, for a driver's budget.
-///
-/// Measured peaks of the codec are 47 times the frame (many empty structures). Produce is decoded
-/// by hand: real batches need less than 3 times their frame, and partitions without a batch are
-/// limited in number.
-#[must_use]
-pub fn decode_cost_bytes(api_key: i16, frame_bytes: u32) -> u64 {
-    let frame = u64::from(frame_bytes);
-    if api_key == PRODUCE {
-        const HOLLOW_BYTES: u64 = 256 * limits::HOLLOW_PARTITIONS_MAX as u64;
-        return frame * 3 + (frame * 28).min(HOLLOW_BYTES);
-    }
-    frame * 48
-}
 
 pub(super) fn decode_limits(is_trusted: bool, frame_bytes_max: u32) -> DecodeLimits {
     let frame = frame_bytes_max as usize;

@@ -17,7 +17,6 @@ use std::collections::VecDeque;
 use bytes::BytesMut;
 
 pub use error::{ConnectionError, Protocol};
-pub use frames::decode_cost_bytes;
 
 use crate::connection::frames::{decode_limits, encode_frame, parse_head, too_new};
 use crate::connection::input::FrameReader;
@@ -222,27 +221,27 @@ impl Connection {
 
     /// How large the frame at the front may be; `None` until enough of it has come to tell.
     ///
-    /// A connection may begin with a Produce: kafka-python 2.0.2 opens one to each node without a
-    /// word of greeting. So a first frame that says it is a Produce may be as large as any.
+    /// Only a Produce may be large: its batches are not decoded, while other requests become up to
+    /// 47 times their bytes. That holds for the first frame too, since a connection may begin with
+    /// a Produce: kafka-python 2.0.2 opens one to each node without a word of greeting.
     fn frame_bytes_max(&self) -> Result<Option<u32>, ConnectionError> {
         let full = self.limits.frame_bytes_max;
-        let first = self.limits.first_frame_bytes_max.min(full);
-        if self.is_trusted {
-            return Ok(Some(full));
-        }
-        if self
-            .input
-            .parse_size(full)?
-            .is_none_or(|size| size <= first as usize)
-        {
-            return Ok(Some(first));
+        let other = if self.is_trusted {
+            limits::OTHER_FRAME_BYTES_MAX
+        } else {
+            self.limits.first_frame_bytes_max
+        };
+        let other = other.min(full);
+        let size = self.input.parse_size(full)?;
+        if size.is_none_or(|size| size <= other as usize) {
+            return Ok(Some(other));
         }
         let Some((api_key, version)) = self.input.front_api() else {
             return Ok(None);
         };
         let api = ServedApi::find(api_key).filter(|api| api.key == PRODUCE);
         let is_produce = api.is_some_and(|api| api.serves(version));
-        Ok(Some(if is_produce { full } else { first }))
+        Ok(Some(if is_produce { full } else { other }))
     }
 
     fn open_slot(

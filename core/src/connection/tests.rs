@@ -248,7 +248,9 @@ fn a_huge_claim_reserves_only_as_its_bytes_arrive() {
     assert!(connection.next_request().unwrap().is_some());
     let size = 50 * 1024 * 1024;
     connection.receive(&u32::try_from(size).unwrap().to_be_bytes());
-    let mut got = 0;
+    // A Produce of version 9.
+    connection.receive(&[0, 0, 0, 9]);
+    let mut got = 4;
     while got < size {
         assert_eq!(connection.next_request(), Ok(None));
         let hint = connection.read_hint();
@@ -260,10 +262,18 @@ fn a_huge_claim_reserves_only_as_its_bytes_arrive() {
         let allowed = (2 * (got + 4)).max(limits::FRAME_RESERVE_BYTES_MAX);
         assert!(connection.input.held_bytes() <= allowed);
     }
+    let error = connection.next_request().expect_err("zeros");
+    assert!(matches!(error, ConnectionError::Malformed { .. }));
+    let mut connection = self::connection();
+    connection.receive(&frame(1, &ApiVersionsRequest::default(), 0));
+    assert!(connection.next_request().unwrap().is_some());
+    connection.receive(&u32::try_from(size).unwrap().to_be_bytes());
+    assert_eq!(connection.next_request(), Ok(None));
+    connection.receive(&[0, 3, 0, 9]);
     let error = connection
         .next_request()
-        .expect_err("a Produce of version 0");
-    assert!(matches!(error, ConnectionError::UnsupportedVersion { .. }));
+        .expect_err("no Metadata is that large");
+    assert!(matches!(error, ConnectionError::FrameTooLarge { .. }));
 }
 
 /// kafka-python 2.0.2 does not greet a node before it produces.
