@@ -44,6 +44,7 @@ mod tail;
 #[cfg(test)]
 mod tests;
 mod time_index;
+mod truncation;
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -63,6 +64,7 @@ pub use self::read::{Lookup, ReadOutcome, ReadRequest};
 pub use self::retention::Retained;
 pub use self::segment::ClosedSegment;
 pub use self::settings::{FlushPolicy, LogSettings};
+pub use self::truncation::Truncation;
 
 use self::locate::Point;
 use self::producer_state::ProducerUndo;

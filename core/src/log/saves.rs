@@ -150,6 +150,13 @@ impl Log {
         !self.producers.is_empty() || !self.saves.snapshots.is_empty()
     }
 
+    /// The snapshots there are, oldest first; forgets them.
+    pub(super) fn take_snapshots(&mut self) -> Vec<Offset> {
+        let mut snapshots = std::mem::take(&mut self.saves.snapshots);
+        snapshots.reverse();
+        snapshots
+    }
+
     /// Notes a snapshot that was there when the log was opened.
     pub(super) fn on_snapshot_found(&mut self, offset: Offset) {
         self.saves.snapshots.push(offset);

@@ -25,7 +25,7 @@ impl Opening {
             position: log.active.marks.size_bytes,
             end_offset: self.end_offset,
         });
-        self.is_cut = true;
+        self.is_cutting = true;
         let mut active = log.active.clone();
         self.write_indexes(&mut active, files, out);
         self.log.active = active;
@@ -172,7 +172,9 @@ impl Opening {
         log.sync_requested = self.end_offset;
         // Not what is left, but what there was: lost records are answered as such.
         let found = self.files.segments.keys().next().copied();
-        let first = found.unwrap_or(log.active.base_offset);
+        let kept = log.closed.first().map(|closed| closed.base_offset);
+        let first = kept.into_iter().chain(found).min();
+        let first = first.unwrap_or(log.active.base_offset);
         let wanted = self.found.log_start_offset.unwrap_or(first);
         log.log_start_offset = wanted.max(first).min(self.end_offset);
         self.is_epochs_changed |= log.epochs.truncate_from_end(self.end_offset);
@@ -184,7 +186,7 @@ impl Opening {
         if self.is_epochs_changed {
             log.save_epochs(out);
         }
-        if self.is_cut {
+        if self.is_cutting {
             self.stage = Stage::Truncating;
         } else if self.found.is_clean {
             self.log.flushed = self.end_offset;

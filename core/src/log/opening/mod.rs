@@ -53,6 +53,19 @@ pub struct Opened {
     pub events: Vec<Event>,
 }
 
+/// What is left of a log that was cut while it was open.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Reopened {
+    /// The segment that became the last.
+    pub(super) segment: Offset,
+    /// Its size now.
+    pub(super) size_bytes: u32,
+    /// The data directory.
+    pub(super) directory: DirectoryIndex,
+    /// Below this offset nothing may be missing.
+    pub(super) sound_to: Offset,
+}
+
 /// The job.
 #[derive(Clone, Debug)]
 pub struct Opening {
@@ -80,8 +93,8 @@ pub struct Opening {
     /// The segment that holds it.
     first_scanned: Offset,
     is_epochs_changed: bool,
-    /// The disk was asked to cut the log.
-    is_cut: bool,
+    /// The disk was asked to cut the log, and has not yet.
+    is_cutting: bool,
     events: Vec<Event>,
 }
 
@@ -144,11 +157,71 @@ impl Opening {
             scan_from: Offset::ZERO,
             first_scanned: Offset::ZERO,
             is_epochs_changed: false,
-            is_cut: false,
+            is_cutting: false,
             events: Vec::new(),
         };
         opening.remove_leftovers(out);
         opening.start(out);
+        opening
+    }
+
+    /// Reads the end of a log again that was just cut; what is in front of the newest producer
+    /// snapshot stands as it was.
+    pub(super) fn reopen(
+        now: Now,
+        mut log: Log,
+        reopened: Reopened,
+        out: &mut Vec<DiskOp>,
+    ) -> Self {
+        let snapshots = log.take_snapshots();
+        let replay_from = snapshots.last().copied().unwrap_or(Offset::ZERO);
+        let sizes = |size_bytes: u32| SegmentFiles {
+            log_bytes: u64::from(size_bytes),
+            // There may be too many entries, never too few: read, and written again.
+            offsets_bytes: Some(u64::MAX),
+            times_bytes: Some(u64::MAX),
+        };
+        let kept = log
+            .closed
+            .partition_point(|closed| closed.end_offset < replay_from);
+        let again = log.closed.split_off(kept);
+        let mut segments: std::collections::BTreeMap<Offset, SegmentFiles> = again
+            .iter()
+            .filter(|closed| closed.base_offset < reopened.segment)
+            .map(|closed| (closed.base_offset, sizes(closed.size_bytes)))
+            .collect();
+        segments.insert(reopened.segment, sizes(reopened.size_bytes));
+        let mut opening = Self {
+            found: LogFound {
+                id: log.id,
+                directory: reopened.directory,
+                settings: Arc::clone(&log.settings),
+                recovery_point: Some(reopened.sound_to),
+                log_start_offset: Some(log.log_start_offset),
+                is_clean: false,
+            },
+            files: FolderFiles {
+                segments,
+                snapshots,
+                ..FolderFiles::default()
+            },
+            now,
+            stage: Stage::Done,
+            awaited: None,
+            gathered: BytesMut::new(),
+            todo: VecDeque::new(),
+            end_offset: log.log_start_offset,
+            replay_from: Offset::ZERO,
+            history: VecDeque::new(),
+            scans_all: false,
+            scan_from: Offset::ZERO,
+            first_scanned: Offset::ZERO,
+            is_epochs_changed: false,
+            is_cutting: true,
+            events: Vec::new(),
+            log,
+        };
+        opening.after_epochs(out);
         opening
     }
 
@@ -171,6 +244,7 @@ impl Opening {
                 }
             }
             DiskDone::Truncated { generation, .. } if *generation == self.log.generation => {
+                self.is_cutting = false;
                 if matches!(self.stage, Stage::Truncating) {
                     self.sync(out);
                 }

@@ -101,6 +101,7 @@ fn step(rig: &mut Rig, senders: &mut [Sender], rng: &mut Rng) {
             let end = rig.model_end().max(rig.log_start_offset);
             assert_eq!(rig.log.log_end_offset(), end);
         }
+        96..98 => truncate(rig, rng),
         _ => crash(rig, rng),
     }
 }
@@ -148,6 +149,27 @@ fn retain(rig: &mut Rig, rng: &mut Rng) {
     rig.settle();
     // As the node does: the checkpoint is written before the answer.
     rig.log_start_offset = rig.log.log_start_offset();
+}
+
+/// A follower's cut, in front of the batch that holds some offset.
+fn truncate(rig: &mut Rig, rng: &mut Rng) {
+    rig.disk.capacity_bytes = None;
+    rig.run_all();
+    let (start, end) = (rig.log.log_start_offset(), rig.log.log_end_offset());
+    let span = u64::try_from(end.0 - start.0).unwrap() + 1;
+    let to = start.plus(i64::try_from(rng.below(span)).unwrap());
+    let kept = rig
+        .model
+        .partition_point(|batch| info(batch).end_offset() <= to);
+    let expected = rig.model.get(kept).map_or(to, |cut| info(cut).base_offset);
+    if expected < start {
+        return;
+    }
+    rig.recovery_point = rig.recovery_point.min(expected);
+    rig.truncate(to);
+    assert_eq!(rig.log.log_end_offset(), expected, "cut to {to}");
+    assert!(rig.log.bad_ranges().is_empty());
+    rig.cut_model(expected);
 }
 
 /// The process dies, perhaps with the power, perhaps again while it recovers.

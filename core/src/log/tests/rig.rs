@@ -9,7 +9,7 @@ use crate::ids::{DirectoryIndex, LeaderEpoch, LogId, Offset, ProducerEpoch, Prod
 use crate::log::producer_state::{Producer, ProducerBatch};
 use crate::log::{
     AppendError, BatchInfo, LeaderBatch, Log, LogCreation, LogFound, LogMemory, LogSettings,
-    Opening, ReadOutcome, ReadRequest, SearchOutcome, TimestampTarget,
+    Opening, ReadOutcome, ReadRequest, SearchOutcome, TimestampTarget, Truncation,
 };
 use crate::rng::Rng;
 use crate::storage::{DiskDone, DiskOp, FailureScope, Slice};
@@ -221,6 +221,32 @@ impl Rig {
             if let Some(done) = self.disk.step() {
                 let mut out = Vec::new();
                 opening.on_done(&done, &mut out);
+                self.disk.queue.extend(out);
+            }
+        }
+    }
+
+    /// Cuts the log as a follower would; everything must be written.
+    pub(super) fn truncate(&mut self, end_offset: Offset) {
+        let mut out = Vec::new();
+        let mut truncation = Truncation::begin(
+            self.now,
+            (self.log.clone(), DirectoryIndex(0)),
+            end_offset,
+            &mut self.memory,
+            &mut out,
+        );
+        self.disk.queue.extend(out);
+        loop {
+            if let Some(opened) = truncation.take_opened() {
+                assert!(opened.events.is_empty(), "{:?}", opened.events);
+                self.log = opened.log;
+                return;
+            }
+            assert!(!self.disk.queue.is_empty(), "a truncation goes on");
+            if let Some(done) = self.disk.step() {
+                let mut out = Vec::new();
+                truncation.on_done(&done, &mut self.memory, &mut out);
                 self.disk.queue.extend(out);
             }
         }
