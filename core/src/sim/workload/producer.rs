@@ -267,11 +267,12 @@ impl Producer {
     }
 
     fn build(&mut self, stage: &mut Stage<'_>, sequence: i32) -> (Bytes, i32) {
+        // No LZ4: its encoder hashes eight bytes on a 64-bit machine and four on a 32-bit one, so
+        // the same batch would have other bytes in WebAssembly.
         let codec = match stage.rng.below(12) {
             0 => Compression::Gzip,
             1 => Compression::Snappy,
-            2 => Compression::Lz4,
-            3 => Compression::Zstd,
+            2 => Compression::Zstd,
             _most => Compression::None,
         };
         let mut builder = BatchBuilder::new(codec);
