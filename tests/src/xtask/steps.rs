@@ -121,12 +121,27 @@ fn test(workshop: &Workshop) -> Result<Tally, String> {
     run(command.arg("--no-fail-fast"))
 }
 
+/// The first fresh seed: from what core is in the last commit, so that no two versions of it try
+/// the same seeds, and one version is judged alike wherever it is judged.
+fn seed_of_core() -> Result<String, String> {
+    let git = Command::new("git")
+        .args(["rev-parse", "HEAD:core"])
+        .output()
+        .map_err(|error| format!("git: {error}"))?;
+    let hash = String::from_utf8_lossy(&git.stdout);
+    match hash.get(..15) {
+        Some(digits) if git.status.success() => Ok(format!("0x{digits}")),
+        Some(_) | None => Err("git does not tell the version of core".to_owned()),
+    }
+}
+
 fn simulation(workshop: &Workshop) -> Result<Tally, String> {
     let mut tally = Tally::default();
-    for (seeds, more) in [(KNOWN_SEEDS, None), (FRESH_SEEDS, Some("--fresh"))] {
+    let fresh = seed_of_core()?;
+    for (seeds, first) in [(KNOWN_SEEDS, "0"), (FRESH_SEEDS, &fresh)] {
         let mut campaign = wasm::simulator(workshop, 1200);
         campaign.args(["campaign", "--jobs", "2", "--seeds", &seeds.to_string()]);
-        let mut counted = run(campaign.args(more))?;
+        let mut counted = run(campaign.args(["--first", first]))?;
         counted.passed += seeds.saturating_sub(counted.failed);
         tally.add(counted);
     }
