@@ -76,19 +76,14 @@ pub struct FoundLog {
     pub damage: Option<Damage>,
     /// Base offset of each segment file, with its length.
     pub segments: Vec<(Offset, u32)>,
+    end_offset: Offset,
 }
 
 impl FoundLog {
-    /// Offset after the last intact batch; the first segment's base where there is none.
+    /// Offset after the last intact batch, or where the segment begins that has none yet.
     #[must_use]
     pub fn end_offset(&self) -> Offset {
-        let first = self
-            .segments
-            .first()
-            .map_or(Offset::ZERO, |(base, _)| *base);
-        self.batches
-            .last()
-            .map_or(first, |batch| batch.last_offset.plus(1))
+        self.end_offset
     }
 
     /// Base offset of the first segment.
@@ -174,7 +169,8 @@ impl LogImage {
                 });
                 continue;
             }
-            next = Some(read_segment(segment, bytes, &mut found));
+            found.end_offset = read_segment(segment, bytes, &mut found);
+            next = Some(found.end_offset);
         }
         found
     }
