@@ -93,8 +93,16 @@ impl Opening {
             start_offset: self.end_offset,
             end_offset: offset,
         });
-        // What producers wrote meanwhile is unknown: any of their sequences has to do.
+        // What producers wrote meanwhile is unknown: any of their sequences has to do, from here on
+        // and after the next start, too.
         self.log.producers = Producers::default();
+        self.is_resumed = true;
+        for offset in std::mem::take(&mut self.files.snapshots) {
+            out.push(DiskOp::RemoveFile {
+                log: self.log.id,
+                file: LogFile::ProducerSnapshot(offset),
+            });
+        }
         let log = &mut self.log;
         let next = ActiveSegment::new(offset, self.now.wall);
         let mut before = std::mem::replace(&mut log.active, next);
@@ -183,6 +191,9 @@ impl Opening {
             log.on_snapshot_found(offset);
         }
         log.forget_snapshots_above(self.end_offset, out);
+        if self.is_resumed {
+            log.save_producers(out);
+        }
         if self.is_epochs_changed {
             log.save_epochs(out);
         }

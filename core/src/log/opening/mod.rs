@@ -95,6 +95,8 @@ pub struct Opening {
     is_epochs_changed: bool,
     /// The disk was asked to cut the log, and has not yet.
     is_cutting: bool,
+    /// The log goes on after records that are missing.
+    is_resumed: bool,
     events: Vec<Event>,
 }
 
@@ -158,6 +160,7 @@ impl Opening {
             first_scanned: Offset::ZERO,
             is_epochs_changed: false,
             is_cutting: false,
+            is_resumed: false,
             events: Vec::new(),
         };
         opening.remove_leftovers(out);
@@ -218,6 +221,7 @@ impl Opening {
             first_scanned: Offset::ZERO,
             is_epochs_changed: false,
             is_cutting: true,
+            is_resumed: false,
             events: Vec::new(),
             log,
         };
