@@ -4,5 +4,6 @@
 
 pub mod broker;
 pub mod differential;
+pub mod measure;
 pub mod wire_client;
 pub mod xtask;
