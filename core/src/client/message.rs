@@ -166,6 +166,15 @@ calls! {
     Fetch 1 FetchRequest FetchResponse;
     ListOffsets 2 ListOffsetsRequest ListOffsetsResponse;
     Metadata 3 MetadataRequest MetadataResponse;
+    OffsetCommit 8 OffsetCommitRequest OffsetCommitResponse;
+    OffsetFetch 9 OffsetFetchRequest OffsetFetchResponse;
+    FindCoordinator 10 FindCoordinatorRequest FindCoordinatorResponse;
+    JoinGroup 11 JoinGroupRequest JoinGroupResponse;
+    Heartbeat 12 HeartbeatRequest HeartbeatResponse;
+    LeaveGroup 13 LeaveGroupRequest LeaveGroupResponse;
+    SyncGroup 14 SyncGroupRequest SyncGroupResponse;
+    DescribeGroups 15 DescribeGroupsRequest DescribeGroupsResponse;
+    ListGroups 16 ListGroupsRequest ListGroupsResponse;
     ApiVersions 18 ApiVersionsRequest ApiVersionsResponse;
     CreateTopics 19 CreateTopicsRequest CreateTopicsResponse;
     DeleteTopics 20 DeleteTopicsRequest DeleteTopicsResponse;
@@ -177,11 +186,14 @@ calls! {
     AlterConfigs 33 AlterConfigsRequest AlterConfigsResponse;
     DescribeLogDirs 35 DescribeLogDirsRequest DescribeLogDirsResponse;
     CreatePartitions 37 CreatePartitionsRequest CreatePartitionsResponse;
+    DeleteGroups 42 DeleteGroupsRequest DeleteGroupsResponse;
     IncrementalAlterConfigs 44 IncrementalAlterConfigsRequest IncrementalAlterConfigsResponse;
+    OffsetDelete 47 OffsetDeleteRequest OffsetDeleteResponse;
     DescribeQuorum 55 DescribeQuorumRequest DescribeQuorumResponse;
     DescribeCluster 60 DescribeClusterRequest DescribeClusterResponse;
     DescribeProducers 61 DescribeProducersRequest DescribeProducersResponse;
     UnregisterBroker 64 UnregisterBrokerRequest UnregisterBrokerResponse;
+    ConsumerGroupDescribe 69 ConsumerGroupDescribeRequest ConsumerGroupDescribeResponse;
     ListConfigResources 74 ListConfigResourcesRequest ListConfigResourcesResponse;
     DescribeTopicPartitions 75 DescribeTopicPartitionsRequest DescribeTopicPartitionsResponse;
 }
