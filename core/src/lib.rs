@@ -29,6 +29,7 @@ pub mod client;
 pub mod config;
 pub mod connection;
 pub mod controller;
+pub mod counters;
 pub mod error;
 pub mod event;
 pub mod fetch_session;

@@ -6,6 +6,7 @@
 //! ends once (R95): whoever takes a request out answers it.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound;
 
 use crate::ids::{ConnectionId, RequestSequence};
 use crate::limits::REQUESTS_IN_FLIGHT_MAX;
@@ -95,6 +96,14 @@ impl<T> Waiting<T> {
     #[must_use]
     pub fn get(&self, id: WaitId) -> Option<&T> {
         self.waiters.get(&id).map(|waiter| &waiter.state)
+    }
+
+    /// What the requests wait for that were parked after `after`, in that order; for those who
+    /// look.
+    pub fn after(&self, after: Option<WaitId>) -> impl Iterator<Item = (WaitId, &T)> {
+        let start = after.map_or(Bound::Unbounded, Bound::Excluded);
+        let waiters = self.waiters.range((start, Bound::Unbounded));
+        waiters.map(|(&id, waiter)| (id, &waiter.state))
     }
 
     /// As [`Self::get`], to change.

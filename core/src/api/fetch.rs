@@ -53,7 +53,8 @@ struct Resolved {
 
 /// What one evaluation found.
 struct Evaluation {
-    parts: Vec<PartitionData>,
+    /// Each with the log it is of, where there is one.
+    parts: Vec<(Option<LogId>, PartitionData)>,
     records: Vec<Vec<Slice>>,
     bytes: u64,
     /// Something that must be said at once: an error, a diverging epoch.
@@ -237,21 +238,22 @@ fn evaluate(broker: &mut Broker, wait: &mut FetchWait) -> Evaluation {
         };
         let resolved = resolved.remove(&target_at);
         let read = read(broker, target, wait.visibility, limit, resolved);
-        let (part, records) = match read {
+        let (log, (part, records)) = match read {
             Ok((log, mut result)) => {
                 evaluation.is_urgent |= result.diverging.is_some();
                 if let Some(lookup) = result.lookup.take() {
                     evaluation.lookups.push((target_at, log, lookup));
                 }
-                success(target, wait, result)
+                (Some(log), success(target, wait, result))
             }
             Err(refused) => {
                 evaluation.is_urgent = true;
-                (failure(target, &refused), Vec::new())
+                let log = log_of(broker, target).ok();
+                (log, (failure(target, &refused), Vec::new()))
             }
         };
         evaluation.bytes += bytes_of(&records);
-        evaluation.parts.push(part);
+        evaluation.parts.push((log, part));
         evaluation.records.push(records);
     }
     evaluation
@@ -265,10 +267,7 @@ fn read(
     limit: ReadLimit,
     resolved: Option<Resolved>,
 ) -> Result<(LogId, ReadResult), ReadRefusal> {
-    let topic = resolve(broker, &target.key.0)?;
-    let Some(log) = broker.partitions.log_of(topic, target.key.1) else {
-        return Err(ErrorCode::UnknownTopicOrPartition.into());
-    };
+    let log = log_of(broker, target)?;
     let partition = broker
         .partitions
         .get_mut(log)
@@ -291,6 +290,13 @@ fn read(
         result.records = records;
     }
     Ok((log, result))
+}
+
+/// The log of the partition that is meant.
+fn log_of(broker: &Broker, target: &FetchTarget) -> Result<LogId, ErrorCode> {
+    let topic = resolve(broker, &target.key.0)?;
+    let log = broker.partitions.log_of(topic, target.key.1);
+    log.ok_or(ErrorCode::UnknownTopicOrPartition)
 }
 
 fn resolve(broker: &Broker, key: &TopicKey) -> Result<TopicId, ErrorCode> {
@@ -353,7 +359,7 @@ fn finish(broker: &mut Broker, now: Now, wait: FetchWait, evaluation: Evaluation
         .parts
         .iter()
         .zip(&evaluation.records)
-        .map(|(part, records)| answered(part, records))
+        .map(|((_log, part), records)| answered(part, records))
         .collect();
     let keys: Vec<PartitionKey> = wait
         .targets()
@@ -380,8 +386,12 @@ fn finish(broker: &mut Broker, now: Now, wait: FetchWait, evaluation: Evaluation
         .zip(said)
         .zip(evaluation.parts)
         .zip(evaluation.records);
-    for (((key, is_said), part), records) in parts {
+    for (((key, is_said), (log, part)), records) in parts {
         if is_said {
+            if let Some(partition) = log.and_then(|log| broker.partitions.get_mut(log)) {
+                let is_error = part.error_code != ErrorCode::None.code();
+                partition.on_fetched(bytes_of(&records), is_error);
+            }
             push_part(&mut reply, &key.0, part, records);
         }
     }

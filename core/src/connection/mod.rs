@@ -372,6 +372,13 @@ impl Connection {
         self.slots.len()
     }
 
+    /// The first request whose reply is not encoded yet: those of all before it are in the output,
+    /// or left already.
+    #[must_use]
+    pub fn first_waiting(&self) -> RequestSequence {
+        RequestSequence(self.first_slot)
+    }
+
     /// Whether a part of a frame has arrived, so that its sender may be told to hurry.
     #[must_use]
     pub fn has_partial_frame(&self) -> bool {

@@ -29,6 +29,12 @@ impl LogMemory {
             indexes: IndexCache::default(),
         }
     }
+
+    /// Bytes of loaded indexes of closed segments.
+    #[must_use]
+    pub fn index_bytes(&self) -> u64 {
+        self.indexes.bytes as u64
+    }
 }
 
 /// The place of a batch in the order in which tails took batches in, over all logs.
@@ -61,6 +67,12 @@ impl TailBudget {
     #[must_use]
     pub fn held_bytes(&self) -> u64 {
         self.bytes
+    }
+
+    /// Bytes they may hold.
+    #[must_use]
+    pub fn bytes_max(&self) -> u64 {
+        self.bytes_max
     }
 
     /// Changes the budget; it takes effect with the next evictions.

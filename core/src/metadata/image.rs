@@ -7,6 +7,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::ops::Bound;
 use std::sync::Arc;
 
 use super::codec::Double;
@@ -251,6 +252,13 @@ impl Image {
             .values()
             .map(|topic| topic.partitions.len())
             .sum()
+    }
+
+    /// The topics after one, in the order of their ids; all of them after `None`.
+    pub fn topics_after(&self, after: Option<TopicId>) -> impl Iterator<Item = &Arc<TopicImage>> {
+        let start = after.map_or(Bound::Unbounded, Bound::Excluded);
+        let topics = self.topics.range((start, Bound::Unbounded));
+        topics.map(|(_id, topic)| topic)
     }
 
     /// A topic by its name.

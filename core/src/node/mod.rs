@@ -19,6 +19,7 @@ pub mod lookups;
 pub mod producer_ids;
 mod registration;
 mod stop;
+pub mod survey;
 #[cfg(all(test, feature = "sim"))]
 mod tests;
 #[cfg(all(test, feature = "sim"))]
@@ -31,6 +32,7 @@ use std::sync::Arc;
 pub use boot::{BootError, BootOptions};
 pub use broker::Broker;
 
+use crate::counters::RequestCounters;
 use crate::event::Severity;
 use crate::ids::{ConnectionId, ListenerId};
 use crate::storage::DiskDone;
@@ -54,6 +56,10 @@ pub struct Node {
     clients: BTreeMap<ConnectionId, Client>,
     /// The time of the last turn; time never goes back.
     last_turn: Instant,
+    /// Turns taken, and inputs applied in them.
+    turns: u64,
+    inputs: u64,
+    requests: RequestCounters,
 }
 
 #[derive(Clone, Debug)]
@@ -84,6 +90,9 @@ impl Node {
             phase,
             clients: BTreeMap::new(),
             last_turn: now.instant,
+            turns: 0,
+            inputs: 0,
+            requests: RequestCounters::default(),
         })
     }
 
@@ -119,11 +128,17 @@ impl Node {
             "the monotonic clock never goes back"
         );
         self.last_turn = now.instant;
+        self.turns += 1;
+        self.inputs += inputs.len() as u64;
+        let replies_start = out.replies.len();
         for input in inputs.drain(..) {
             self.apply(now, input, out);
         }
         self.fire(now, out);
         self.settle(now, out);
+        for effect in &out.replies[replies_start..] {
+            self.requests.on_reply(&effect.reply);
+        }
     }
 
     /// When the next empty turn would do something, and why (for logs).
@@ -161,17 +176,20 @@ impl Node {
                 sequence,
                 head,
                 request,
-            } => match (&mut self.phase, self.clients.get(&connection)) {
-                (Phase::Running(broker), Some(client)) => {
-                    let from = dispatch::requester(client, connection, sequence, head);
-                    broker.handle(now, &from, request, out);
+            } => {
+                self.requests.on_request(head.api_key);
+                match (&mut self.phase, self.clients.get(&connection)) {
+                    (Phase::Running(broker), Some(client)) => {
+                        let from = dispatch::requester(client, connection, sequence, head);
+                        broker.handle(now, &from, request, out);
+                    }
+                    (Phase::Booting(_) | Phase::Stopping(..) | Phase::Stopped(_), _) => {
+                        out.close.push((connection, "the node is not serving"));
+                    }
+                    // It disconnected in the same turn.
+                    (Phase::Running(_), None) => {}
                 }
-                (Phase::Booting(_) | Phase::Stopping(..) | Phase::Stopped(_), _) => {
-                    out.close.push((connection, "the node is not serving"));
-                }
-                // It disconnected in the same turn.
-                (Phase::Running(_), None) => {}
-            },
+            }
             Input::Shutdown => self.shut_down(now, out),
         }
     }

@@ -56,15 +56,33 @@ impl Partition {
         &mut self,
         now: Now,
         batch: PreparedBatch,
+        effects: (&mut LogMemory, &mut Vec<DiskOp>),
+    ) -> Result<Appended, AppendRefusal> {
+        self.traffic.produces += 1;
+        let appended = self.append_counted(now, batch, effects);
+        self.traffic.produces_refused += u64::from(appended.is_err());
+        appended
+    }
+
+    fn append_counted(
+        &mut self,
+        now: Now,
+        batch: PreparedBatch,
         (memory, disk): (&mut LogMemory, &mut Vec<DiskOp>),
     ) -> Result<Appended, AppendRefusal> {
         let (batch, log_append_time) = self.admit(now, batch)?;
         let log_start_offset = self.log.log_start_offset();
+        let size_bytes = batch.size_bytes() as u64;
+        let records = u64::try_from(batch.header.records_count).unwrap_or(0);
         let batch = LeaderBatch::new(&batch);
         let appended = self
             .log
             .append_as_leader(now, &batch, self.leader_epoch, memory, disk)
             .map_err(|error| self.refusal(&error))?;
+        if !appended.is_duplicate {
+            self.traffic.bytes_in += size_bytes;
+            self.traffic.records_in += records;
+        }
         Ok(Appended {
             base_offset: appended.base_offset,
             end_offset: appended.end_offset,

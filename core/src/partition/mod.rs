@@ -22,6 +22,7 @@ use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use crate::config::LogConfig;
+use crate::counters::Traffic;
 use crate::error::ErrorCode;
 use crate::ids::{
     DirectoryIndex, LeaderEpoch, LogId, Offset, PartitionIndex, TopicId, TopicName, TopicPartition,
@@ -72,6 +73,7 @@ pub struct Partition {
     until_committed: VecDeque<Acknowledgement>,
     /// Fetches to look at again when the high watermark moves or a read of the disk ends.
     fetches: BTreeSet<WaitId>,
+    traffic: Traffic,
 }
 
 impl Partition {
@@ -92,6 +94,7 @@ impl Partition {
             until_written: VecDeque::new(),
             until_committed: VecDeque::new(),
             fetches: BTreeSet::new(),
+            traffic: Traffic::default(),
         };
         partition.high_watermark = partition.committed_end();
         partition
@@ -171,6 +174,19 @@ impl Partition {
         } else {
             Err(ErrorCode::UnknownLeaderEpoch)
         }
+    }
+
+    /// What went through it.
+    #[must_use]
+    pub fn traffic(&self) -> &Traffic {
+        &self.traffic
+    }
+
+    /// Counts its part of a Fetch answer.
+    pub fn on_fetched(&mut self, records_bytes: u64, is_error: bool) {
+        self.traffic.fetches += 1;
+        self.traffic.bytes_out += records_bytes;
+        self.traffic.fetches_refused += u64::from(is_error);
     }
 
     /// Parks a fetch here: it is looked at again when there is news.

@@ -72,6 +72,21 @@ impl PartitionTable {
         self.by_log.iter().flatten().map(Box::as_ref)
     }
 
+    /// The partitions among the `count_max` logs from `start` on, and the log to go on with; `None`
+    /// at the end.
+    pub fn page(
+        &self,
+        start: LogId,
+        count_max: usize,
+    ) -> (impl Iterator<Item = &Partition>, Option<LogId>) {
+        let start = place_of(start).min(self.by_log.len());
+        let end = start.saturating_add(count_max).min(self.by_log.len());
+        let page = self.by_log[start..end].iter().flatten();
+        let next = u32::try_from(end).expect("a log's id is its place");
+        let next = (end < self.by_log.len()).then_some(LogId(next));
+        (page.map(Box::as_ref), next)
+    }
+
     /// All partitions, to change.
     pub fn iter_mut(&mut self) -> impl Iterator<Item = &mut Partition> {
         self.by_log.iter_mut().flatten().map(Box::as_mut)

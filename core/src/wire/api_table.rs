@@ -30,8 +30,13 @@ impl ServedApi {
     /// The API with this number; `None` where it is not served.
     #[must_use]
     pub fn find(key: i16) -> Option<&'static Self> {
-        let index = SERVED.binary_search_by_key(&key, |api| api.key).ok()?;
-        Some(&SERVED[index])
+        Self::place(key).map(|place| &SERVED[place])
+    }
+
+    /// The place of this API in [`SERVED`]; `None` where it is not served.
+    #[must_use]
+    pub fn place(key: i16) -> Option<usize> {
+        SERVED.binary_search_by_key(&key, |api| api.key).ok()
     }
 
     /// Whether requests of this version are answered.

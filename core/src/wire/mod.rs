@@ -15,5 +15,6 @@ pub(crate) mod frame_writer;
 pub mod produce;
 pub(crate) mod reader;
 pub mod records;
+pub mod reply_errors;
 pub mod request;
 pub mod walk;

@@ -1,0 +1,288 @@
+//! A look at a node: sizes, offsets and counters, copied out for whoever shows them.
+//!
+//! Taken in pieces of bounded work, so that a driver that holds the brain for each piece holds it
+//! for some microseconds however many partitions there are. Pieces are of different moments: a
+//! partition that comes or goes meanwhile is in or out, never twice. Nothing is changed by a look.
+
+use super::{Broker, Node, Phase};
+use crate::counters::{RequestCounters, Traffic};
+use crate::ids::{LogId, NodeId, Offset, PartitionIndex, TopicId, TopicName};
+use crate::log::LogState;
+use crate::node::wait::Wait;
+use crate::partition::Partition;
+use crate::waiting::WaitId;
+
+/// What a node says of itself as a whole.
+#[derive(Clone, Debug, Default)]
+pub struct NodeFigures {
+    /// Turns taken.
+    pub turns: u64,
+    /// Inputs applied in them.
+    pub inputs: u64,
+    /// Requests and errors.
+    pub requests: RequestCounters,
+    /// Of the rooms; `None` until they are open.
+    pub broker: Option<BrokerFigures>,
+}
+
+/// What the rooms of a broker say of themselves.
+#[derive(Clone, Debug)]
+pub struct BrokerFigures {
+    /// The node.
+    pub node_id: NodeId,
+    /// The cluster.
+    pub cluster_id: String,
+    /// Brokers that are registered and not fenced.
+    pub brokers_active: u64,
+    /// Brokers that are fenced.
+    pub brokers_fenced: u64,
+    /// Partitions hosted here.
+    pub partitions_hosted: u64,
+    /// Whether this node is the active controller.
+    pub is_active_controller: bool,
+    /// End of the metadata log.
+    pub metadata_log_end_offset: Offset,
+    /// How far the metadata log is committed.
+    pub metadata_high_watermark: Offset,
+    /// How far it is applied here.
+    pub metadata_applied: Offset,
+    /// Fetch sessions that are open.
+    pub fetch_sessions: u64,
+    /// Bytes of the memory tail.
+    pub tail_bytes: u64,
+    /// Bytes it may grow to.
+    pub tail_bytes_max: u64,
+    /// Bytes of loaded indexes of closed segments.
+    pub index_bytes: u64,
+    /// Reads of the disk that requests wait for.
+    pub lookups: u64,
+}
+
+/// Requests that wait, by what for.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct WaitingFigures {
+    /// For a change of the metadata, or for files to be saved.
+    pub admin: u64,
+    /// Fetches, for records.
+    pub fetch: u64,
+    /// ListOffsets, for the disk.
+    pub list_offsets: u64,
+    /// Produces, for their acknowledgement.
+    pub produce: u64,
+}
+
+/// What a partition that is hosted here says of itself.
+#[derive(Clone, Debug)]
+pub struct PartitionFigures {
+    /// Its topic's name.
+    pub topic: TopicName,
+    /// Its index.
+    pub index: PartitionIndex,
+    /// The first offset that may be read.
+    pub log_start_offset: Offset,
+    /// Exclusive end of what consumers read.
+    pub high_watermark: Offset,
+    /// The offset the next record gets.
+    pub log_end_offset: Offset,
+    /// Bytes of its segments.
+    pub size_bytes: u64,
+    /// How many segments it has.
+    pub segments: u64,
+    /// Whether its log takes nothing any more.
+    pub is_offline: bool,
+    /// What went through it.
+    pub traffic: Traffic,
+}
+
+/// What the cluster's metadata says of a partition, wherever it is hosted.
+#[derive(Clone, Debug)]
+pub struct ReplicaFigures {
+    /// Its topic's name.
+    pub topic: TopicName,
+    /// Its index.
+    pub index: PartitionIndex,
+    /// Its leader, or [`NodeId::NONE`].
+    pub leader: NodeId,
+    /// Whether the leader is the first of the replicas.
+    pub is_leader_preferred: bool,
+    /// How many replicas it is to have.
+    pub replicas: u64,
+    /// How many of them are in sync.
+    pub in_sync_replicas: u64,
+}
+
+impl Node {
+    /// What the node says of itself as a whole.
+    #[must_use]
+    pub fn survey(&self) -> NodeFigures {
+        NodeFigures {
+            turns: self.turns,
+            inputs: self.inputs,
+            requests: self.requests.clone(),
+            broker: self.broker().map(Broker::survey),
+        }
+    }
+
+    /// Adds the hosted partitions among the `count_max` logs from `start` on; answers where to go
+    /// on, or `None` at the end.
+    pub fn survey_partitions(
+        &self,
+        start: LogId,
+        count_max: usize,
+        into: &mut Vec<PartitionFigures>,
+    ) -> Option<LogId> {
+        let broker = self.broker()?;
+        let (partitions, next) = broker.partitions.page(start, count_max);
+        into.extend(partitions.map(partition_figures));
+        next
+    }
+
+    /// Adds the partitions of at most `count_max` topics after `after`, as the metadata has them;
+    /// answers where to go on, or `None` at the end.
+    pub fn survey_replicas(
+        &self,
+        after: Option<TopicId>,
+        count_max: usize,
+        into: &mut Vec<ReplicaFigures>,
+    ) -> Option<TopicId> {
+        let broker = self.broker()?;
+        let mut last = None;
+        for topic in broker.image.topics_after(after).take(count_max) {
+            let partitions = topic.indexed();
+            into.extend(partitions.map(|(index, image)| ReplicaFigures {
+                topic: TopicName::clone(&topic.name),
+                index,
+                leader: image.leader,
+                is_leader_preferred: image.replicas.first() == Some(&image.leader),
+                replicas: count(image.replicas.len()),
+                in_sync_replicas: count(image.isr.len()),
+            }));
+            last = Some(topic.id);
+        }
+        last
+    }
+
+    /// Counts at most `count_max` waiting requests after `after`; answers where to go on, or
+    /// `None` at the end.
+    pub fn survey_waiting(
+        &self,
+        after: Option<WaitId>,
+        count_max: usize,
+        into: &mut WaitingFigures,
+    ) -> Option<WaitId> {
+        let broker = self.broker()?;
+        let mut last = None;
+        for (id, wait) in broker.waiting.after(after).take(count_max) {
+            let counted = match wait {
+                Wait::Admin(_) | Wait::Saved(_) => &mut into.admin,
+                Wait::Fetch(_) => &mut into.fetch,
+                Wait::Offsets(_) => &mut into.list_offsets,
+                Wait::Produce(_) => &mut into.produce,
+            };
+            *counted += 1;
+            last = Some(id);
+        }
+        last
+    }
+
+    /// Whether the node answers requests now, and what it does instead.
+    ///
+    /// # Errors
+    /// Why it does not.
+    pub fn readiness(&self) -> Result<(), &'static str> {
+        match &self.phase {
+            Phase::Booting(_) => Err("booting: the logs are being opened"),
+            Phase::Running(_) => Ok(()),
+            Phase::Stopping(..) => Err("stopping"),
+            Phase::Stopped(_) => Err("stopped"),
+        }
+    }
+}
+
+impl Broker {
+    fn survey(&self) -> BrokerFigures {
+        let fenced = self.image.brokers().filter(|broker| broker.fenced).count();
+        let brokers = self.image.brokers().count();
+        BrokerFigures {
+            node_id: self.config.node_id,
+            cluster_id: self.identity.cluster_id.clone(),
+            brokers_active: count(brokers - fenced),
+            brokers_fenced: count(fenced),
+            partitions_hosted: count(self.partitions.len()),
+            is_active_controller: self.quorum.leader() == self.config.node_id,
+            metadata_log_end_offset: self.quorum.log_end_offset(),
+            metadata_high_watermark: self.quorum.high_watermark(),
+            metadata_applied: self.applied,
+            fetch_sessions: count(self.sessions.len()),
+            tail_bytes: self.memory.tail.held_bytes(),
+            tail_bytes_max: self.memory.tail.bytes_max(),
+            index_bytes: self.memory.index_bytes(),
+            lookups: count(self.lookups.len() + self.searches.len()),
+        }
+    }
+}
+
+fn partition_figures(partition: &Partition) -> PartitionFigures {
+    let identity = partition.identity();
+    let log = partition.log();
+    PartitionFigures {
+        topic: TopicName::clone(&identity.topic),
+        index: identity.index,
+        log_start_offset: log.log_start_offset(),
+        high_watermark: partition.high_watermark(),
+        log_end_offset: log.log_end_offset(),
+        size_bytes: log.size_bytes(),
+        segments: count(log.closed_segments().len()) + 1,
+        is_offline: log.state() == LogState::Offline,
+        traffic: *partition.traffic(),
+    }
+}
+
+fn count(length: usize) -> u64 {
+    u64::try_from(length).expect("a length fits in u64")
+}
+
+#[cfg(all(test, feature = "sim"))]
+mod tests {
+    use super::super::tests::{Bench, empty_disk, start};
+    use super::*;
+
+    #[test]
+    fn pages_hold_every_partition_once() {
+        let mut bench = Bench::boot(empty_disk(), start());
+        for name in ["a", "b", "c"] {
+            bench.write_topic(name);
+        }
+        let names = |figures: &[PartitionFigures]| {
+            let mut names: Vec<_> = figures.iter().map(|f| f.topic.to_string()).collect();
+            names.sort();
+            names
+        };
+        for count_max in [1, 2, 100] {
+            let (mut partitions, mut start) = (Vec::new(), LogId(0));
+            while let Some(next) = bench
+                .node
+                .survey_partitions(start, count_max, &mut partitions)
+            {
+                assert!(next > start);
+                start = next;
+            }
+            assert_eq!(names(&partitions), ["a", "b", "c"]);
+            let (mut replicas, mut after) = (Vec::new(), None);
+            loop {
+                after = bench.node.survey_replicas(after, count_max, &mut replicas);
+                if after.is_none() {
+                    break;
+                }
+            }
+            assert_eq!(replicas.len(), 3);
+            assert!(replicas.iter().all(|of| of.in_sync_replicas == 1));
+        }
+        let figures = bench.node.survey();
+        assert!(figures.turns > 0 && figures.inputs > 0);
+        let broker = figures.broker.expect("the node is ready");
+        assert_eq!(broker.partitions_hosted, 3);
+        assert!(broker.is_active_controller);
+        assert_eq!(bench.node.readiness(), Ok(()));
+    }
+}
