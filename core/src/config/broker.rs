@@ -7,10 +7,10 @@
 use std::sync::Arc;
 
 pub use super::broker_parts::{
-    GroupConfig, HousekeepingConfig, InternalReplication, MetadataLogConfig, SocketConfig,
-    TransactionConfig,
+    GroupConfig, HousekeepingConfig, HttpConfig, InternalReplication, MetadataLogConfig,
+    SocketConfig, TransactionConfig,
 };
-use super::broker_parts::{i16_of, ip_overrides, size};
+use super::broker_parts::{http_address, i16_of, ip_overrides, size};
 use super::listeners::Listeners;
 use super::settings::{ConfigError, Overrides, Settings};
 use super::topic::LogConfig;
@@ -58,6 +58,8 @@ pub struct BrokerConfig {
     pub tail_bytes: u64,
     /// Connections.
     pub socket: SocketConfig,
+    /// Metrics and health checks.
+    pub http: HttpConfig,
     /// Checkpoints, retention and producer ids.
     pub housekeeping: HousekeepingConfig,
     /// Groups.
@@ -120,6 +122,7 @@ impl BrokerConfig {
             fetch_session_slots: size(settings, "max.incremental.fetch.session.cache.slots"),
             tail_bytes: settings.integer("log.tail.bytes").unsigned_abs(),
             socket: SocketConfig::of(settings),
+            http: HttpConfig::of(settings),
             housekeeping: HousekeepingConfig::of(settings),
             groups: GroupConfig::of(settings),
             transactions: TransactionConfig::of(settings),
@@ -178,6 +181,14 @@ fn check_relations(
             "default.replication.factor={factor}: write a number from 1 to 32767"
         ));
     }
+    if let Some(wrong) = settings
+        .text("http.listener")
+        .filter(|text| http_address(text).is_err())
+    {
+        error(format!(
+            "http.listener={wrong}: is not host:port, nor empty for none"
+        ));
+    }
     let overrides = settings
         .text("max.connections.per.ip.overrides")
         .unwrap_or_default();
@@ -208,6 +219,20 @@ mod tests {
         assert_eq!(config.tail_bytes, crate::limits::TAIL_BYTES_DEFAULT);
         assert_eq!(config.groups.offsets_topic_replication.factor(1), 1);
         assert_eq!(config.groups.offsets_topic_replication.factor(3), 3);
+    }
+
+    #[test]
+    fn metrics_are_on_loopback_unless_told_otherwise() {
+        let http = |text: &str| load(text).expect("valid").http;
+        let address = |host: &str, port| Some((host.to_owned(), port));
+        assert_eq!(http("").listener, address("127.0.0.1", 9644));
+        assert!(http("").is_default_listener);
+        let set = http("http.listener=[::1]:0\nmetrics.partitions.enable=false");
+        assert_eq!(set.listener, address("::1", 0));
+        assert!(!set.is_default_listener);
+        assert!(!set.tells_partitions);
+        assert_eq!(http("http.listener=").listener, None);
+        assert_eq!(http("http.listener=:9644").listener, address("", 9644));
     }
 
     #[test]
@@ -242,6 +267,8 @@ mod tests {
             ("node.id=1\nbroker.id=2", "differs from node.id"),
             ("default.replication.factor=0", "from 1 to 32767"),
             ("max.connections.per.ip.overrides=a", "is not host:count"),
+            ("http.listener=9644", "is not host:port"),
+            ("http.listener=localhost:http", "is not host:port"),
         ] {
             let errors = load(text).expect_err(text);
             assert!(

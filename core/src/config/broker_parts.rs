@@ -50,6 +50,42 @@ pub struct SocketConfig {
     pub send_buffer_bytes: Option<u32>,
 }
 
+/// Metrics and health checks over HTTP.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct HttpConfig {
+    /// `http.listener`: host and port; no host is every address, `None` is none at all.
+    pub listener: Option<(String, u16)>,
+    /// Whether nobody chose that address, so that another program may have it.
+    pub is_default_listener: bool,
+    /// `metrics.partitions.enable`.
+    pub tells_partitions: bool,
+}
+
+impl HttpConfig {
+    pub(super) fn of(settings: &Settings) -> Self {
+        let listener = settings.text("http.listener").unwrap_or_default();
+        Self {
+            listener: http_address(&listener).unwrap_or_default(),
+            is_default_listener: !settings.is_set("http.listener"),
+            tells_partitions: settings.boolean("metrics.partitions.enable"),
+        }
+    }
+}
+
+/// The host and port of `host:port`; `None` where the text is empty.
+pub(super) fn http_address(text: &str) -> Result<Option<(String, u16)>, ()> {
+    if text.trim().is_empty() {
+        return Ok(None);
+    }
+    let (host, port) = text.trim().rsplit_once(':').ok_or(())?;
+    let host = match host.strip_prefix('[') {
+        Some(inner) => inner.strip_suffix(']').ok_or(())?,
+        None if host.contains(':') => return Err(()),
+        None => host,
+    };
+    Ok(Some((host.to_owned(), port.parse().map_err(|_| ())?)))
+}
+
 /// Intervals of what a broker does with its logs of its own accord.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct HousekeepingConfig {

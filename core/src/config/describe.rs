@@ -359,7 +359,12 @@ mod tests {
     fn is_own(name: &str) -> bool {
         matches!(
             name,
-            "flush.policy" | "log.flush.policy" | "log.tail.bytes" | "record.validation"
+            "flush.policy"
+                | "http.listener"
+                | "log.flush.policy"
+                | "log.tail.bytes"
+                | "metrics.partitions.enable"
+                | "record.validation"
         )
     }
 

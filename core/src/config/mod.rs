@@ -29,6 +29,6 @@ pub mod topic;
 pub mod value;
 
 pub use crate::wire::batch::TimestampType;
-pub use broker::BrokerConfig;
+pub use broker::{BrokerConfig, HttpConfig};
 pub use settings::{ConfigError, Overrides, Settings, Source};
 pub use topic::{CompressionType, FlushPolicy, LogConfig, RecordValidation};

@@ -1,7 +1,8 @@
 //! The tables together: every configuration by scope and name, and which ones stand in for which.
 //!
 //! No value of any broker is here. Names are Apache Kafka 4.3.1's plus Ottla's own
-//! (`log.flush.policy`, `flush.policy`, `log.tail.bytes`, `record.validation`).
+//! (`flush.policy`, `http.listener`, `log.flush.policy`, `log.tail.bytes`,
+//! `metrics.partitions.enable`, `record.validation`).
 
 use super::definition::{Definition, Scope};
 use super::{table_broker, table_groups, table_logs, table_other, table_security, table_topics};

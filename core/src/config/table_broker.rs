@@ -98,6 +98,8 @@ pub(super) const BROKER: &[Definition] = definitions! { Broker;
     "follower.replication.throttled.rate": Long = "9223372036854775807", Valid::AtLeast(0),
         Medium, PerBroker, Later;
         "Bytes a second that throttled replicas may receive on this broker."
+    "http.listener": String = "127.0.0.1:9644", Valid::Any, Medium, ReadOnly, Active;
+        "Address of metrics and health checks over HTTP; empty for none."
     "initial.broker.registration.timeout.ms": Int = "60000", Valid::Any, Medium, ReadOnly, Later;
         "How long a starting broker waits for its registration before it gives up."
     "inter.broker.listener.name": String = null, Valid::Any, Medium, ReadOnly, Later;
@@ -137,6 +139,8 @@ pub(super) const BROKER: &[Definition] = definitions! { Broker;
         "Java metrics reporters; Ottla serves Prometheus metrics over HTTP."
     "metrics.num.samples": Int = "2", Valid::AtLeast(1), Low, ReadOnly, None;
         "Samples of Kafka's Java metrics."
+    "metrics.partitions.enable": Boolean = "true", Valid::Any, Low, ReadOnly, Active;
+        "Whether the metrics over HTTP tell of each partition; topics and totals are told anyway."
     "metrics.recording.level": String = "INFO", Valid::Any, Low, ReadOnly, None;
         "Detail of Kafka's Java metrics."
     "metrics.sample.window.ms": Long = "30000", Valid::AtLeast(1), Low, ReadOnly, None;
