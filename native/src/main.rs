@@ -7,8 +7,10 @@
 mod cli;
 mod disk;
 mod driver;
+mod http;
 mod logging;
 mod memory;
+mod metrics;
 mod net;
 mod serve;
 

@@ -255,7 +255,9 @@ pub fn free_port() -> u16 {
 
 fn write_properties(folder: &Path, port: u16, settings: &[&str]) -> io::Result<PathBuf> {
     fs::create_dir_all(folder)?;
-    let mut text = format!("listeners=PLAINTEXT://127.0.0.1:{port}\nlog.dirs=data\n");
+    // Brokers of tests that run side by side would all want the default port for metrics.
+    let mut text =
+        format!("listeners=PLAINTEXT://127.0.0.1:{port}\nlog.dirs=data\nhttp.listener=\n");
     for setting in settings {
         text += setting;
         text += "\n";

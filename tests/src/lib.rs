@@ -4,6 +4,7 @@
 
 pub mod broker;
 pub mod differential;
+pub mod exposition;
 pub mod measure;
 pub mod wire_client;
 pub mod xtask;

@@ -7,6 +7,7 @@
 use std::fs::File;
 use std::io::{self, IoSlice};
 use std::sync::Arc;
+use std::time::Instant;
 
 use ottla_core::ids::Offset;
 use ottla_core::storage::StampedBatch;
@@ -15,6 +16,7 @@ use super::calls::write_all_at;
 use super::execute::{size_bytes, slices_of};
 use super::failure::Failure;
 use super::log::{Active, Log, Writer};
+use crate::metrics::nanoseconds;
 
 /// A segment shorter than this allocates nothing ahead.
 const PREALLOCATE_FROM_BYTES: u64 = 256 * 1024;
@@ -53,8 +55,10 @@ pub(crate) fn append(
     }
     let end = position + size_bytes(batches);
     active.preallocate(log, &file, end);
+    let started = Instant::now();
     match write_batches(log, &file, batches, position) {
         Ok(()) => {
+            log.directory().figures().append.note(nanoseconds(started));
             active.length = end;
             active.allocated_end = active.allocated_end.max(end);
             assert!(active.length > position, "an append makes a log longer");

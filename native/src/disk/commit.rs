@@ -10,6 +10,7 @@ use std::io;
 use std::mem;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 use ottla_core::ids::{Generation, LogId, Offset};
 use ottla_core::storage::DiskDone;
@@ -20,6 +21,7 @@ use super::failure::Failure;
 use super::files::IndexHandle;
 use super::log::{Dirty, Log};
 use super::segment::Segment;
+use crate::metrics::nanoseconds;
 
 /// Files that are flushed side by side. A file system commits its journal once for flushes that
 /// arrive together; more than a few at a time gain nothing on the disks measured.
@@ -116,6 +118,8 @@ fn commit(
     group: Vec<SyncRequest>,
     done: &mut Vec<DiskDone>,
 ) {
+    let started = Instant::now();
+    let requests = group.len() as u64;
     let mut ends: BTreeMap<LogId, (Generation, Offset)> = BTreeMap::new();
     let mut dirty = Vec::with_capacity(group.len());
     for request in group {
@@ -129,6 +133,9 @@ fn commit(
         directory.fail(&Failure::Final(reason.into()), done);
         return;
     }
+    let figures = directory.figures();
+    figures.flush.note(nanoseconds(started));
+    figures.flush_requests.add(requests);
     for (log, (generation, end_offset)) in ends {
         done.push(DiskDone::Synced {
             log,

@@ -24,6 +24,7 @@ use super::commit::Committer;
 use super::failure::Failure;
 use super::handles::Handles;
 use super::log::Log;
+use crate::metrics::DiskFigures;
 
 /// Largest of a directory's own files that is read at boot: a checkpoint of a million partitions
 /// with names of 60 characters.
@@ -39,6 +40,7 @@ pub(crate) struct Directory {
     path: PathBuf,
     calls: Arc<dyn SystemCalls>,
     handles: Arc<Handles>,
+    figures: Arc<DiskFigures>,
     has_failed: AtomicBool,
     queue: Mutex<DirectoryQueue>,
     committer: Committer,
@@ -93,10 +95,10 @@ impl fmt::Display for OpenError {
 impl Directory {
     /// Makes the directory if it is not there, and locks it.
     pub(crate) fn open(
-        index: DirectoryIndex,
-        path: &Path,
+        (index, path): (DirectoryIndex, &Path),
         calls: Arc<dyn SystemCalls>,
         handles: Arc<Handles>,
+        figures: Arc<DiskFigures>,
     ) -> Result<Self, OpenError> {
         let fail = |what, error, advice| OpenError {
             path: path.to_owned(),
@@ -127,6 +129,7 @@ impl Directory {
             path: path.to_owned(),
             calls,
             handles,
+            figures,
             has_failed: AtomicBool::new(false),
             queue: Mutex::default(),
             committer: Committer::default(),
@@ -158,6 +161,11 @@ impl Directory {
     /// The files that are open.
     pub(crate) fn handles(&self) -> &Handles {
         &self.handles
+    }
+
+    /// What is counted of it, together with the others.
+    pub(crate) fn figures(&self) -> &DiskFigures {
+        &self.figures
     }
 
     /// Who makes its files durable.

@@ -38,6 +38,7 @@ pub(crate) use directory::OpenError;
 pub(crate) use door::DiskDoor;
 pub(crate) use segment::FileRange;
 
+use crate::metrics::DiskFigures;
 use directory::{Directory, DirectoryChange};
 use execute::{LogWork, Place};
 use failure::Failure;
@@ -98,6 +99,7 @@ pub(crate) struct Disk {
     directories: Vec<Arc<Directory>>,
     engine: Arc<Engine>,
     committers: Mutex<Vec<JoinHandle<()>>>,
+    figures: Arc<DiskFigures>,
 }
 
 /// A queue that must be worked off: hand it to [`Disk::run`].
@@ -119,11 +121,17 @@ pub(crate) fn open(
 ) -> Result<(Disk, DiskDoor, Vec<DirectoryListing>), OpenError> {
     assert!(!options.directories.is_empty(), "a disk has a directory");
     let handles = Arc::new(Handles::new(options.open_files_max));
+    let figures = Arc::new(DiskFigures::default());
     let mut directories = Vec::new();
     let mut listings = Vec::new();
     for (index, path) in (0u8..).zip(&options.directories) {
         let index = DirectoryIndex(index);
-        let directory = Directory::open(index, path, Arc::clone(calls), Arc::clone(&handles))?;
+        let directory = Directory::open(
+            (index, path),
+            Arc::clone(calls),
+            Arc::clone(&handles),
+            Arc::clone(&figures),
+        )?;
         listings.push(directory.list()?);
         directories.push(Arc::new(directory));
     }
@@ -140,6 +148,7 @@ pub(crate) fn open(
         directories,
         engine,
         committers: Mutex::new(committers),
+        figures,
     };
     Ok((disk, door, listings))
 }
@@ -179,6 +188,17 @@ impl Disk {
                 }
             }
         }
+    }
+
+    /// What it counts.
+    pub(crate) fn figures(&self) -> &DiskFigures {
+        &self.figures
+    }
+
+    /// Data directories that failed.
+    pub(crate) fn failed_count(&self) -> u64 {
+        let failed = self.directories.iter().filter(|of| of.has_failed());
+        failed.count() as u64
     }
 
     /// Whether the broker cannot go on: the first directory, which holds the metadata log, is lost.

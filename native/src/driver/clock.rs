@@ -23,9 +23,14 @@ impl Clock {
         let wall = SystemTime::now().duration_since(UNIX_EPOCH);
         let wall_ms = wall.unwrap_or(Duration::ZERO).as_millis();
         Now {
-            instant: Instant(0).after(self.start.elapsed()),
+            instant: self.instant(),
             wall: Timestamp(i64::try_from(wall_ms).unwrap_or(i64::MAX)),
         }
+    }
+
+    /// The time that only goes forward.
+    pub(crate) fn instant(&self) -> Instant {
+        Instant(0).after(self.start.elapsed())
     }
 
     /// The runtime's word for an instant of the core.

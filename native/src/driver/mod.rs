@@ -20,6 +20,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, TryLockError};
 use std::thread::{self, Thread};
 
 use ottla_core::ids::ConnectionId;
+use ottla_core::node::Node;
 use ottla_core::node::door::{Input, Outbox};
 use ottla_core::storage::DiskDone;
 use ottla_core::time::Instant;
@@ -31,6 +32,7 @@ pub(crate) use room::{Brain, Inbox, Phase};
 
 use crate::disk::{Disk, DiskDoor, FileRange};
 use crate::logging;
+use crate::metrics::EventFigures;
 use room::{Effects, Room};
 
 /// Who turns the brain.
@@ -64,6 +66,7 @@ pub(crate) struct Driver {
     /// Rung by one who leaves although there may be more to turn over.
     relay: Notify,
     phase: watch::Sender<Phase>,
+    events: EventFigures,
 }
 
 /// The earliest deadline, for the task that waits for it.
@@ -101,6 +104,7 @@ impl Driver {
             },
             relay: Notify::new(),
             phase: watch::Sender::new(Phase::Booting),
+            events: EventFigures::default(),
         });
         let sink = Arc::downgrade(&driver);
         driver.disk.connect(move |done| {
@@ -125,7 +129,42 @@ impl Driver {
 
     /// Milliseconds of the driver's clock; never 0.
     pub(crate) fn now_ms(&self) -> u64 {
-        self.clock.now().instant.0 / 1_000_000 + 1
+        milliseconds(self.now_ns())
+    }
+
+    /// Nanoseconds of the driver's clock.
+    pub(crate) fn now_ns(&self) -> u64 {
+        self.clock.instant().0
+    }
+
+    /// The disk.
+    pub(crate) fn disk(&self) -> &Disk {
+        &self.disk
+    }
+
+    /// Events that were logged.
+    pub(crate) fn event_figures(&self) -> &EventFigures {
+        &self.events
+    }
+
+    /// Nanoseconds that turns took so far.
+    pub(crate) fn turning_ns(&self) -> u64 {
+        let room = self.room.lock().unwrap_or_else(|_| broken());
+        room.turning_ns()
+    }
+
+    /// Shows the node to somebody who may not change it; `None` where a stand-in of a test turns.
+    ///
+    /// The brain is held meanwhile: `look` makes no system call, and is short. It may wait for a
+    /// turn to end, so it is for threads that may wait.
+    pub(crate) fn look<T>(&self, look: impl FnOnce(&Node) -> T) -> Option<T> {
+        let seen = {
+            let room = self.room.lock().unwrap_or_else(|_| broken());
+            room.node().map(look)
+        };
+        // Those who found the room taken left their inputs to whoever was in there.
+        self.submit(None, |_nothing_to_add| {});
+        seen
     }
 
     /// Adds to the inbox and sees to it that it is turned over. `own` is the connection that asks:
@@ -209,7 +248,9 @@ impl Driver {
             if room.inbox().is_empty() {
                 continue;
             }
-            room.turn(self.clock.now(), effects);
+            let now = self.clock.now();
+            room.turn(now, effects);
+            room.note_turned(self.clock.instant().0 - now.instant.0);
             self.note_outcome(&mut room);
             return true;
         }
@@ -244,6 +285,7 @@ impl Driver {
             self.phase.send_replace(Phase::Failed(reason.to_owned()));
         }
         for event in effects.events.drain(..) {
+            self.events.note(event.severity);
             logging::print(&event);
         }
     }
@@ -309,6 +351,11 @@ impl Driver {
         let room = self.room.lock().unwrap_or_else(|_| broken());
         self.disk.close(&room.door);
     }
+}
+
+/// Nanoseconds as milliseconds; never 0.
+pub(crate) fn milliseconds(ns: u64) -> u64 {
+    ns / 1_000_000 + 1
 }
 
 /// A turn panicked: what the brain remembers cannot be trusted, so the process ends as if it had

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use ottla_core::event::Event;
 use ottla_core::ids::ConnectionId;
 use ottla_core::map::LookupMap;
+use ottla_core::node::Node;
 use ottla_core::node::door::{Input, Outbox, ReplyEffect};
 use ottla_core::storage::{DiskDone, Slice};
 use ottla_core::time::{Instant, Now};
@@ -28,6 +29,11 @@ pub(crate) trait Brain: Send {
 
     /// How far the brain's life has come.
     fn phase(&self) -> Phase;
+
+    /// The node, for those who look; a stand-in has none.
+    fn node(&self) -> Option<&Node> {
+        None
+    }
 }
 
 /// How far a brain's life has come; it only moves forward.
@@ -76,6 +82,8 @@ pub(crate) struct Room {
     inbox: Inbox,
     outbox: Outbox,
     mailboxes: LookupMap<ConnectionId, Arc<Mailbox>>,
+    /// What turns took, in nanoseconds.
+    turning_ns: u64,
 }
 
 impl fmt::Debug for Room {
@@ -101,7 +109,23 @@ impl Room {
             inbox: Inbox::default(),
             outbox: Outbox::default(),
             mailboxes: LookupMap::default(),
+            turning_ns: 0,
         }
+    }
+
+    /// The node; `None` where a stand-in of a test turns.
+    pub(crate) fn node(&self) -> Option<&Node> {
+        self.brain.node()
+    }
+
+    /// Notes what a turn took.
+    pub(crate) fn note_turned(&mut self, ns: u64) {
+        self.turning_ns += ns;
+    }
+
+    /// What turns took so far.
+    pub(crate) fn turning_ns(&self) -> u64 {
+        self.turning_ns
     }
 
     /// Where [`Self::turn`] looks for inputs: empty between turns, for an exchange.

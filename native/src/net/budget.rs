@@ -38,6 +38,11 @@ impl Budget {
         }
     }
 
+    /// Bytes that are counted now.
+    pub(crate) fn used_bytes(&self) -> u64 {
+        self.used_bytes.load(Ordering::Relaxed)
+    }
+
     /// Sets what a connection holds.
     pub(crate) fn charge(&self, charge: &mut Charge, held_bytes: u64) {
         let bytes = if held_bytes > SHARE_BYTES {

@@ -4,6 +4,7 @@
 //! request means is the brain's. Here bytes are moved, and connections counted, watched and ended.
 
 mod budget;
+mod latency;
 mod listener;
 mod output;
 mod session;
@@ -25,6 +26,7 @@ use tokio::sync::Notify;
 pub(crate) use listener::{Listener, SocketOptions};
 
 use crate::driver::{Driver, Mailbox};
+use crate::metrics::NetFigures;
 use budget::Budget;
 use session::{Ending, Session};
 
@@ -66,6 +68,7 @@ pub(crate) struct Net {
     pub(crate) driver: Arc<Driver>,
     pub(crate) limits: NetLimits,
     pub(crate) budget: Budget,
+    pub(crate) figures: NetFigures,
     next_connection: AtomicU64,
     open: Mutex<Open>,
     /// Rung when a connection ends: a file handle is free again.
@@ -80,10 +83,16 @@ struct Open {
 }
 
 impl Net {
-    /// Starts watching connections; there are none yet. Needs the runtime.
-    pub(crate) fn start(driver: Arc<Driver>, limits: NetLimits) -> Arc<Self> {
+    /// Starts watching connections; there are none yet. `listeners` are names, in the order of the
+    /// listeners' ids. Needs the runtime.
+    pub(crate) fn start(
+        driver: Arc<Driver>,
+        limits: NetLimits,
+        listeners: Vec<String>,
+    ) -> Arc<Self> {
         let net = Arc::new(Self {
             driver,
+            figures: NetFigures::new(listeners),
             budget: Budget::new(limits.in_flight_bytes_max),
             limits,
             next_connection: AtomicU64::new(1),
@@ -142,13 +151,16 @@ impl Net {
 
     /// Serves one connection from its first byte to its last.
     async fn serve(self: Arc<Self>, socket: TcpStream, listener: ListenerId, address: IpAddr) {
+        let figures = &self.figures.listeners[usize::from(listener.0)];
         let mailbox = match self.admit(address) {
             Ok(mailbox) => mailbox,
             Err(reason) => {
+                figures.refused.add(1);
                 tracing::warn!(%address, reason, "connection refused");
                 return;
             }
         };
+        figures.accepted.add(1);
         let id = mailbox.connection();
         self.driver.submit(Some(id), |inbox| {
             inbox.arrivals.push(Arc::clone(&mailbox));
@@ -166,6 +178,12 @@ impl Net {
             inbox.inputs.push(Input::Disconnected { connection: id });
         });
         self.release(id, address);
+        self.figures.listeners[usize::from(listener.0)]
+            .closed
+            .add(1);
+        if matches!(ending, Ending::Wrong(_)) {
+            self.figures.malformed.add(1);
+        }
         log_ending(id, address, &ending);
     }
 }

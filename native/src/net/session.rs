@@ -19,8 +19,9 @@ use tokio::net::TcpStream;
 
 use super::Net;
 use super::budget::{Budget, Charge};
+use super::latency::Latency;
 use super::output::{Output, Progress};
-use crate::driver::{Mail, Mailbox};
+use crate::driver::{Mail, Mailbox, milliseconds};
 
 /// After so many rounds with requests a connection keeps its buffers until it is quiet. Clients
 /// that only look around (versions, metadata) and then stay idle never get there, so thousands of
@@ -40,6 +41,7 @@ pub(crate) struct Session {
     is_blocked: bool,
     /// Rounds that brought requests, as far as it matters.
     busy_rounds: u8,
+    latency: Latency,
     // Lists kept between rounds, so that they need no new memory.
     mail: Mail,
     inputs: Vec<Input>,
@@ -84,6 +86,7 @@ impl Session {
             charge: Charge::default(),
             is_blocked: false,
             busy_rounds: 0,
+            latency: Latency::default(),
             mail: Mail::default(),
             inputs: Vec::new(),
             pieces: Vec::new(),
@@ -111,7 +114,9 @@ impl Session {
             Ok(Arrival::Attention) => {}
             Ok(Arrival::Bytes(0)) => return Err(Ending::Closed),
             Ok(Arrival::Bytes(count)) => {
-                self.mailbox.touch(self.net.driver.now_ms());
+                let now_ns = self.net.driver.now_ns();
+                self.latency.read_ns = now_ns;
+                self.mailbox.touch(milliseconds(now_ns));
                 self.note_moved(count);
             }
             Err(error) => return Err(Ending::Io(error)),
@@ -141,6 +146,7 @@ impl Session {
     fn release(&mut self) {
         self.connection.release_buffers();
         self.output.release();
+        self.latency.release();
         self.mail.replies = Vec::new();
         self.inputs = Vec::new();
         self.pieces = Vec::new();
@@ -184,12 +190,15 @@ impl Session {
     fn take_requests(&mut self) -> Result<bool, Ending> {
         loop {
             match self.connection.next_request() {
-                Ok(Some(received)) => self.inputs.push(Input::Request {
-                    connection: self.connection.id(),
-                    sequence: received.sequence,
-                    head: received.head,
-                    request: received.request,
-                }),
+                Ok(Some(received)) => {
+                    self.latency.begin(received.sequence, received.head.api_key);
+                    self.inputs.push(Input::Request {
+                        connection: self.connection.id(),
+                        sequence: received.sequence,
+                        head: received.head,
+                        request: received.request,
+                    });
+                }
                 Ok(None) => return Ok(!self.inputs.is_empty()),
                 Err(error) => {
                     // Requests before the bad one are decided, though nothing is answered.
@@ -238,9 +247,16 @@ impl Session {
 
     /// Writes what there is, as far as the socket and the disk allow.
     fn write(&mut self) -> Result<(), Ending> {
+        let mut taken = 0;
         if self.connection.has_output() {
-            self.connection.take_output(&mut self.pieces);
+            taken = self.connection.take_output(&mut self.pieces);
             self.output.push(&mut self.pieces);
+        }
+        self.latency.taken(taken, self.connection.first_waiting());
+        if self.latency.has_ended() {
+            // Without a reply: a Produce with acks=0.
+            let now_ns = self.net.driver.now_ns();
+            self.latency.written(0, now_ns, &self.net.figures);
         }
         if self.output.is_empty() || self.is_blocked {
             return Ok(());
@@ -248,7 +264,9 @@ impl Session {
         let (written, progress) = self.output.write(&self.socket);
         if written > 0 {
             self.connection.wrote(written);
-            self.mailbox.touch(self.net.driver.now_ms());
+            let now_ns = self.net.driver.now_ns();
+            self.latency.written(written, now_ns, &self.net.figures);
+            self.mailbox.touch(milliseconds(now_ns));
             self.note_moved(written);
         }
         match progress.map_err(Ending::Io)? {

@@ -31,6 +31,10 @@ impl Brain for NodeBrain {
         self.node.next_deadline().map(|(deadline, _why)| deadline)
     }
 
+    fn node(&self) -> Option<&Node> {
+        Some(&self.node)
+    }
+
     fn phase(&self) -> Phase {
         match self.node.stopped() {
             Some(Ok(())) => return Phase::Stopped,

@@ -23,6 +23,8 @@ use ottla_core::node::{BootOptions, Node};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::driver::{Clock, Driver, Phase};
+use crate::http::HttpListener;
+use crate::metrics::{Metrics, MetricsOptions};
 use crate::net::Net;
 use crate::{logging, memory};
 use brain::NodeBrain;
@@ -118,10 +120,14 @@ async fn run(
 ) -> Result<(), Refusal> {
     let mut signals = Signals::listen()?;
     let bound = setup::bind(&settings, &config).await?;
+    let http = HttpListener::bind(&config.http).await?;
     let listeners = setup::reachable(&config, &bound);
     let line = setup::start_line(&config, &listeners);
     let policy = config.log_defaults.flush_policy;
     let limits = setup::net_limits(&settings, &config);
+    let metrics_options = MetricsOptions::of(&config);
+    let listener_names = config.listeners.bound.iter().map(|of| of.name.clone());
+    let listener_names: Vec<String> = listener_names.collect();
     let clock = Clock::new();
     let mut boot = Outbox::default();
     let boot_options = BootOptions {
@@ -137,6 +143,11 @@ async fn run(
     let brain = Box::new(NodeBrain::new(node, Arc::clone(&cluster_id)));
     let driver = Driver::start(clock, brain, boot, (disk, door), options.turning);
     tokio::spawn(Arc::clone(&driver).serve_deadlines());
+    let metrics = Metrics::new(Arc::clone(&driver), started, metrics_options);
+    let metrics = Arc::new(metrics);
+    if let Some(http) = http {
+        http.serve(Arc::clone(&metrics));
+    }
     tokio::select! {
         phase = driver.until(|phase| *phase != Phase::Booting) => {
             if let Phase::Failed(reason) = phase {
@@ -145,7 +156,8 @@ async fn run(
         }
         () = signals.next() => return Ok(()),
     }
-    let net = Net::start(Arc::clone(&driver), limits);
+    let net = Net::start(Arc::clone(&driver), limits, listener_names);
+    metrics.watch(Arc::clone(&net));
     let accepting = bound
         .into_iter()
         .map(|listener| listener.serve(Arc::clone(&net)));

@@ -23,6 +23,7 @@ impl Broker {
         let mut child = Command::new(env!("CARGO_BIN_EXE_ottla"))
             .args(["serve", "--override", "listeners=PLAINTEXT://127.0.0.1:0"])
             .args(["--override", "num.partitions=4"])
+            .args(["--override", "http.listener="])
             .arg("--override")
             .arg(format!("log.dirs={}", folder.display()))
             .stdin(Stdio::null())

@@ -1,0 +1,451 @@
+//! The page a scrape gets: every family with its samples, through the encoder of the crate
+//! `prometheus-client`.
+//!
+//! That crate writes OpenMetrics; the older text format of Prometheus is made from it, for it
+//! differs in the headings of counters and in the last line alone.
+
+use std::fmt;
+use std::sync::Arc;
+
+use ottla_core::node::survey::BrokerFigures;
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{
+    DescriptorEncoder, EncodeLabelSet, MetricEncoder, NoLabelSet, text,
+};
+use prometheus_client::metrics::MetricType;
+use prometheus_client::registry::Registry;
+
+use super::catalogue::{self as families, Family, Kind};
+use super::histogram::Distribution;
+use super::survey::{Survey, Totals};
+use super::{Format, Metrics, process, seconds};
+
+/// One page to be written.
+pub(super) struct Page {
+    metrics: Arc<Metrics>,
+    survey: Survey,
+}
+
+impl fmt::Debug for Page {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Page").finish_non_exhaustive()
+    }
+}
+
+impl Page {
+    /// Looks at everything there is to tell.
+    pub(super) fn new(metrics: Arc<Metrics>) -> Self {
+        let survey = Survey::take(&metrics.driver);
+        Self { metrics, survey }
+    }
+
+    /// Writes it.
+    pub(super) fn write(self, format: Format) -> String {
+        let mut registry = Registry::default();
+        registry.register_collector(Box::new(self));
+        let mut page = String::new();
+        text::encode(&mut page, &registry).expect("a String takes any text");
+        match format {
+            Format::Classic => classic(&page),
+            Format::OpenMetrics => page,
+        }
+    }
+}
+
+impl Collector for Page {
+    fn encode(&self, encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let mut out = Encoder(encoder);
+        let totals = match &self.survey.node.broker {
+            Some(broker) => self.survey.totals(broker.node_id),
+            None => Totals::default(),
+        };
+        self.write_process(&mut out)?;
+        self.write_requests(&mut out)?;
+        self.write_connections(&mut out)?;
+        self.write_topics(&mut out)?;
+        if self.metrics.tells_partitions {
+            self.write_partitions(&mut out)?;
+        }
+        if let Some(broker) = &self.survey.node.broker {
+            self.write_cluster(&mut out, broker, totals)?;
+            write_memory(&mut out, broker)?;
+        }
+        self.write_disk(&mut out)?;
+        self.write_turns(&mut out)
+    }
+}
+
+impl Page {
+    fn write_process(&self, out: &mut Encoder<'_>) -> fmt::Result {
+        if let Some(broker) = &self.survey.node.broker {
+            let node_id = broker.node_id.to_string();
+            let labels = [
+                ("version", env!("CARGO_PKG_VERSION")),
+                ("node_id", &node_id),
+                ("cluster_id", &broker.cluster_id),
+            ];
+            out.gauges(&families::BUILD, [(labels, 1)])?;
+        }
+        out.gauge(&families::READY, u64::from(self.survey.is_ready))?;
+        let uptime = self.metrics.started.elapsed().as_secs_f64();
+        out.gauge_of(&families::UPTIME, uptime)?;
+        out.gauge_of(&families::PROCESS_START, self.metrics.start_time)?;
+        let Some(process) = process::look() else {
+            return Ok(());
+        };
+        out.counter_of(&families::PROCESS_CPU, process.cpu_seconds)?;
+        out.gauge(&families::PROCESS_RESIDENT, process.resident_bytes)?;
+        out.gauge(&families::PROCESS_VIRTUAL, process.virtual_bytes)?;
+        out.gauge(&families::PROCESS_THREADS, process.threads)?;
+        out.gauge(&families::PROCESS_FILES, process.open_files)?;
+        out.gauge(&families::PROCESS_FILES_MAX, process.open_files_max)
+    }
+
+    fn write_requests(&self, out: &mut Encoder<'_>) -> fmt::Result {
+        let requests = &self.survey.node.requests;
+        let counts = requests.requests();
+        let counts = counts.map(|(api, count)| ([("request", api.name)], count));
+        out.counters(&families::REQUESTS, counts)?;
+        let errors = requests.errors().map(|(api, code, count)| {
+            let labels = [("request", api.name), ("error", code.name())];
+            (labels, count)
+        });
+        out.counters(&families::ERRORS, errors)?;
+        if let Some(net) = self.metrics.net.get() {
+            let latencies = net.figures.latencies();
+            let latencies = latencies.map(|(api, seen)| ([("request", api.name)], seen));
+            out.histograms(&families::LATENCY, latencies)?;
+        }
+        let waiting = self.survey.waiting;
+        let waiting = [
+            ("Admin", waiting.admin),
+            ("Fetch", waiting.fetch),
+            ("ListOffsets", waiting.list_offsets),
+            ("Produce", waiting.produce),
+        ];
+        let waiting = waiting.map(|(kind, count)| ([("delayedOperation", kind)], count));
+        out.gauges(&families::PURGATORY, waiting)
+    }
+
+    fn write_connections(&self, out: &mut Encoder<'_>) -> fmt::Result {
+        let Some(net) = self.metrics.net.get() else {
+            return Ok(());
+        };
+        let figures = &net.figures;
+        let listeners = || {
+            let listeners = figures.listeners.iter();
+            listeners.map(|listener| ([("listener", listener.name.as_str())], listener))
+        };
+        let open = listeners().map(|(labels, listener)| {
+            // In this order, or one that ends meanwhile would be counted below zero.
+            let closed = listener.closed.value();
+            (labels, listener.accepted.value() - closed)
+        });
+        out.gauges(&families::CONNECTIONS, open)?;
+        let accepted = listeners().map(|(labels, of)| (labels, of.accepted.value()));
+        out.counters(&families::CONNECTIONS_ACCEPTED, accepted)?;
+        let refused = listeners().map(|(labels, of)| (labels, of.refused.value()));
+        out.counters(&families::CONNECTIONS_REFUSED, refused)?;
+        out.counter(&families::CONNECTIONS_MALFORMED, figures.malformed.value())?;
+        out.gauge(&families::IN_FLIGHT, net.budget.used_bytes())
+    }
+
+    fn write_topics(&self, out: &mut Encoder<'_>) -> fmt::Result {
+        let topics = self.survey.topics();
+        macro_rules! traffic {
+            ($family:ident, $field:ident) => {
+                out.counters(
+                    &families::$family,
+                    topics
+                        .iter()
+                        .map(|(name, topic)| ([("topic", &***name)], topic.traffic.$field)),
+                )?;
+            };
+        }
+        traffic!(BYTES_IN, bytes_in);
+        traffic!(MESSAGES_IN, records_in);
+        traffic!(BYTES_OUT, bytes_out);
+        traffic!(PRODUCES, produces);
+        traffic!(PRODUCES_FAILED, produces_refused);
+        traffic!(FETCHES, fetches);
+        traffic!(FETCHES_FAILED, fetches_refused);
+        let sizes = topics.iter();
+        let sizes = sizes.map(|(name, topic)| ([("topic", &***name)], topic.size_bytes));
+        out.gauges(&families::TOPIC_SIZE, sizes)?;
+        let counts = self.survey.partition_counts();
+        let counts = counts.iter();
+        let counts = counts.map(|(name, count)| ([("topic", &***name)], *count));
+        out.gauges(&families::TOPIC_PARTITIONS, counts)
+    }
+
+    fn write_partitions(&self, out: &mut Encoder<'_>) -> fmt::Result {
+        macro_rules! each {
+            ($list:ident, $family:ident, $value:expr) => {{
+                let value = $value;
+                let all = self.survey.$list.iter().map(|of| {
+                    let labels = ([("topic", &*of.topic)], [("partition", of.index.0)]);
+                    (labels, value(of))
+                });
+                out.gauges_of(&families::$family, all)?;
+            }};
+        }
+        use ottla_core::node::survey::{PartitionFigures as Log, ReplicaFigures as Replicas};
+        each!(partitions, CURRENT_OFFSET, |of: &Log| of.high_watermark.0);
+        each!(partitions, OLDEST_OFFSET, |of: &Log| of.log_start_offset.0);
+        each!(partitions, LOG_END, |of: &Log| of.log_end_offset.0);
+        each!(partitions, LOG_SIZE, |of: &Log| signed(of.size_bytes));
+        each!(partitions, LOG_SEGMENTS, |of: &Log| signed(of.segments));
+        each!(replicas, LEADER, |of: &Replicas| i64::from(of.leader.0));
+        each!(replicas, LEADER_IS_PREFERRED, |of: &Replicas| i64::from(
+            of.is_leader_preferred
+        ));
+        each!(replicas, REPLICAS, |of: &Replicas| signed(of.replicas));
+        each!(replicas, IN_SYNC, |of: &Replicas| signed(
+            of.in_sync_replicas
+        ));
+        each!(replicas, UNDER_REPLICATED, |of: &Replicas| i64::from(
+            of.in_sync_replicas < of.replicas
+        ));
+        Ok(())
+    }
+
+    fn write_cluster(
+        &self,
+        out: &mut Encoder<'_>,
+        broker: &BrokerFigures,
+        totals: Totals,
+    ) -> fmt::Result {
+        let brokers = broker.brokers_active + broker.brokers_fenced;
+        let offline = self.survey.partitions.iter().filter(|of| of.is_offline);
+        let topics = self.survey.partition_counts().len();
+        for (family, value) in [
+            (&families::BROKERS, brokers),
+            (&families::PARTITION_COUNT, broker.partitions_hosted),
+            (&families::LEADER_COUNT, totals.led_here),
+            (&families::UNDER_REPLICATED_COUNT, totals.under_replicated),
+            (&families::OFFLINE_REPLICAS, offline.count() as u64),
+            (
+                &families::ACTIVE_CONTROLLER,
+                u64::from(broker.is_active_controller),
+            ),
+            (&families::ACTIVE_BROKERS, broker.brokers_active),
+            (&families::FENCED_BROKERS, broker.brokers_fenced),
+            (&families::GLOBAL_TOPICS, topics as u64),
+            (
+                &families::GLOBAL_PARTITIONS,
+                self.survey.replicas.len() as u64,
+            ),
+            (&families::OFFLINE_PARTITIONS, totals.without_leader),
+            (&families::IMBALANCED, totals.imbalanced),
+            (&families::FETCH_SESSIONS, broker.fetch_sessions),
+        ] {
+            out.gauge(family, value)?;
+        }
+        for (family, offset) in [
+            (&families::METADATA_END, broker.metadata_log_end_offset.0),
+            (
+                &families::METADATA_COMMITTED,
+                broker.metadata_high_watermark.0,
+            ),
+            // The last one applied, where ours is the one after it.
+            (&families::METADATA_APPLIED, broker.metadata_applied.0 - 1),
+        ] {
+            out.gauge_of(family, offset)?;
+        }
+        Ok(())
+    }
+
+    fn write_disk(&self, out: &mut Encoder<'_>) -> fmt::Result {
+        let disk = self.metrics.driver.disk();
+        out.histogram(&families::APPEND, &disk.figures().append.look())?;
+        out.histogram(&families::FLUSH, &disk.figures().flush.look())?;
+        let requests = disk.figures().flush_requests.value();
+        out.counter(&families::FLUSH_REQUESTS, requests)?;
+        out.gauge(&families::DIRECTORIES_OFFLINE, disk.failed_count())?;
+        let space = self.metrics.directories.iter().filter_map(|path| {
+            let space = rustix::fs::statvfs(path).ok()?;
+            let name = path.display().to_string();
+            Some((
+                name,
+                space.f_blocks * space.f_frsize,
+                space.f_bavail * space.f_frsize,
+            ))
+        });
+        let space: Vec<(String, u64, u64)> = space.collect();
+        let sizes = space.iter();
+        let sizes = sizes.map(|(name, size, _free)| ([("directory", name.as_str())], *size));
+        out.gauges(&families::DIRECTORY_SIZE, sizes)?;
+        let free = space.iter();
+        let free = free.map(|(name, _size, free)| ([("directory", name.as_str())], *free));
+        out.gauges(&families::DIRECTORY_FREE, free)
+    }
+
+    fn write_turns(&self, out: &mut Encoder<'_>) -> fmt::Result {
+        let driver = &self.metrics.driver;
+        out.counter(&families::TURNS, self.survey.node.turns)?;
+        out.counter(&families::TURN_INPUTS, self.survey.node.inputs)?;
+        out.counter_of(&families::TURN_SECONDS, seconds(driver.turning_ns()))?;
+        let lines = driver.event_figures().look();
+        let lines = lines.map(|(severity, count)| ([("severity", severity)], count));
+        out.counters(&families::LOG_LINES, lines)
+    }
+}
+
+fn write_memory(out: &mut Encoder<'_>, broker: &BrokerFigures) -> fmt::Result {
+    out.gauge(&families::TAIL, broker.tail_bytes)?;
+    out.gauge(&families::TAIL_MAX, broker.tail_bytes_max)?;
+    out.gauge(&families::INDEXES, broker.index_bytes)?;
+    out.gauge(&families::LOOKUPS, broker.lookups)
+}
+
+/// The crate's encoder, told by our table what a family is.
+struct Encoder<'a>(DescriptorEncoder<'a>);
+
+impl Encoder<'_> {
+    fn begin(
+        &mut self,
+        family: &'static Family,
+        kind: Kind,
+    ) -> Result<MetricEncoder<'_>, fmt::Error> {
+        assert!(
+            family.kind == kind,
+            "{} is a {:?}",
+            family.name,
+            family.kind
+        );
+        let kind = match kind {
+            Kind::Counter => MetricType::Counter,
+            Kind::Gauge => MetricType::Gauge,
+            Kind::Histogram => MetricType::Histogram,
+        };
+        self.0
+            .encode_descriptor(family.name, family.help, None, kind)
+    }
+
+    fn gauge(&mut self, family: &'static Family, value: u64) -> fmt::Result {
+        self.gauge_of(family, signed(value))
+    }
+
+    fn gauge_of(
+        &mut self,
+        family: &'static Family,
+        value: impl prometheus_client::encoding::EncodeGaugeValue,
+    ) -> fmt::Result {
+        self.begin(family, Kind::Gauge)?.encode_gauge(&value)
+    }
+
+    fn gauges<L: EncodeLabelSet>(
+        &mut self,
+        family: &'static Family,
+        samples: impl IntoIterator<Item = (L, u64)>,
+    ) -> fmt::Result {
+        let samples = samples.into_iter();
+        self.gauges_of(
+            family,
+            samples.map(|(labels, value)| (labels, signed(value))),
+        )
+    }
+
+    fn gauges_of<L: EncodeLabelSet>(
+        &mut self,
+        family: &'static Family,
+        samples: impl Iterator<Item = (L, i64)>,
+    ) -> fmt::Result {
+        let mut samples = samples.peekable();
+        if samples.peek().is_none() {
+            return Ok(());
+        }
+        let mut metric = self.begin(family, Kind::Gauge)?;
+        for (labels, value) in samples {
+            metric.encode_family(&labels)?.encode_gauge(&value)?;
+        }
+        Ok(())
+    }
+
+    fn counter(&mut self, family: &'static Family, value: u64) -> fmt::Result {
+        let mut metric = self.begin(family, Kind::Counter)?;
+        metric.encode_counter::<NoLabelSet, _, u64>(&value, None)
+    }
+
+    fn counter_of(&mut self, family: &'static Family, value: f64) -> fmt::Result {
+        let mut metric = self.begin(family, Kind::Counter)?;
+        metric.encode_counter::<NoLabelSet, _, u64>(&value, None)
+    }
+
+    fn counters<L: EncodeLabelSet>(
+        &mut self,
+        family: &'static Family,
+        samples: impl IntoIterator<Item = (L, u64)>,
+    ) -> fmt::Result {
+        let mut samples = samples.into_iter().peekable();
+        if samples.peek().is_none() {
+            return Ok(());
+        }
+        let mut metric = self.begin(family, Kind::Counter)?;
+        for (labels, value) in samples {
+            let mut sample = metric.encode_family(&labels)?;
+            sample.encode_counter::<NoLabelSet, _, u64>(&value, None)?;
+        }
+        Ok(())
+    }
+
+    fn histogram(&mut self, family: &'static Family, seen: &Distribution) -> fmt::Result {
+        let mut metric = self.begin(family, Kind::Histogram)?;
+        metric.encode_histogram::<NoLabelSet>(seen.sum, seen.count, &seen.buckets, None)
+    }
+
+    fn histograms<L: EncodeLabelSet>(
+        &mut self,
+        family: &'static Family,
+        samples: impl Iterator<Item = (L, Distribution)>,
+    ) -> fmt::Result {
+        let mut samples = samples.peekable();
+        if samples.peek().is_none() {
+            return Ok(());
+        }
+        let mut metric = self.begin(family, Kind::Histogram)?;
+        for (labels, seen) in samples {
+            let mut sample = metric.encode_family(&labels)?;
+            sample.encode_histogram::<NoLabelSet>(seen.sum, seen.count, &seen.buckets, None)?;
+        }
+        Ok(())
+    }
+}
+
+fn signed(value: u64) -> i64 {
+    i64::try_from(value).unwrap_or(i64::MAX)
+}
+
+/// Turns OpenMetrics into the text format 0.0.4: the heading of a counter has the name of its
+/// samples, and there is no last line.
+fn classic(page: &str) -> String {
+    let mut classic = String::with_capacity(page.len());
+    let mut help = None;
+    for line in page.split_inclusive('\n') {
+        if !line.starts_with('#') {
+            classic.push_str(line);
+        } else if let Some(rest) = line.strip_prefix("# HELP ") {
+            help = rest.split_once(' ');
+        } else if let Some(rest) = line.strip_prefix("# TYPE ") {
+            let (name, kind) = rest.split_once(' ').expect("a type has a name");
+            let suffix = if kind == "counter\n" { "_total" } else { "" };
+            let (_name, text) = help.take().expect("a family's help comes first");
+            classic += &format!("# HELP {name}{suffix} {text}# TYPE {name}{suffix} {kind}");
+        }
+    }
+    classic
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_formats_differ_in_headings_alone() {
+        let page = "# HELP a Sum.\n# TYPE a counter\na_total{x=\"#\"} 1\n\
+                    # HELP b Level.\n# TYPE b gauge\nb 2\n# EOF\n";
+        let expected = "# HELP a_total Sum.\n# TYPE a_total counter\na_total{x=\"#\"} 1\n\
+                        # HELP b Level.\n# TYPE b gauge\nb 2\n";
+        assert_eq!(classic(page), expected);
+    }
+}
