@@ -1,7 +1,7 @@
 """kafka-python, at 2.0.2 and today's: usage `kafka_python.py HOST:PORT [check...]`.
 
 Topics, every codec and acks, idempotence where the client has it, assignment, seeking by offset and
-by time. Groups are not used.
+by time. Groups are another step.
 """
 import sys
 

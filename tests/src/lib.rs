@@ -5,6 +5,7 @@
 pub mod broker;
 pub mod differential;
 pub mod exposition;
+pub mod groups;
 pub mod measure;
 pub mod wire_client;
 pub mod xtask;

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use super::command::{cargo, command, quiet, run};
-use super::{Tally, Workshop, setup};
+use super::{Tally, Workshop, go, setup};
 use crate::broker::Broker;
 
 /// Seconds for all checks of one client.
@@ -26,6 +26,14 @@ const DAMAGE: &[&str] = &[
     "Found timestamp mismatch",
     "Found out of order",
     "Exception",
+];
+
+/// How Java programs are run: they are short.
+pub(super) const JAVA: &[&str] = &[
+    "-XX:TieredStopAtLevel=1",
+    "-XX:+UseSerialGC",
+    "-Xshare:auto",
+    "-Dorg.slf4j.simpleLogger.defaultLogLevel=error",
 ];
 
 /// Builds the broker as it is released: by itself, so that no test feature is in it.
@@ -133,7 +141,12 @@ fn all(workshop: &Workshop, address: &str) -> Vec<(&'static str, Prepared)> {
             .arg(address);
         Ok(client)
     };
-    vec![
+    let go = |program: go::Program| -> Prepared {
+        let mut client = command(workshop, CLIENT_LIMIT_S, program.build(workshop)?);
+        client.args(["checks", address]).args(program.more);
+        Ok(client)
+    };
+    let mut clients = vec![
         ("kafka-python 2.0.2", python("old", "kafka_python.py")),
         ("kafka-python", python("new", "kafka_python.py")),
         ("confluent-kafka", python("new", "confluent.py")),
@@ -141,19 +154,16 @@ fn all(workshop: &Workshop, address: &str) -> Vec<(&'static str, Prepared)> {
         ("kcat", kcat()),
         ("KafkaJS", kafkajs()),
         ("kafka-clients", java()),
-    ]
+    ];
+    clients.extend(go::ALL.iter().map(|program| (program.name, go(*program))));
+    clients
 }
 
 /// `java` with Kafka's jars on its class path.
 fn java(workshop: &Workshop) -> Prepared {
     let jars = setup::java(workshop)?;
     let mut java = command(workshop, CLIENT_LIMIT_S, "java");
-    java.args([
-        "-XX:TieredStopAtLevel=1",
-        "-Dorg.slf4j.simpleLogger.defaultLogLevel=error",
-        "-cp",
-    ]);
-    java.arg(jars.join("*"));
+    java.args(JAVA).arg("-cp").arg(jars.join("*"));
     Ok(java)
 }
 

@@ -11,6 +11,9 @@
 
 pub mod clients;
 pub mod command;
+mod go;
+pub mod groups;
+pub mod java;
 pub mod report;
 pub mod setup;
 pub mod steps;
@@ -34,6 +37,9 @@ usage: cargo xtask COMMAND
   test --skip STEP...    all but these
   setup                  only the installing
   clients HOST:PORT      the client checks against a broker that runs already
+  groups HOST:PORT [P]   the group scenarios against such a broker; P starts it anew
+  tools HOST:PORT DATA   Kafka's tools against such a broker; with UPDATE=1 recorded from it
+  streams HOST:PORT      Kafka Streams and Connect against such a broker
   suites HOST:PORT       the suites beside the repository against such a broker
   help                   this text";
 
@@ -61,6 +67,15 @@ pub fn main(arguments: &[String]) -> ExitCode {
         ["setup"] => run_steps(&workshop, chosen(|step| step.name == "setup")),
         ["clients", address] => against("clients", || {
             Ok(clients::clients_against(&workshop, address))
+        }),
+        ["groups", address, again @ ..] if again.len() < 2 => against("groups", || {
+            groups::groups_of(&workshop, address, again.first().copied())
+        }),
+        ["tools", address, data] => against("tools", || {
+            java::tools_of(&workshop, address, std::path::Path::new(data))
+        }),
+        ["streams", address] => against("streams", || {
+            java::streams_and_connect_of(&workshop, address)
         }),
         ["suites", address] => against("suites", || suites::suites_against(&workshop, address)),
         ["help" | "--help" | "-h"] => {

@@ -3,6 +3,7 @@
 //! Each part does nothing, in milliseconds, where all of it is there. Versions are pinned in the
 //! files beside the checks (`tests/clients/`). Nothing is installed into the repository.
 
+use std::ffi::OsString;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -10,7 +11,7 @@ use std::thread;
 use std::time::Duration;
 
 use super::command::{command, quiet};
-use super::{Tally, Workshop, wasm};
+use super::{Tally, Workshop, go, wasm};
 
 /// Tries of an apt command before it is called failed: another process may hold its locks, and
 /// apt's own waiting does not cover the lock on the package lists.
@@ -33,6 +34,10 @@ pub fn everything(workshop: &Workshop) -> Result<Tally, String> {
         java(workshop).map(drop),
         wasm::sysroot(workshop).map(drop),
     ];
+    let built = go::ALL
+        .iter()
+        .map(|program| program.build(workshop).map(drop));
+    let parts: Vec<_> = parts.into_iter().chain(built).collect();
     parts.into_iter().collect::<Result<Vec<()>, String>>()?;
     Ok(Tally::default())
 }
@@ -136,6 +141,33 @@ pub fn java(workshop: &Workshop) -> Result<PathBuf, String> {
         quiet(maven.current_dir(folder)).map(drop)
     })?;
     Ok(folder.join("lib"))
+}
+
+/// The class path of a Java program: its classes, compiled when its source changed, and the jars.
+///
+/// # Errors
+///
+/// The compiler's.
+pub fn java_classes(workshop: &Workshop, source: &Path) -> Result<OsString, String> {
+    let jars = java(workshop)?.join("*");
+    let name = source.file_stem().expect("a source has a name");
+    let folder = workshop
+        .cache
+        .join(format!("classes-{}", name.to_string_lossy()));
+    once(workshop, &folder, &[source], |folder| {
+        let mut javac = command(workshop, 120, "javac");
+        javac
+            .arg("-cp")
+            .arg(&jars)
+            .arg("-d")
+            .arg(folder)
+            .arg(source);
+        quiet(&mut javac).map(drop)
+    })?;
+    let mut class_path = folder.into_os_string();
+    class_path.push(":");
+    class_path.push(jars);
+    Ok(class_path)
 }
 
 /// Installs the Debian packages that are missing.

@@ -71,7 +71,7 @@ pub const STEPS: &[Step] = &[
     },
     Step {
         name: "clients",
-        what: "real clients in four languages do what they do with Kafka",
+        what: "real clients in five languages do what they do with Kafka",
         run: clients::clients,
     },
     Step {

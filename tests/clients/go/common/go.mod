@@ -1,0 +1,3 @@
+module ottla.test/common
+
+go 1.22

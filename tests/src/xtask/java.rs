@@ -1,0 +1,87 @@
+//! Kafka's own Java programs: its tools, Streams and Connect, each in one process against a broker.
+//!
+//! The programs are in `tests/clients/java`; what the tools must print was recorded from Kafka's
+//! own broker.
+
+use std::path::Path;
+use std::process::Command;
+
+use super::clients::{JAVA, binary, empty_folder, end};
+use super::command::{command, run};
+use super::{Tally, Workshop, setup};
+use crate::broker::Broker;
+
+/// Seconds for one program.
+const LIMIT_S: u32 = 300;
+
+/// Settings of the brokers, and of the Kafka that was recorded.
+const SETTINGS: &[&str] = &[
+    "num.partitions=4",
+    "offsets.topic.num.partitions=4",
+    "group.initial.rebalance.delay.ms=0",
+];
+
+/// Kafka's tools against a broker of their own.
+///
+/// # Errors
+///
+/// The broker did not start, did not stop, or complained.
+pub fn tools(workshop: &Workshop) -> Result<Tally, String> {
+    let folder = empty_folder(workshop, "tools")?;
+    let broker = Broker::start(&binary(workshop)?, &folder, SETTINGS)?;
+    let mut tally = tools_of(workshop, &broker.address(), &folder.join("data"))?;
+    end(broker, &mut tally)?;
+    Ok(tally)
+}
+
+/// Kafka's tools against a broker that runs already, whose data is in a folder.
+///
+/// # Errors
+///
+/// The program could not be run.
+pub fn tools_of(workshop: &Workshop, address: &str, data: &Path) -> Result<Tally, String> {
+    let mut java = program(workshop, "Tools.java")?;
+    java.arg(address)
+        .arg(data)
+        .arg(workshop.tests("clients/java/tools.txt"));
+    if std::env::var_os("UPDATE").is_some() {
+        java.arg("record");
+    }
+    run(&mut java)
+}
+
+/// Kafka Streams, at least once, and Kafka Connect, standalone, against one broker.
+///
+/// # Errors
+///
+/// The broker did not start, did not stop, or complained.
+pub fn streams_and_connect(workshop: &Workshop) -> Result<Tally, String> {
+    let folder = empty_folder(workshop, "streams")?;
+    let broker = Broker::start(&binary(workshop)?, &folder, SETTINGS)?;
+    let mut tally = streams_and_connect_of(workshop, &broker.address())?;
+    end(broker, &mut tally)?;
+    Ok(tally)
+}
+
+/// The same against a broker that runs already.
+///
+/// # Errors
+///
+/// A program could not be run.
+pub fn streams_and_connect_of(workshop: &Workshop, address: &str) -> Result<Tally, String> {
+    let mut tally = Tally::default();
+    for source in ["Streams.java", "Connect.java"] {
+        tally.add(run(program(workshop, source)?.arg(address))?);
+    }
+    Ok(tally)
+}
+
+/// The command of a Java program of the repository, compiled where it changed.
+fn program(workshop: &Workshop, source: &str) -> Result<Command, String> {
+    let source = workshop.tests("clients/java").join(source);
+    let class_path = setup::java_classes(workshop, &source)?;
+    let mut java = command(workshop, LIMIT_S, "java");
+    java.args(JAVA).arg("-cp").arg(class_path);
+    java.arg(source.file_stem().expect("a source has a name"));
+    Ok(java)
+}
