@@ -21,7 +21,7 @@
 //!   frame.
 //!
 //! Reading order: [`ids`], [`time`], [`storage`] (the contract with any disk), [`wire`],
-//! `connection`, `log`, `partition`, `metadata`, `quorum`, `controller`, `api`,
+//! `connection`, `log`, `partition`, `group`, `metadata`, `quorum`, `controller`, `api`,
 //! [`node`].
 
 pub mod api;
@@ -33,6 +33,7 @@ pub mod counters;
 pub mod error;
 pub mod event;
 pub mod fetch_session;
+pub mod group;
 pub mod ids;
 pub mod limits;
 pub mod log;

@@ -163,3 +163,7 @@ pub const CONFIGS_DESCRIBED_MAX: usize = 1_000_000;
 /// Producers that one DescribeProducers may list: a request may name a partition with thousands of
 /// them in each of its 4 bytes. At 40 bytes each, 4 MB.
 pub const PRODUCERS_DESCRIBED_MAX: usize = 100_000;
+
+/// Most members of one group, whatever `group.max.size` says: 10,000 members at about 1 KiB are
+/// 10 MB, their record is as large, and a rebalance of them is 10,000 answers.
+pub const GROUP_MEMBERS_MAX: usize = 10_000;
