@@ -1,5 +1,7 @@
 //! Every maximum in one place, with the sum it comes from.
 
+use std::time::Duration;
+
 /// Largest frame a connection may send before its first valid request, a Produce excepted. A first
 /// request is an ApiVersions or a Metadata of a few hundred bytes; 64 KiB leaves room for one that
 /// names many topics. A Produce may come first too, and be as large as any (kafka-python 2.0.2).
@@ -167,3 +169,37 @@ pub const PRODUCERS_DESCRIBED_MAX: usize = 100_000;
 /// Most members of one group, whatever `group.max.size` says: 10,000 members at about 1 KiB are
 /// 10 MB, their record is as large, and a rebalance of them is 10,000 answers.
 pub const GROUP_MEMBERS_MAX: usize = 10_000;
+
+/// Bytes that all members of a group may say of their protocols: 6 KiB for each of 10,000 members.
+/// A subscription names topics, at 30 bytes each. The largest record that can be written is smaller
+/// still.
+pub const GROUP_BYTES_MAX: usize = 64 * 1024 * 1024;
+
+/// Groups of one partition of the offsets topic: an empty one needs about 500 bytes, so 50 MB; of
+/// 50 partitions, 5,000,000 groups.
+pub const GROUPS_PER_SHARD_MAX: usize = 100_000;
+
+/// Members, and ids given out, of one partition of the offsets topic: each has a timer of about 200
+/// bytes beside what it is, 100 MB in all.
+pub const GROUP_TIMERS_MAX: usize = 500_000;
+
+/// Ids given out to clients of one group that have not joined with them yet. As many as members.
+pub const PENDING_MEMBERS_MAX: usize = GROUP_MEMBERS_MAX;
+
+/// Protocols of one JoinGroup; clients name one for each assignor, so fewer than 10.
+pub const PROTOCOLS_PER_MEMBER_MAX: usize = 128;
+
+/// Bytes of a client's name, or of an instance's, that a member id begins with. Names have less
+/// than 100; an id must fit a string of the protocol with the 37 bytes that follow.
+pub const MEMBER_ID_PREFIX_BYTES_MAX: usize = 1_024;
+
+/// Bytes of one write that deletes offsets: a quarter of the largest batch a topic takes by default.
+pub const TOMBSTONE_BYTES_PER_WRITE: usize = 256 * 1024;
+
+/// How long a member may be silent between its first JoinGroup and the first generation it is told
+/// of (Kafka's `classicGroupNewMemberJoinTimeoutMs`).
+pub const NEW_MEMBER_JOIN_TIMEOUT: Duration = Duration::from_secs(5 * 60);
+
+/// After a write of a group failed, its record is written again this much later: long enough for a
+/// full disk not to be asked in vain all the time.
+pub const GROUP_REWRITE_DELAY: Duration = Duration::from_secs(1);

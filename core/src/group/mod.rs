@@ -14,23 +14,41 @@
 //! * Nothing is answered from a shard that is still loading, or that resigned.
 //!
 //! Deliberately absent: consumer groups (KIP-848), share groups and transactional offsets. Their
-//! records in a log are passed over; they will be further kinds of group beside [`ClassicGroup`],
+//! records in a log are passed over; they will be further kinds of group beside the classic one,
 //! and a further door for offsets. Kafka classes to compare: `GroupMetadataManager`,
 //! `ClassicGroup`, `OffsetMetadataManager` (4.3.1).
 
+mod classic;
+mod cleanup;
+mod commit;
+mod delete;
+mod describe;
 mod effects;
+mod fetch;
+mod join;
+mod member;
+mod members;
+mod offsets;
 mod placement;
+mod rebalance;
 mod record;
+mod reply;
 mod settings;
 mod shard;
+mod shared;
+mod subscription;
+mod sync;
+mod timers;
+mod writes;
 
+pub use describe::GroupFilter;
 pub use effects::{Caller, GroupEffects, GroupRecord, GroupReply, GroupWrite, WriteId};
 pub use placement::partition_of;
 pub use record::{
     GroupMetadata, MemberMetadata, OffsetCommit, OffsetKey, Record, RecordError, RecordKey,
 };
 pub use settings::GroupSettings;
-pub use shard::{GroupFilter, Shard};
+pub use shard::Shard;
 
 use kafka_wire_core::StrBytes;
 
@@ -39,3 +57,8 @@ pub type GroupId = StrBytes;
 
 /// A member's name, given by the coordinator.
 pub type MemberId = StrBytes;
+
+/// A copy that keeps no frame alive.
+fn owned(text: &StrBytes) -> StrBytes {
+    StrBytes::from(text.as_str())
+}

@@ -1,43 +1,23 @@
-//! One `__consumer_offsets` partition's groups.
+//! One `__consumer_offsets` partition's groups: loading, writing, time.
+//!
+//! Each request has a file of its own beside this one.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use kafka_wire::describe_groups_response::DescribedGroup;
-use kafka_wire::list_groups_response::ListedGroup;
-use kafka_wire::offset_fetch_request::OffsetFetchRequestGroup;
-use kafka_wire::offset_fetch_response::OffsetFetchResponseGroup;
-use kafka_wire::{
-    HeartbeatRequest, HeartbeatResponse, JoinGroupRequest, JoinGroupResponse, LeaveGroupRequest,
-    LeaveGroupResponse, ListGroupsRequest, OffsetCommitRequest, OffsetCommitResponse,
-    OffsetDeleteRequest, OffsetDeleteResponse, SyncGroupRequest, SyncGroupResponse,
-};
-use kafka_wire_core::StrBytes;
-
-use super::{Caller, GroupEffects, GroupReply, GroupSettings, Record, RecordError, WriteId};
+use super::classic::{ClassicGroup, GroupState};
+use super::offsets::GroupOffsets;
+use super::record::{Record, RecordError};
+use super::reply::{fail_commit, write_error};
+use super::shared::{Shared, reference_to, tell};
+use super::timers::Timer;
+use super::writes::{GroupRef, InFlight, Then};
+use super::{GroupEffects, GroupId, GroupReply, GroupSettings, WriteId};
 use crate::error::ErrorCode;
-use crate::ids::{TopicId, TopicName};
-use crate::metadata::Image;
+use crate::event::Severity;
+use crate::limits::GROUP_REWRITE_DELAY;
 use crate::rng::Rng;
 use crate::time::{Instant, Now};
-
-/// Which groups a ListGroups asks for.
-#[derive(Clone, Debug, Default)]
-pub struct GroupFilter {
-    states: Vec<String>,
-    types: Vec<String>,
-}
-
-impl GroupFilter {
-    /// The filter of a request; letters' case does not matter.
-    #[must_use]
-    pub fn of(request: &ListGroupsRequest) -> Self {
-        let lower = |names: &[StrBytes]| names.iter().map(|name| name.to_lowercase()).collect();
-        Self {
-            states: lower(&request.states_filter),
-            types: lower(&request.types_filter),
-        }
-    }
-}
 
 /// Whether a shard answers.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -50,15 +30,29 @@ enum Phase {
 /// The groups of one partition of `__consumer_offsets`.
 #[derive(Clone, Debug)]
 pub struct Shard {
+    pub(super) shared: Shared,
     phase: Phase,
+    pub(super) groups: BTreeMap<GroupId, ClassicGroup>,
+    /// What was committed, by group. A group may be gone while the write that deletes its offsets
+    /// is in flight.
+    pub(super) offsets: BTreeMap<GroupId, GroupOffsets>,
+    /// Groups whose deletion is in flight: the log still has them.
+    pub(super) dying: BTreeMap<(GroupId, WriteId), ClassicGroup>,
+    /// Records of kinds this program does not know, seen while loading.
+    passed_over: u64,
 }
 
 impl Shard {
     /// A shard whose log is still to be replayed. Member ids are drawn from `rng`.
     #[must_use]
-    pub fn new(_settings: Arc<GroupSettings>, _rng: Rng) -> Self {
+    pub fn new(settings: Arc<GroupSettings>, rng: Rng) -> Self {
         Self {
+            shared: Shared::new(settings, rng),
             phase: Phase::Loading,
+            groups: BTreeMap::new(),
+            offsets: BTreeMap::new(),
+            dying: BTreeMap::new(),
+            passed_over: 0,
         }
     }
 
@@ -71,21 +65,79 @@ impl Shard {
             self.phase == Phase::Loading,
             "a log is replayed before it is served"
         );
-        Record::decode(key, value).map(|_record| ())
+        match Record::decode(key, value)? {
+            Record::Group(id, Some(metadata)) => {
+                let incarnation = self.shared.next_incarnation();
+                let group = ClassicGroup::from_record(&id, incarnation, metadata);
+                self.groups.insert(id, group);
+            }
+            Record::Group(id, None) => {
+                self.groups.remove(&id);
+            }
+            Record::Offset(id, key, value) => {
+                if value.is_some() && !self.groups.contains_key(&id) {
+                    self.create(&id).is_recorded = true;
+                }
+                self.offsets
+                    .entry(id.clone())
+                    .or_default()
+                    .apply(key, value);
+                self.forget_offsets_if_none(&id);
+            }
+            Record::Other(_) => self.passed_over += 1,
+        }
+        Ok(())
     }
 
     /// Ends loading: the whole log was replayed. Members get fresh session timers.
-    pub fn finish_loading(&mut self, _now: Now, _out: &mut GroupEffects) {
+    pub fn finish_loading(&mut self, now: Now, out: &mut GroupEffects) {
+        assert!(self.phase == Phase::Loading, "a log is loaded once");
         self.phase = Phase::Active;
+        if self.passed_over > 0 {
+            let what = format!(
+                "{} records of other kinds were passed over",
+                self.passed_over
+            );
+            tell(Severity::Warning, "", what, out);
+        }
+        let interval = self.shared.settings.offsets_retention_check_interval;
+        self.shared
+            .timers
+            .schedule(Timer::Cleanup, now.after(interval));
+        let max_size = self.shared.settings.max_size;
+        for group in self.groups.values_mut() {
+            let ids: Vec<_> = group.members().map(|member| member.id.clone()).collect();
+            for id in &ids {
+                self.shared.expect_within_session(now, group, id);
+            }
+            if ids.len() > max_size {
+                let reason = "it was loaded with more members than a group may have";
+                self.shared.prepare(now, group, reason, out);
+            }
+        }
     }
 
     /// Ends the shard: this node leads the partition no longer, or could not load it. All that
     /// waits is answered with NOT_COORDINATOR, as is whatever comes still.
-    pub fn resign(&mut self, _out: &mut GroupEffects) {
+    pub fn resign(&mut self, out: &mut GroupEffects) {
         self.phase = Phase::Resigned;
+        for group in self.groups.values_mut() {
+            answer_all(group, ErrorCode::NotCoordinator, out);
+        }
+        while let Some(write) = self.shared.writes.take_up_to(WriteId(u64::MAX)) {
+            if let Then::Answer(reply_to, mut reply) = write.then {
+                fail_commit(&mut reply, ErrorCode::NotCoordinator);
+                out.replies
+                    .push((reply_to, GroupReply::OffsetCommit(reply)));
+            }
+        }
+        self.groups.clear();
+        self.offsets.clear();
+        self.dying.clear();
+        self.shared.timers = super::timers::Timers::default();
     }
 
-    /// Whether the shard answers; else requests get [`Self::refusal`].
+    /// Whether the shard answers; else every request gets [`Self::refusal`].
     #[must_use]
     pub fn is_active(&self) -> bool {
         self.phase == Phase::Active
@@ -101,170 +153,271 @@ impl Shard {
         }
     }
 
-    /// JoinGroup.
-    pub fn join_group(
-        &mut self,
-        _now: Now,
-        caller: &Caller,
-        request: &JoinGroupRequest,
-        out: &mut GroupEffects,
-    ) {
-        let mut reply = JoinGroupResponse::default();
-        reply.error_code = ErrorCode::CoordinatorNotAvailable.code();
-        reply.member_id = request.member_id.clone();
-        out.replies
-            .push((caller.reply_to, GroupReply::JoinGroup(reply)));
-    }
-
-    /// SyncGroup.
-    pub fn sync_group(
-        &mut self,
-        _now: Now,
-        caller: &Caller,
-        _request: &SyncGroupRequest,
-        out: &mut GroupEffects,
-    ) {
-        let mut reply = SyncGroupResponse::default();
-        reply.error_code = ErrorCode::CoordinatorNotAvailable.code();
-        out.replies
-            .push((caller.reply_to, GroupReply::SyncGroup(reply)));
-    }
-
-    /// Heartbeat.
-    pub fn heartbeat(
-        &mut self,
-        _now: Now,
-        caller: &Caller,
-        _request: &HeartbeatRequest,
-        out: &mut GroupEffects,
-    ) {
-        let mut reply = HeartbeatResponse::default();
-        reply.error_code = ErrorCode::CoordinatorNotAvailable.code();
-        out.replies
-            .push((caller.reply_to, GroupReply::Heartbeat(reply)));
-    }
-
-    /// LeaveGroup, of every version.
-    pub fn leave_group(
-        &mut self,
-        _now: Now,
-        caller: &Caller,
-        _request: &LeaveGroupRequest,
-        out: &mut GroupEffects,
-    ) {
-        let mut reply = LeaveGroupResponse::default();
-        reply.error_code = ErrorCode::CoordinatorNotAvailable.code();
-        out.replies
-            .push((caller.reply_to, GroupReply::LeaveGroup(reply)));
-    }
-
-    /// OffsetCommit; which topics and partitions exist is seen in `image`.
-    pub fn offset_commit(
-        &mut self,
-        _now: Now,
-        caller: &Caller,
-        _request: &OffsetCommitRequest,
-        _image: &Image,
-        out: &mut GroupEffects,
-    ) {
-        let reply = OffsetCommitResponse::default();
-        out.replies
-            .push((caller.reply_to, GroupReply::OffsetCommit(reply)));
-    }
-
-    /// One group of an OffsetFetch: the committed offsets. Older versions, which ask for one group
-    /// in other fields, are put into this form by the caller.
-    #[must_use]
-    pub fn offset_fetch(
-        &self,
-        request: &OffsetFetchRequestGroup,
-        _version: i16,
-        _image: &Image,
-    ) -> OffsetFetchResponseGroup {
-        let mut reply = OffsetFetchResponseGroup::default();
-        reply.group_id = request.group_id.clone();
-        reply.error_code = ErrorCode::CoordinatorNotAvailable.code();
-        reply
-    }
-
-    /// One group of a DescribeGroups.
-    #[must_use]
-    pub fn describe_group(&self, group_id: &StrBytes, _version: i16) -> DescribedGroup {
-        let mut reply = DescribedGroup::default();
-        reply.group_id = group_id.clone();
-        reply.error_code = ErrorCode::CoordinatorNotAvailable.code();
-        reply
-    }
-
-    /// The groups that pass the filter, by name.
-    pub fn list_groups(&self, filter: &GroupFilter) -> impl Iterator<Item = ListedGroup> {
-        let _ = (&filter.states, &filter.types);
-        std::iter::empty()
-    }
-
-    /// Deletes an empty group with its offsets; the caller answers when the write is committed.
-    ///
-    /// # Errors
-    /// Why it is not deleted.
-    pub fn delete_group(
-        &mut self,
-        _now: Now,
-        _group_id: &StrBytes,
-        _out: &mut GroupEffects,
-    ) -> Result<WriteId, ErrorCode> {
-        Err(ErrorCode::CoordinatorNotAvailable)
-    }
-
-    /// OffsetDelete; the answer is sent when the write is committed, where there is one. Should the
-    /// write fail, [`Self::write_error`] tells the code to answer.
-    pub fn offset_delete(
-        &mut self,
-        _now: Now,
-        _request: &OffsetDeleteRequest,
-        _image: &Image,
-        _out: &mut GroupEffects,
-    ) -> (OffsetDeleteResponse, Option<WriteId>) {
-        let mut reply = OffsetDeleteResponse::default();
-        reply.error_code = ErrorCode::CoordinatorNotAvailable.code();
-        (reply, None)
-    }
-
-    /// Deletes what groups committed for a topic that is gone (K26).
-    pub fn on_topic_deleted(
-        &mut self,
-        _now: Now,
-        _topic: &TopicName,
-        _topic_id: TopicId,
-        _out: &mut GroupEffects,
-    ) {
-    }
-
     /// Learns that `id` and all writes before it are committed.
-    pub fn on_committed(&mut self, _now: Now, _id: WriteId, _out: &mut GroupEffects) {}
+    pub fn on_committed(&mut self, now: Now, id: WriteId, out: &mut GroupEffects) {
+        while let Some(write) = self.shared.writes.take_up_to(id) {
+            self.end_write(&write);
+            self.commit(now, write, out);
+        }
+    }
+
+    fn commit(&mut self, now: Now, write: InFlight, out: &mut GroupEffects) {
+        let reference = write.group;
+        if !write.offsets.is_empty() {
+            let offsets = self.offsets.entry(reference.id.clone()).or_default();
+            for (key, value) in write.offsets {
+                offsets.apply(key, value);
+            }
+            self.forget_offsets_if_none(&reference.id);
+        }
+        let Some(group) = self.find(&reference) else {
+            return self.commit_without_group(write.then, &reference, write.id, out);
+        };
+        group.is_recorded = true;
+        match write.then {
+            Then::Answer(reply_to, reply) => {
+                out.replies
+                    .push((reply_to, GroupReply::OffsetCommit(reply)));
+            }
+            Then::Assign {
+                generation,
+                assignments,
+            } => {
+                if let Some(group) = awaiting(&mut self.groups, &reference, generation) {
+                    self.shared.assign(now, group, &assignments, out);
+                }
+            }
+            Then::Delete => {
+                self.dying.remove(&(reference.id, write.id));
+            }
+            Then::Nothing | Then::Record => {}
+            Then::Replace(replacement) => self.commit_replacement(&reference, &replacement, out),
+        }
+    }
+
+    /// A write is committed whose group is gone since: only its request is left.
+    fn commit_without_group(
+        &mut self,
+        then: Then,
+        reference: &GroupRef,
+        id: WriteId,
+        out: &mut GroupEffects,
+    ) {
+        match then {
+            Then::Answer(reply_to, reply) => {
+                out.replies
+                    .push((reply_to, GroupReply::OffsetCommit(reply)));
+            }
+            Then::Delete => unreachable!("{reference:?} is kept until its write {id:?} ends"),
+            Then::Assign { .. } | Then::Nothing | Then::Record | Then::Replace(_) => {}
+        }
+    }
 
     /// Learns that `id` is not in the log and never will be; `code` is the log's error. What the
     /// write would have changed is as before.
     pub fn on_write_failed(
         &mut self,
-        _now: Now,
-        _id: WriteId,
-        _code: ErrorCode,
-        _out: &mut GroupEffects,
+        now: Now,
+        id: WriteId,
+        code: ErrorCode,
+        out: &mut GroupEffects,
     ) {
+        let Some(write) = self.shared.writes.take(id) else {
+            return;
+        };
+        self.end_write(&write);
+        self.forget_offsets_if_none(&write.group.id);
+        let told = write_error(code);
+        let what = format!("a write failed with {}", code.name());
+        tell(Severity::Warning, &write.group.id, what, out);
+        match write.then {
+            Then::Answer(reply_to, mut reply) => {
+                fail_commit(&mut reply, told);
+                out.replies
+                    .push((reply_to, GroupReply::OffsetCommit(reply)));
+            }
+            Then::Assign { generation, .. } => {
+                if let Some(group) = awaiting(&mut self.groups, &write.group, generation) {
+                    self.shared.reset_assignments(now, group, told, out);
+                    let reason = "the assignments could not be written";
+                    self.shared.prepare(now, group, reason, out);
+                }
+            }
+            Then::Delete => self.revive(&write.group.id, id),
+            Then::Nothing => {}
+            Then::Record => self.plan_rewrite(now, &write.group),
+            Then::Replace(replacement) => {
+                self.undo_replacement(now, &write.group, &replacement, told, out);
+                self.plan_rewrite(now, &write.group);
+            }
+        }
+        self.drop_if_never_written(&write.group, told, out);
     }
 
     /// What a client is told where a write failed with the log's error `code`.
     #[must_use]
     pub fn write_error(code: ErrorCode) -> ErrorCode {
-        code
+        write_error(code)
     }
 
     /// When [`Self::on_time`] has something to do.
     #[must_use]
     pub fn next_deadline(&self) -> Option<Instant> {
-        None
+        self.shared.timers.next()
     }
 
     /// Does what is due: sessions, rebalances, pending ids, expired offsets.
-    pub fn on_time(&mut self, _now: Now, _out: &mut GroupEffects) {}
+    pub fn on_time(&mut self, now: Now, out: &mut GroupEffects) {
+        // A timer that is set anew while these run may be due at once, so the number of rounds is
+        // bounded by what was there at first; the rest is due in the next turn.
+        for _timer in 0..self.shared.timers.len() {
+            let Some(timer) = self.shared.timers.take_due(now.instant) else {
+                return;
+            };
+            self.on_timer(now, &timer, out);
+        }
+    }
+
+    fn on_timer(&mut self, now: Now, timer: &Timer, out: &mut GroupEffects) {
+        let id = match timer {
+            Timer::Cleanup => return self.clean_up(now, out),
+            Timer::Join(id) | Timer::Rewrite(id) | Timer::Session(id, _) | Timer::Sync(id) => id,
+        };
+        let Some(group) = self.groups.get_mut(id) else {
+            return;
+        };
+        match timer {
+            Timer::Cleanup => unreachable!("taken above"),
+            Timer::Join(_) => self.shared.on_join_wait_over(now, group, out),
+            Timer::Rewrite(_) => {
+                let is_settled = [GroupState::Empty, GroupState::Stable].contains(&group.state);
+                if is_settled {
+                    let assignments = group.assignments();
+                    let then = Then::Record;
+                    self.shared.write_group(group, &assignments, then, out);
+                }
+            }
+            Timer::Session(_, member) => self.shared.on_session_over(now, group, member, out),
+            Timer::Sync(_) => self.shared.on_sync_wait_over(now, group, out),
+        }
+    }
+
+    /// A new group under a name that has none.
+    pub(super) fn create(&mut self, id: &GroupId) -> &mut ClassicGroup {
+        let incarnation = self.shared.next_incarnation();
+        let group = ClassicGroup::new(id, incarnation);
+        let key = group.id.clone();
+        let place = self.groups.entry(key);
+        place.or_insert(group)
+    }
+
+    /// Counts a write as ended, in the group and in the offsets that it names.
+    fn end_write(&mut self, write: &InFlight) {
+        if let Some(group) = self.find(&write.group) {
+            group.writes_in_flight -= 1;
+        }
+        if let Some(offsets) = self.offsets.get_mut(&write.group.id) {
+            for (key, _) in &write.offsets {
+                offsets.end(key);
+            }
+        }
+    }
+
+    /// The group of a write, be it dying.
+    fn find(&mut self, reference: &GroupRef) -> Option<&mut ClassicGroup> {
+        let is_same = |group: &ClassicGroup| group.incarnation == reference.incarnation;
+        if self.groups.get(&reference.id).is_some_and(is_same) {
+            return self.groups.get_mut(&reference.id);
+        }
+        let from = (reference.id.clone(), WriteId(0));
+        let to = (reference.id.clone(), WriteId(u64::MAX));
+        let mut dying = self.dying.range_mut(from..=to).map(|(_, group)| group);
+        dying.find(|group| is_same(group))
+    }
+
+    /// A deletion failed: the group is back, unless another took its name. Ids that were given out
+    /// are not.
+    fn revive(&mut self, id: &GroupId, write: WriteId) {
+        let group = self.dying.remove(&(id.clone(), write));
+        let group = group.expect("a group is kept until its deletion ends");
+        self.groups.entry(id.clone()).or_insert(group);
+    }
+
+    /// Sees to it that the log learns what the group is.
+    fn plan_rewrite(&mut self, now: Now, reference: &GroupRef) {
+        if live(&mut self.groups, reference).is_some() {
+            let timer = Timer::Rewrite(reference.id.clone());
+            let at = now.after(GROUP_REWRITE_DELAY);
+            self.shared.timers.schedule(timer, at);
+        }
+    }
+
+    /// Drops a group that no log knows, nor will: whoever waits for it is told `code`.
+    pub(super) fn drop_if_never_written(
+        &mut self,
+        reference: &GroupRef,
+        code: ErrorCode,
+        out: &mut GroupEffects,
+    ) {
+        let Some(group) = live(&mut self.groups, reference) else {
+            return;
+        };
+        if group.is_recorded || group.writes_in_flight > 0 {
+            return;
+        }
+        answer_all(group, code, out);
+        let group = self.groups.remove(&reference.id);
+        self.forget_timers(&group.expect("it was just seen"));
+    }
+
+    /// Cancels whatever is planned for a group.
+    pub(super) fn forget_timers(&mut self, group: &ClassicGroup) {
+        for member in group.members() {
+            self.shared.forget_member(group, &member.id);
+        }
+        for id in &group.pending_members {
+            self.shared.forget_member(group, id);
+        }
+        let timers = &mut self.shared.timers;
+        timers.cancel(Timer::Join(group.id.clone()));
+        timers.cancel(Timer::Rewrite(group.id.clone()));
+        timers.cancel(Timer::Sync(group.id.clone()));
+    }
+
+    pub(super) fn forget_offsets_if_none(&mut self, id: &GroupId) {
+        if self.offsets.get(id).is_some_and(GroupOffsets::is_empty) {
+            self.offsets.remove(id);
+        }
+    }
+}
+
+/// The group of a write, where it still is the one of its name.
+pub(super) fn live<'a>(
+    groups: &'a mut BTreeMap<GroupId, ClassicGroup>,
+    reference: &GroupRef,
+) -> Option<&'a mut ClassicGroup> {
+    let group = groups.get_mut(&reference.id)?;
+    Some(group).filter(|group| reference_to(group) == *reference)
+}
+
+/// As [`live`], where it still awaits the assignments of this generation.
+fn awaiting<'a>(
+    groups: &'a mut BTreeMap<GroupId, ClassicGroup>,
+    reference: &GroupRef,
+    generation: i32,
+) -> Option<&'a mut ClassicGroup> {
+    let group = live(groups, reference)?;
+    let is_awaiting = group.state == GroupState::CompletingRebalance;
+    Some(group).filter(|group| is_awaiting && group.generation == generation)
+}
+
+/// Tells everybody who waits for a group that nothing will come of it.
+fn answer_all(group: &mut ClassicGroup, code: ErrorCode, out: &mut GroupEffects) {
+    let ids: Vec<_> = group.members().map(|member| member.id.clone()).collect();
+    for id in ids {
+        let reply = super::reply::join_error(&id, code);
+        group.complete_join(&id, reply, out);
+        let member = group.member_mut(&id).expect("it is one of the members");
+        member.answer_sync(super::reply::sync_error(code), out);
+    }
 }

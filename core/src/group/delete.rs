@@ -1,0 +1,229 @@
+//! OffsetDelete and DeleteGroups: what is to be forgotten (K83, K26).
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use kafka_wire::offset_delete_request::OffsetDeleteRequestTopic;
+use kafka_wire::offset_delete_response::{
+    OffsetDeleteResponsePartition, OffsetDeleteResponseTopic,
+};
+use kafka_wire::{OffsetDeleteRequest, OffsetDeleteResponse};
+use kafka_wire_core::StrBytes;
+
+use super::classic::GroupState;
+use super::record::{OffsetKey, RecordKey};
+use super::shared::{reference_to, tell};
+use super::writes::Then;
+use super::{GroupEffects, GroupId, GroupRecord, Shard, WriteId};
+use crate::error::ErrorCode;
+use crate::event::Severity;
+use crate::ids::{PartitionIndex, TopicId, TopicName};
+use crate::limits::{TOMBSTONE_BYTES_PER_WRITE, TOPIC_NAME_CHARACTERS_MAX};
+use crate::metadata::Image;
+
+impl Shard {
+    /// OffsetDelete; the answer is sent when the write is committed, where there is one. Should the
+    /// write fail, the whole request failed with [`Self::write_error`].
+    pub fn offset_delete(
+        &mut self,
+        request: &OffsetDeleteRequest,
+        image: &Image,
+        out: &mut GroupEffects,
+    ) -> (OffsetDeleteResponse, Option<WriteId>) {
+        let mut reply = DeleteReply::default();
+        if let Err(code) = self.check_offset_delete(&request.group_id) {
+            reply.reply.error_code = code.code();
+            return (reply.reply, None);
+        }
+        let group = &self.groups[&request.group_id];
+        let known = self.offsets.get(&request.group_id);
+        let mut allowed = Vec::new();
+        for topic in &request.topics {
+            let existing = image.topic(&topic.name);
+            for partition in &topic.partitions {
+                let index = PartitionIndex(partition.partition_index);
+                match existing {
+                    Some(existing) if existing.partition(index).is_some() => {
+                        allowed.push((topic, &existing.name, index));
+                    }
+                    Some(_) | None => {
+                        reply.append(topic, index, ErrorCode::UnknownTopicOrPartition);
+                    }
+                }
+            }
+        }
+        let mut keys = Vec::new();
+        for (topic, name, partition) in allowed {
+            if group.is_subscribed_to(name) {
+                reply.append(topic, partition, ErrorCode::GroupSubscribedToTopic);
+                continue;
+            }
+            reply.append(topic, partition, ErrorCode::None);
+            let key = OffsetKey {
+                topic: Arc::clone(name),
+                partition,
+            };
+            if known.is_some_and(|offsets| offsets.is_known(&key)) {
+                keys.push(key);
+            }
+        }
+        let write = self.delete_offsets(&request.group_id, keys, out);
+        (reply.reply, write)
+    }
+
+    fn check_offset_delete(&self, id: &GroupId) -> Result<(), ErrorCode> {
+        if id.is_empty() {
+            return Err(ErrorCode::InvalidGroupId);
+        }
+        if let Some(code) = self.refusal() {
+            return Err(code);
+        }
+        let group = self.groups.get(id).ok_or(ErrorCode::GroupIdNotFound)?;
+        if group.state != GroupState::Empty && !group.is_of_consumers() {
+            return Err(ErrorCode::NonEmptyGroup);
+        }
+        Ok(())
+    }
+
+    /// Deletes an empty group with its offsets; the caller answers when the write is committed.
+    ///
+    /// # Errors
+    /// Why it is not deleted.
+    pub fn delete_group(
+        &mut self,
+        id: &GroupId,
+        out: &mut GroupEffects,
+    ) -> Result<WriteId, ErrorCode> {
+        if let Some(code) = self.refusal() {
+            return Err(code);
+        }
+        let group = self.groups.get(id).ok_or(ErrorCode::GroupIdNotFound)?;
+        if group.state != GroupState::Empty {
+            return Err(ErrorCode::NonEmptyGroup);
+        }
+        let offsets = self.offsets.get(id);
+        let keys = offsets.map_or_else(Vec::new, |offsets| offsets.known(None));
+        Ok(self.bury(id, keys, out))
+    }
+
+    /// Deletes what groups committed for a topic that is gone (K26).
+    pub fn on_topic_deleted(
+        &mut self,
+        topic: &TopicName,
+        topic_id: TopicId,
+        out: &mut GroupEffects,
+    ) {
+        if !self.is_active() {
+            return;
+        }
+        let mut affected = Vec::new();
+        for (id, offsets) in &self.offsets {
+            let mut keys = offsets.known(Some(topic));
+            // An offset of an earlier or a later topic of that name is none of this one's.
+            keys.retain(|key| {
+                let commit = offsets.get(topic, key.partition);
+                commit.is_none_or(|commit| commit.topic_id.is_zero() || commit.topic_id == topic_id)
+            });
+            if !keys.is_empty() {
+                affected.push((id.clone(), keys));
+            }
+        }
+        for (id, keys) in affected {
+            self.delete_offsets(&id, keys, out);
+        }
+    }
+
+    /// Deletes offsets of a group; the last write of those it takes.
+    pub(super) fn delete_offsets(
+        &mut self,
+        id: &GroupId,
+        keys: Vec<OffsetKey>,
+        out: &mut GroupEffects,
+    ) -> Option<WriteId> {
+        // A group whose own deletion is in flight has its offsets deleted with it.
+        self.groups.get(id)?;
+        let mut last = None;
+        for keys in keys.chunks(tombstones_per_write(id)) {
+            let offsets = keys.iter().map(|key| (key.clone(), None)).collect();
+            last = Some(self.write_offsets(id, offsets, Then::Nothing, out));
+        }
+        last
+    }
+
+    /// Deletes an empty group and these offsets, which are all it has; the last write it takes.
+    pub(super) fn bury(
+        &mut self,
+        id: &GroupId,
+        mut keys: Vec<OffsetKey>,
+        out: &mut GroupEffects,
+    ) -> WriteId {
+        let rest = keys.split_off(keys.len() - keys.len() % tombstones_per_write(id));
+        self.delete_offsets(id, keys, out);
+        let mut group = self.groups.remove(id).expect("the caller knows it");
+        assert!(
+            group.state == GroupState::Empty,
+            "a group with members is not deleted"
+        );
+        tell(Severity::Info, id, "deleted", out);
+        self.forget_timers(&group);
+        group.pending_members.clear();
+        group.writes_in_flight += 1;
+        let mut records: Vec<GroupRecord> = Vec::with_capacity(rest.len() + 1);
+        let mut offsets = Vec::with_capacity(rest.len());
+        if !rest.is_empty() {
+            let known = self.offsets.get_mut(id).expect("it knows these keys");
+            for key in rest {
+                known.begin(&key);
+                records.push(GroupRecord {
+                    key: RecordKey::Offset(id.clone(), key.clone()).encode(),
+                    value: None,
+                });
+                offsets.push((key, None));
+            }
+        }
+        records.push(GroupRecord {
+            key: RecordKey::Group(id.clone()).encode(),
+            value: None,
+        });
+        let reference = reference_to(&group);
+        let writes = &mut self.shared.writes;
+        let write = writes.begin(reference, records, offsets, Then::Delete, out);
+        self.dying.insert((group.id.clone(), write), group);
+        write
+    }
+}
+
+/// How many offsets of a group are deleted in one write.
+fn tombstones_per_write(id: &GroupId) -> usize {
+    let key_bytes = id.len() + TOPIC_NAME_CHARACTERS_MAX + 32;
+    (TOMBSTONE_BYTES_PER_WRITE / key_bytes).max(1)
+}
+
+/// An answer in the making: partitions of one topic stand together, in the place of the first.
+#[derive(Default)]
+struct DeleteReply {
+    reply: OffsetDeleteResponse,
+    places: BTreeMap<StrBytes, usize>,
+}
+
+impl DeleteReply {
+    fn append(
+        &mut self,
+        topic: &OffsetDeleteRequestTopic,
+        partition: PartitionIndex,
+        code: ErrorCode,
+    ) {
+        let mut told = OffsetDeleteResponsePartition::default();
+        told.partition_index = partition.0;
+        told.error_code = code.code();
+        let topics = &mut self.reply.topics;
+        let places = &mut self.places;
+        let place = *places.entry(topic.name.clone()).or_insert(topics.len());
+        if place == topics.len() {
+            let mut new = OffsetDeleteResponseTopic::default();
+            new.name = topic.name.clone();
+            topics.push(new);
+        }
+        topics[place].partitions.push(told);
+    }
+}
