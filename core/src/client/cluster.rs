@@ -32,8 +32,12 @@ pub struct PartitionView {
 pub struct TopicView {
     /// Its id; zero where the broker did not say.
     pub id: TopicId,
+    /// Whether it is one of Kafka's own.
+    pub is_internal: bool,
     /// Its partitions, by index.
     pub partitions: BTreeMap<PartitionIndex, PartitionView>,
+    /// The racks of each partition's replicas; empty where no node has one.
+    pub racks: BTreeMap<PartitionIndex, BTreeSet<Arc<str>>>,
 }
 
 /// The cluster as a client sees it.
@@ -45,6 +49,8 @@ pub struct Cluster {
     pub controller: NodeId,
     /// Where the nodes are.
     pub nodes: BTreeMap<NodeId, (Arc<str>, u16)>,
+    /// Where those nodes stand that have a rack.
+    pub racks: BTreeMap<NodeId, Arc<str>>,
     /// The topics asked for, those that exist.
     pub topics: BTreeMap<TopicName, TopicView>,
     /// Why other topics asked for are not known.
@@ -64,6 +70,11 @@ impl Cluster {
                 Some((NodeId(broker.node_id), (Arc::from(&*broker.host), port)))
             })
             .collect();
+        let racks = response.brokers.iter().filter_map(|broker| {
+            let rack = broker.rack.as_deref()?;
+            Some((NodeId(broker.node_id), Arc::from(rack)))
+        });
+        self.racks = racks.collect();
         for topic in &response.topics {
             if let Some(name) = &topic.name {
                 self.update_topic(Arc::from(&**name), topic);
@@ -98,7 +109,41 @@ impl Cluster {
             };
             partitions.insert(index, newest);
         }
-        self.topics.insert(name, TopicView { id, partitions });
+        let racks = self.racks_of(topic);
+        let view = TopicView {
+            id,
+            is_internal: topic.is_internal,
+            partitions,
+            racks,
+        };
+        self.topics.insert(name, view);
+    }
+
+    fn racks_of(
+        &self,
+        topic: &MetadataResponseTopic,
+    ) -> BTreeMap<PartitionIndex, BTreeSet<Arc<str>>> {
+        if self.racks.is_empty() {
+            return BTreeMap::new();
+        }
+        let partitions = topic.partitions.iter();
+        let racks = partitions.map(|partition| {
+            let nodes = partition.replica_nodes.iter();
+            let racks = nodes.filter_map(|node| self.racks.get(&NodeId(*node)).cloned());
+            (PartitionIndex(partition.partition_index), racks.collect())
+        });
+        racks.collect()
+    }
+
+    /// Takes an answer about all topics in: others do not exist any more.
+    fn update_all(&mut self, response: &kafka_wire::MetadataResponse) {
+        let names = response
+            .topics
+            .iter()
+            .filter_map(|topic| topic.name.as_deref());
+        let names: BTreeSet<&str> = names.collect();
+        self.topics.retain(|name, _topic| names.contains(&**name));
+        self.update(response);
     }
 
     /// A partition, where it is known.
@@ -129,9 +174,13 @@ pub struct Directory {
     pub cluster: Cluster,
     /// Topics to ask for.
     wanted: BTreeSet<TopicName>,
+    /// Whether all topics are asked for.
+    wants_all: bool,
     /// Whether unknown topics are to be created by asking.
     creates_topics: bool,
     call: Option<CallId>,
+    /// Whether the call asks for all topics.
+    asked_for_all: bool,
     /// When to ask; `None` where everything wanted is known.
     due: Option<Instant>,
     /// Wait between two questions (`retry.backoff.ms`).
@@ -148,8 +197,10 @@ impl Directory {
         Self {
             cluster: Cluster::default(),
             wanted: BTreeSet::new(),
+            wants_all: false,
             creates_topics,
             call: None,
+            asked_for_all: false,
             due: None,
             backoff: Duration::from_millis(100),
             age_max: Duration::from_secs(300),
@@ -162,6 +213,28 @@ impl Directory {
         if self.wanted.insert(topic.clone()) || !self.cluster.topics.contains_key(topic) {
             self.refresh(now);
         }
+    }
+
+    /// Wants all topics there are, from now on or no more.
+    pub fn want_all(&mut self, now: Instant, wants_all: bool) {
+        if wants_all && !self.wants_all {
+            self.refresh(now);
+        }
+        self.wants_all = wants_all;
+    }
+
+    /// The age at which what is known is asked again (`metadata.max.age.ms`).
+    pub fn set_age_max(&mut self, age_max: Duration) {
+        self.age_max = age_max;
+    }
+
+    /// Whether everything wanted has been answered, and nothing is asked at the moment.
+    #[must_use]
+    pub fn is_settled(&self) -> bool {
+        let cluster = &self.cluster;
+        let is_answered =
+            |name| cluster.topics.contains_key(name) || cluster.errors.contains_key(name);
+        self.call.is_none() && self.is_known() && self.wanted.iter().all(is_answered)
     }
 
     /// Wants a topic no more.
@@ -195,9 +268,21 @@ impl Directory {
             topic.name = Some(StrBytes::from(&**name));
             topic
         });
-        request.topics = Some(topics.collect());
+        request.topics = (!self.wants_all).then(|| topics.collect());
+        self.asked_for_all = self.wants_all;
         self.due = None;
         self.call = Some(network.call(now, Target::Any, ClientRequest::Metadata(request)));
+    }
+
+    /// An answer about all topics has no entry for those that are not there.
+    fn note_missing(&mut self) {
+        for name in &self.wanted {
+            let cluster = &mut self.cluster;
+            if !cluster.topics.contains_key(name) && !cluster.errors.contains_key(name) {
+                let code = ErrorCode::UnknownTopicOrPartition;
+                cluster.errors.insert(Arc::clone(name), code);
+            }
+        }
     }
 
     /// When [`Self::on_time`] would ask.
@@ -214,7 +299,12 @@ impl Directory {
         self.call = None;
         self.not_before = now.after(self.backoff);
         if let Ok(ClientResponse::Metadata(response)) = &answer.result {
-            self.cluster.update(response);
+            if self.asked_for_all {
+                self.cluster.update_all(response);
+                self.note_missing();
+            } else {
+                self.cluster.update(response);
+            }
             network.set_nodes(self.cluster.nodes.clone());
         } else {
             self.refresh(now);

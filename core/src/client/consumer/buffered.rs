@@ -9,8 +9,8 @@ use std::collections::VecDeque;
 
 use bytes::Bytes;
 
-use crate::ids::{Offset, ProducerId};
-use crate::wire::batch::{BatchError, BatchHeader, PreparedBatch};
+use crate::ids::{LeaderEpoch, Offset, ProducerId};
+use crate::wire::batch::{BatchError, BatchHeader, PreparedBatch, TimestampType};
 use crate::wire::records::{Batches, Record, Records};
 
 /// What one Fetch brought for a partition.
@@ -31,6 +31,10 @@ pub(super) struct Opened {
     pub(super) records: Vec<Record>,
     /// The position after the batch.
     pub(super) next_offset: Offset,
+    /// The epoch of the leader that wrote it.
+    pub(super) leader_epoch: LeaderEpoch,
+    /// What its times are.
+    pub(super) timestamp_type: TimestampType,
 }
 
 impl Buffered {
@@ -77,6 +81,8 @@ impl Buffered {
         let mut opened = Opened {
             records: Vec::new(),
             next_offset: header.next_offset().max(position),
+            leader_epoch: header.leader_epoch,
+            timestamp_type: header.attributes.timestamp_type(),
         };
         if header.next_offset() <= position || self.is_hidden(header, &bytes)? {
             return Ok(opened);
@@ -122,7 +128,7 @@ fn is_abort_marker(bytes: &Bytes) -> Result<bool, BatchError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ids::{LeaderEpoch, ProducerEpoch, Sequence};
+    use crate::ids::{ProducerEpoch, Sequence};
     use crate::time::Timestamp;
     use crate::wire::batch::Compression;
     use crate::wire::builder::BatchBuilder;

@@ -1,8 +1,8 @@
 //! A consumer of assigned partitions: records in order, by offset or by time.
 //!
 //! Fetches from each leader with one request in flight, with or without sessions, and follows
-//! leaders as they move. Group membership comes with the group coordinator; who is assigned what is
-//! the caller's business here.
+//! leaders as they move. Who is assigned what is the caller's business here, or that of
+//! [`crate::client::group`].
 
 mod buffered;
 mod fetching;
@@ -21,7 +21,7 @@ use crate::client::network::{
 use crate::error::ErrorCode;
 use crate::ids::{LeaderEpoch, NodeId, Offset, TopicPartition};
 use crate::time::{Instant, Timestamp};
-use crate::wire::batch::BatchError;
+use crate::wire::batch::{BatchError, TimestampType};
 use crate::wire::records::Record;
 
 /// Which records are read.
@@ -110,6 +110,8 @@ impl ConsumerOptions {
 pub struct Consumed {
     /// The partition.
     pub partition: TopicPartition,
+    /// What the records' times are.
+    pub timestamp_type: TimestampType,
     /// The records, in order; at least one.
     pub records: Vec<Record>,
 }
@@ -158,6 +160,8 @@ enum Position {
 #[derive(Clone, Debug)]
 struct Assigned {
     position: Position,
+    /// The leader epoch of the last batch read.
+    read_epoch: LeaderEpoch,
     /// Raised by each seek, so that what was fetched before is dropped.
     turn: u64,
     is_paused: bool,
@@ -225,6 +229,7 @@ impl Consumer {
             .is_some_and(|before| before.is_paused);
         let assigned = Assigned {
             position: lookup(start),
+            read_epoch: LeaderEpoch::NONE,
             turn,
             is_paused,
             high_watermark: Offset::NONE,
@@ -258,6 +263,13 @@ impl Consumer {
             Position::At(offset) => Some(offset),
             Position::Lookup(_) | Position::LookingUp(..) | Position::Stopped => None,
         }
+    }
+
+    /// The leader epoch of what was read last; `NONE` before.
+    #[must_use]
+    pub fn read_epoch(&self, partition: &TopicPartition) -> LeaderEpoch {
+        let assigned = self.assigned.get(partition);
+        assigned.map_or(LeaderEpoch::NONE, |assigned| assigned.read_epoch)
     }
 
     /// The high watermark that the last Fetch told; `None` before.
@@ -327,15 +339,19 @@ impl Consumer {
         let earlier = keys.filter(|partition| !is_after(partition));
         let order: Vec<TopicPartition> = later.chain(earlier).cloned().collect();
         for partition in order {
-            if let Some(records) = self.read(&partition) {
+            if let Some((timestamp_type, records)) = self.read(&partition) {
                 self.read_last = Some(partition.clone());
-                return Some(Consumed { partition, records });
+                return Some(Consumed {
+                    partition,
+                    timestamp_type,
+                    records,
+                });
             }
         }
         None
     }
 
-    fn read(&mut self, partition: &TopicPartition) -> Option<Vec<Record>> {
+    fn read(&mut self, partition: &TopicPartition) -> Option<(TimestampType, Vec<Record>)> {
         let assigned = self.assigned.get_mut(partition)?;
         loop {
             let Position::At(position) = assigned.position else {
@@ -349,8 +365,9 @@ impl Consumer {
                 }
                 Some(Ok(opened)) => {
                     assigned.position = Position::At(opened.next_offset);
+                    assigned.read_epoch = opened.leader_epoch;
                     if !opened.records.is_empty() {
-                        return Some(opened.records);
+                        return Some((opened.timestamp_type, opened.records));
                     }
                 }
                 Some(Err(error)) => {
