@@ -7,14 +7,16 @@ use std::process::ExitCode;
 use ottla_tests::differential::{golden, run};
 
 /// How it is called.
-const USAGE: &str = "usage: differential record|compare HOST:PORT [PART-OF-A-SCRIPT'S-NAME]";
+const USAGE: &str =
+    "usage: differential record HOST:PORT [API/], or compare HOST:PORT [PART-OF-A-SCRIPT'S-NAME]";
 
 #[allow(clippy::print_stdout, reason = "a command's answer")]
 fn main() -> ExitCode {
     let arguments: Vec<String> = env::args().skip(1).collect();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let result = match arguments.as_slice() {
-        ["record", address] => record(address),
+        ["record", address] => record(address, ""),
+        ["record", address, only] => record(address, only),
         ["compare", address] => compare(address, ""),
         ["compare", address, only] => compare(address, only),
         _ => Err(USAGE.to_owned()),
@@ -35,8 +37,8 @@ fn folder() -> &'static Path {
     Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/golden/answers"))
 }
 
-fn record(address: &str) -> Result<String, String> {
-    let answers = run(address, "")?;
+fn record(address: &str, only: &str) -> Result<String, String> {
+    let answers = run(address, only)?;
     let stopped = answers.iter().find_map(|(name, steps)| {
         let (_, versions) = steps.iter().find(|(label, _)| label == "stopped")?;
         Some(format!("{name} stopped: {versions:?}"))

@@ -6,6 +6,7 @@
 //! | messages and documentation for people | `...` where there is one |
 //! | ids that a broker picks freely | `id1`, `cluster1`, in the order of their appearance |
 //! | the broker's own node id; its host and port; times | `me`, `host`, `port`, `now` |
+//! | the UUID that a member's id ends with | `member1`, in the order of their appearance |
 //! | record batches | their size in bytes |
 //! | names that begin with the script's prefix | `$` and the rest |
 //! | the order of lists | sorted, but where it means something |
@@ -218,6 +219,10 @@ impl Normaliser {
             return "\"me\"".to_owned();
         }
         let shown = text.replace(&self.prefix, "$");
+        if let Some((front, id)) = split_uuid(&shown) {
+            let symbol = self.symbol("member", id);
+            return format!("\"{front}{symbol}\"");
+        }
         if shown.len() > 80 {
             return format!("\"{}...\" ({} bytes)", &shown[..40], shown.len());
         }
@@ -230,6 +235,16 @@ impl Normaliser {
         let number = *self.symbols.entry(key).or_insert(count + 1);
         format!("{kind}{number}")
     }
+}
+
+/// A text that ends with a UUID, as the ids of members do: what is before it, and the UUID.
+fn split_uuid(text: &str) -> Option<(&str, &str)> {
+    let (front, id) = text.split_at_checked(text.len().checked_sub(36)?)?;
+    let groups: Vec<usize> = id.split('-').map(str::len).collect();
+    let is_hexadecimal = id
+        .bytes()
+        .all(|byte| byte == b'-' || byte.is_ascii_hexdigit());
+    (groups == [8, 4, 4, 4, 12] && is_hexadecimal).then_some((front, id))
 }
 
 /// How many bytes a text holds whose escapes are still in it.

@@ -56,6 +56,24 @@ impl Peer {
         version: i16,
         request: &R,
     ) -> Result<Outcome<R::Response>, String> {
+        match self.send(version, request)? {
+            Outcome::Answered(()) => self.receive::<R>(version),
+            Outcome::Closed => Ok(Outcome::Closed),
+            Outcome::Unsayable => Ok(Outcome::Unsayable),
+        }
+    }
+
+    /// Sends a request whose answer is to be [received](Self::receive) later: one that the broker
+    /// parks.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::ask`].
+    pub fn send<R: RequestResponsePair>(
+        &mut self,
+        version: i16,
+        request: &R,
+    ) -> Result<Outcome<()>, String> {
         self.correlation_id += 1;
         let mut frame = BytesMut::new();
         let encoded = encode_request(
@@ -69,8 +87,32 @@ impl Peer {
         if encoded.is_err() {
             return Ok(Outcome::Unsayable);
         }
-        match self.exchange(&frame) {
-            Ok(answer) => decode::<R>(version, self.correlation_id, answer).map(Outcome::Answered),
+        let written = self.stream().and_then(|stream| stream.write_all(&frame));
+        self.outcome(written)
+    }
+
+    /// The answer to the last request sent.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::ask`].
+    pub fn receive<R: RequestResponsePair>(
+        &mut self,
+        version: i16,
+    ) -> Result<Outcome<R::Response>, String> {
+        let frame = self.stream().and_then(read_frame);
+        match self.outcome(frame)? {
+            Outcome::Answered(frame) => {
+                decode::<R>(version, self.correlation_id, frame).map(Outcome::Answered)
+            }
+            Outcome::Closed => Ok(Outcome::Closed),
+            Outcome::Unsayable => Ok(Outcome::Unsayable),
+        }
+    }
+
+    fn outcome<T>(&mut self, result: io::Result<T>) -> Result<Outcome<T>, String> {
+        match result {
+            Ok(value) => Ok(Outcome::Answered(value)),
             Err(error) if is_closed(&error) => {
                 self.stream = None;
                 Ok(Outcome::Closed)
@@ -79,28 +121,28 @@ impl Peer {
         }
     }
 
-    fn exchange(&mut self, frame: &[u8]) -> io::Result<Bytes> {
-        let stream = match &mut self.stream {
-            Some(stream) => stream,
-            none => {
-                let stream = TcpStream::connect(&self.address)
-                    .map_err(|error| io::Error::other(format!("no connection: {error}")))?;
-                stream.set_nodelay(true)?;
-                stream.set_read_timeout(Some(LIMIT))?;
-                none.insert(stream)
-            }
-        };
-        stream.write_all(frame)?;
-        let mut size = [0; 4];
-        stream.read_exact(&mut size)?;
-        let size = usize::try_from(i32::from_be_bytes(size)).unwrap_or(usize::MAX);
-        if size > FRAME_BYTES_MAX {
-            return Err(io::Error::other("an answer beyond all bounds"));
+    fn stream(&mut self) -> io::Result<&mut TcpStream> {
+        if self.stream.is_none() {
+            let stream = TcpStream::connect(&self.address)
+                .map_err(|error| io::Error::other(format!("no connection: {error}")))?;
+            stream.set_nodelay(true)?;
+            stream.set_read_timeout(Some(LIMIT))?;
+            self.stream = Some(stream);
         }
-        let mut answer = vec![0; size];
-        stream.read_exact(&mut answer)?;
-        Ok(Bytes::from(answer))
+        Ok(self.stream.as_mut().expect("just connected"))
     }
+}
+
+fn read_frame(stream: &mut TcpStream) -> io::Result<Bytes> {
+    let mut size = [0; 4];
+    stream.read_exact(&mut size)?;
+    let size = usize::try_from(i32::from_be_bytes(size)).unwrap_or(usize::MAX);
+    if size > FRAME_BYTES_MAX {
+        return Err(io::Error::other("an answer beyond all bounds"));
+    }
+    let mut answer = vec![0; size];
+    stream.read_exact(&mut answer)?;
+    Ok(Bytes::from(answer))
 }
 
 fn is_closed(error: &io::Error) -> bool {

@@ -30,6 +30,8 @@ pub type Stopped = String;
 #[derive(Debug)]
 pub struct Session {
     peer: Peer,
+    /// A connection beside the first, for what is answered when the first goes on.
+    other: Peer,
     prefix: String,
     version: i16,
     /// The broker's node id.
@@ -57,6 +59,7 @@ impl Session {
         let prefix = format!("{script}-v{version}-{unique}-");
         Ok(Self {
             peer,
+            other: Peer::new(address),
             normaliser: Normaliser::new(&prefix, node),
             prefix,
             version,
@@ -148,7 +151,8 @@ impl Session {
         Ok(response)
     }
 
-    fn note(&mut self, label: &str, response: &impl Debug, hidden: &[&str]) {
+    /// Notes an answer; fields that depend on what else the broker holds are left out.
+    pub fn note(&mut self, label: &str, response: &impl Debug, hidden: &[&str]) {
         let tree = value::parse(&format!("{response:?}"));
         let text = self.normaliser.text(&tree, hidden);
         self.notes.push((label.to_owned(), text));
@@ -168,6 +172,36 @@ impl Session {
             Outcome::Answered(response) => Ok(response),
             Outcome::Closed => Err("closed while preparing".to_owned()),
             Outcome::Unsayable => Err("a preparation that its version cannot say".to_owned()),
+        }
+    }
+
+    /// Sends a request on the second connection: one that the broker parks. Says whether the version
+    /// can say it.
+    ///
+    /// # Errors
+    ///
+    /// The request was not taken.
+    pub fn park<R: RequestResponsePair>(
+        &mut self,
+        version: i16,
+        request: &R,
+    ) -> Result<bool, Stopped> {
+        match self.other.send(version, request)? {
+            Outcome::Answered(()) => Ok(true),
+            Outcome::Closed => Err("closed before it was parked".to_owned()),
+            Outcome::Unsayable => Ok(false),
+        }
+    }
+
+    /// The answer to what was parked.
+    ///
+    /// # Errors
+    ///
+    /// It was not answered.
+    pub fn parked<R: RequestResponsePair>(&mut self, version: i16) -> Result<R::Response, Stopped> {
+        match self.other.receive::<R>(version)? {
+            Outcome::Answered(response) => Ok(response),
+            Outcome::Closed | Outcome::Unsayable => Err("closed while parked".to_owned()),
         }
     }
 
@@ -234,6 +268,25 @@ impl Session {
             }
         }
         Err(format!("{name} did not show"))
+    }
+
+    /// Asks until the answer is yes.
+    ///
+    /// # Errors
+    ///
+    /// It was not in time; or what the question says.
+    pub fn until(
+        &mut self,
+        what: &str,
+        mut question: impl FnMut(&mut Self) -> Result<bool, Stopped>,
+    ) -> Result<(), Stopped> {
+        let deadline = Instant::now() + LIMIT;
+        while Instant::now() < deadline {
+            if question(self)? {
+                return Ok(());
+            }
+        }
+        Err(format!("there was not {what} in time"))
     }
 
     /// Waits until the first `count` partitions of a topic answer as their leaders.
