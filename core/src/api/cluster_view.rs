@@ -16,6 +16,9 @@ pub const TOPIC_OPERATIONS: i32 = 3_576;
 /// configurations, idempotent write.
 pub const CLUSTER_OPERATIONS: i32 = 8_096;
 
+/// The same on a group: read, delete, describe, describe and alter configurations.
+pub const GROUP_OPERATIONS: i32 = 3_400;
+
 /// Operations that were not asked for.
 pub const OPERATIONS_NOT_ASKED: i32 = i32::MIN;
 
@@ -153,15 +156,6 @@ impl<'a> ClusterView<'a> {
 /// Whether sorted numbers hold one.
 fn has(sorted: &[NodeId], node: NodeId) -> bool {
     sorted.binary_search(&node).is_ok()
-}
-
-/// Whether a topic belongs to Kafka itself.
-#[must_use]
-pub fn is_internal(topic: &str) -> bool {
-    matches!(
-        topic,
-        "__consumer_offsets" | "__share_group_state" | "__transaction_state"
-    )
 }
 
 #[cfg(test)]

@@ -12,6 +12,7 @@ use super::{Handled, Requester};
 use crate::config::Settings;
 use crate::config::describe::describe_topic;
 use crate::controller::Decision;
+use crate::controller::internal_topics::{CONSUMER_OFFSETS, consumer_offsets};
 use crate::controller::topics::{CreatedTopic, NewTopic, TopicCreation, create_topics};
 use crate::error::ErrorCode;
 use crate::ids::NodeId;
@@ -41,22 +42,27 @@ pub fn handle(
     propose(broker, now, from, change, answer, out)
 }
 
-/// Creates topics with the broker's defaults because a client asked for their metadata (K16);
-/// nobody waits for it, and who wants to know asks again.
+/// Creates topics because a client asked for their metadata (K16) or needs them: with the broker's
+/// defaults, those of Kafka itself as their rooms want them. Nobody waits for it, and who wants to
+/// know asks again.
 pub(super) fn create_automatically(
     broker: &mut Broker,
     now: Now,
     names: &[StrBytes],
     out: &mut Outbox,
 ) {
+    let brokers = broker.image.brokers().count();
     let topics: Vec<NewTopic> = names
         .iter()
-        .map(|name| NewTopic {
-            name: name.to_string(),
-            partitions: -1,
-            replication_factor: -1,
-            assignments: Vec::new(),
-            configs: Vec::new(),
+        .map(|name| match &**name {
+            CONSUMER_OFFSETS => consumer_offsets(&broker.config, brokers),
+            name => NewTopic {
+                name: name.to_owned(),
+                partitions: -1,
+                replication_factor: -1,
+                assignments: Vec::new(),
+                configs: Vec::new(),
+            },
         })
         .collect();
     let decision = create_topics(&Ground::of(broker).scene(), &mut broker.rng, &topics);

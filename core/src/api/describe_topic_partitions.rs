@@ -11,9 +11,8 @@ use kafka_wire::describe_topic_partitions_response::{
 use kafka_wire::{DescribeTopicPartitionsRequest, DescribeTopicPartitionsResponse};
 use kafka_wire_core::StrBytes;
 
-use super::cluster_view::{
-    ClusterView, OPERATIONS_NOT_ASKED, Reporting, TOPIC_OPERATIONS, is_internal,
-};
+use super::cluster_view::{ClusterView, OPERATIONS_NOT_ASKED, Reporting, TOPIC_OPERATIONS};
+use crate::controller::internal_topics::is_internal;
 use crate::controller::names::invalid_name;
 use crate::error::ErrorCode;
 use crate::ids::PartitionIndex;

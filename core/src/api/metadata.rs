@@ -13,10 +13,11 @@ use kafka_wire_core::{StrBytes, Uuid};
 
 use super::Requester;
 use super::cluster_view::{
-    CLUSTER_OPERATIONS, ClusterView, OPERATIONS_NOT_ASKED, Reporting, TOPIC_OPERATIONS, is_internal,
+    CLUSTER_OPERATIONS, ClusterView, OPERATIONS_NOT_ASKED, Reporting, TOPIC_OPERATIONS,
 };
 use super::create_topics::create_automatically;
 use super::describe::view;
+use crate::controller::internal_topics::{CONSUMER_OFFSETS, is_internal};
 use crate::controller::names::invalid_name;
 use crate::error::ErrorCode;
 use crate::ids::TopicId;
@@ -189,8 +190,8 @@ impl Teller<'_> {
                     self.tell_missing(name, ErrorCode::InvalidTopicException)
                 }
                 None => {
-                    // Those of Kafka itself are created by the rooms they belong to.
-                    if may_create && !is_internal(name) {
+                    // Of those of Kafka itself, only this has a room that it belongs to.
+                    if may_create && (!is_internal(name) || **name == *CONSUMER_OFFSETS) {
                         answer.to_create.push(name.clone());
                     }
                     self.tell_missing(name, ErrorCode::UnknownTopicOrPartition)

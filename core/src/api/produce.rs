@@ -8,6 +8,7 @@ use kafka_wire::produce_response::{
 use kafka_wire_core::StrBytes;
 
 use super::{Handled, Requester};
+use crate::controller::internal_topics::is_internal;
 use crate::error::ErrorCode;
 use crate::ids::{LogId, Offset, PartitionIndex, TopicId};
 use crate::node::Broker;
@@ -20,6 +21,9 @@ use crate::waiting::{ReplyTo, WaitId};
 use crate::wire::batch::{BatchError, PreparedBatch};
 use crate::wire::produce::{ProduceInput, ProducePartition, ProduceTopic};
 use crate::wire::request::Reply;
+
+/// The client that may write to Kafka's own topics (Kafka's `AdminUtils.ADMIN_CLIENT_ID`).
+const ADMIN_CLIENT: &str = "__admin_client";
 
 /// A Produce request whose appends are done and whose acknowledgement is still to come.
 #[derive(Clone, Debug, PartialEq)]
@@ -202,8 +206,10 @@ fn append_all(
             .partition_responses
             .reserve_exact(topic.partitions.len());
         let found = find_topic(broker, from, &topic);
+        let is_forbidden = found.is_ok_and(|id| is_forbidden(broker, from, id));
         for (partition_at, partition) in topic.partitions.into_iter().enumerate() {
             let result = match partition.batch {
+                Ok(_batch) if is_forbidden => Err(forbidden(broker, found, partition.index)),
                 Ok(batch) => append(broker, now, found, partition.index, batch, out),
                 Err(error) => Err(bad_batch(broker, found, partition.index, error)),
             };
@@ -245,6 +251,31 @@ fn find_topic(
     broker
         .topic_id(&topic.name)
         .ok_or(ErrorCode::UnknownTopicOrPartition)
+}
+
+/// Whether a topic is Kafka's own, and the client not one for repairs (K49).
+fn is_forbidden(broker: &Broker, from: &Requester, topic: TopicId) -> bool {
+    let topic = broker.image.topic_by_id(topic);
+    topic.is_some_and(|topic| is_internal(&topic.name))
+        && from.head.client_id.as_deref() != Some(ADMIN_CLIENT)
+}
+
+fn forbidden(
+    broker: &Broker,
+    topic: Result<TopicId, ErrorCode>,
+    index: PartitionIndex,
+) -> (AppendRefusal, Offset) {
+    let hosted = topic.map(|topic| broker.partitions.find(topic, index));
+    let Ok(Some(partition)) = hosted else {
+        return (refusal(ErrorCode::UnknownTopicOrPartition), Offset::NONE);
+    };
+    let name = &partition.identity().topic;
+    let refused = AppendRefusal {
+        code: ErrorCode::InvalidTopicException,
+        message: format!("Cannot append to internal topic {name}"),
+        records: Vec::new(),
+    };
+    (refused, Offset::NONE)
 }
 
 fn append(

@@ -17,6 +17,7 @@ pub mod config_rules;
 pub mod configs;
 mod elections;
 pub mod features;
+pub mod internal_topics;
 pub mod names;
 mod partition_growth;
 pub mod placement;
