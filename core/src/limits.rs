@@ -147,6 +147,18 @@ pub const HISTORY_BATCHES_MAX: usize = 4_096;
 /// them hold at most 32 MiB, and keep a disk busy.
 pub const LOGS_OPENING_MAX: usize = 32;
 
+/// Partitions of `__consumer_offsets` that are loaded at the same time: each holds one read of
+/// [`JOB_READ_BYTES`], and clients' own reads want the disk too.
+pub const GROUP_LOADS_MAX: usize = 8;
+
+/// Offsets that one OffsetFetch may tell, after which further groups are refused: a request may ask
+/// for all offsets of a group in each of its 8 bytes. At about 100 bytes each, 50 MB.
+pub const OFFSETS_FETCHED_MAX: usize = 500_000;
+
+/// Bytes of members that one DescribeGroups may tell, after which further groups are refused: a
+/// request may name a large group in each of its 4 bytes. Twice what one group may have.
+pub const MEMBERS_DESCRIBED_BYTES_MAX: usize = 128 * 1024 * 1024;
+
 /// Most records of one metadata batch (Kafka's `MAX_RECORDS_PER_BATCH`).
 pub const METADATA_BATCH_RECORDS_MAX: usize = 10_000;
 

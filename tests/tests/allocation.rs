@@ -241,7 +241,7 @@ fn check_attacks(message: &[u8], ask: Ask<'_>, what: &str) {
                 body.extend(rest.take(ATTACK_BYTES));
                 let verdict = ask(&body);
                 let frame = body.len() + 32;
-                let allowed = 64 * frame + 64 * 1024;
+                let allowed = 80 * frame + 64 * 1024;
                 assert!(
                     verdict.peak_bytes <= allowed,
                     "{what}: {} bytes for a frame of {frame} ({count:?} at {at}, {filling:?})",

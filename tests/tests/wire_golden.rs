@@ -15,7 +15,7 @@ use ottla_core::wire::api_table::ServedApi;
 use ottla_core::wire::request::Request;
 
 /// APIs that clients ask for and we do not serve yet, with the reason.
-const NOT_SERVED: &[(i16, &str)] = &[(10, "FindCoordinator comes with consumer groups")];
+const NOT_SERVED: &[(i16, &str)] = &[];
 
 /// One request and its answer, both without the length in front.
 struct Exchange {

@@ -20,22 +20,34 @@ pub mod cluster_view;
 pub mod create_partitions;
 pub mod create_topics;
 pub mod delegation_tokens;
+pub mod delete_groups;
 pub mod delete_records;
 pub mod delete_topics;
 mod describe;
 pub mod describe_cluster;
 pub mod describe_configs;
+pub mod describe_groups;
 pub mod describe_log_dirs;
 pub mod describe_producers;
 pub mod describe_quorum;
 pub mod describe_topic_partitions;
 pub mod fetch;
+pub mod find_coordinator;
+pub mod group_writes;
+pub mod heartbeat;
 pub mod init_producer_id;
+pub mod join_group;
+pub mod leave_group;
 pub mod list_config_resources;
+pub mod list_groups;
 pub mod list_offsets;
 pub mod metadata;
+pub mod offset_commit;
+pub mod offset_delete;
+pub mod offset_fetch;
 pub mod offset_for_leader_epoch;
 pub mod produce;
+pub mod sync_group;
 pub mod user_scram_credentials;
 
 /// Who asks, and where the answer goes.
@@ -95,6 +107,40 @@ pub fn handle(
         Request::ListOffsets(request) => list_offsets::handle(broker, from, &request, out),
         Request::OffsetForLeaderEpoch(request) => offset_for_leader_epoch::handle(broker, &request),
         Request::Produce(input) => produce::handle(broker, now, from, input, out),
+        other => coordinate(broker, now, from, other, out),
+    }
+}
+
+/// Hands a request about groups to the file of its API.
+#[allow(
+    clippy::wildcard_enum_match_arm,
+    reason = "the rest is matched one by one in the next function"
+)]
+fn coordinate(
+    broker: &mut Broker,
+    now: Now,
+    from: &Requester,
+    request: Request,
+    out: &mut Outbox,
+) -> Handled {
+    match request {
+        Request::DeleteGroups(request) => delete_groups::handle(broker, now, from, &request, out),
+        Request::DescribeGroups(request) => {
+            Handled::Reply(describe_groups::handle(broker, from, &request))
+        }
+        Request::FindCoordinator(request) => {
+            Handled::Reply(find_coordinator::handle(broker, now, from, &request, out))
+        }
+        Request::Heartbeat(request) => heartbeat::handle(broker, now, from, &request, out),
+        Request::JoinGroup(request) => join_group::handle(broker, now, from, &request, out),
+        Request::LeaveGroup(request) => leave_group::handle(broker, now, from, &request, out),
+        Request::ListGroups(request) => Handled::Reply(list_groups::handle(broker, &request)),
+        Request::OffsetCommit(request) => offset_commit::handle(broker, now, from, &request, out),
+        Request::OffsetDelete(request) => offset_delete::handle(broker, now, from, &request, out),
+        Request::OffsetFetch(request) => {
+            Handled::Reply(offset_fetch::handle(broker, from, &request))
+        }
+        Request::SyncGroup(request) => sync_group::handle(broker, now, from, &request, out),
         other => administer(broker, now, from, other, out),
     }
 }
@@ -153,11 +199,22 @@ fn administer(
         Request::IncrementalAlterConfigs(request) => {
             return alter_configs::handle_incremental(broker, now, from, &request, out);
         }
-        Request::DeleteRecords(_)
+        Request::DeleteGroups(_)
+        | Request::DeleteRecords(_)
+        | Request::DescribeGroups(_)
         | Request::Fetch(_)
+        | Request::FindCoordinator(_)
+        | Request::Heartbeat(_)
         | Request::InitProducerId(_)
+        | Request::JoinGroup(_)
+        | Request::LeaveGroup(_)
+        | Request::ListGroups(_)
         | Request::ListOffsets(_)
+        | Request::OffsetCommit(_)
+        | Request::OffsetDelete(_)
+        | Request::OffsetFetch(_)
         | Request::OffsetForLeaderEpoch(_)
-        | Request::Produce(_) => unreachable!("the caller took the requests of the data path"),
+        | Request::Produce(_)
+        | Request::SyncGroup(_) => unreachable!("the callers took those of data and groups"),
     })
 }

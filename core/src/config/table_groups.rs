@@ -63,13 +63,13 @@ pub(super) const GROUPS: &[Definition] = definitions! { Broker;
         "Group protocols the coordinator serves."
     "group.coordinator.threads": Int = "4", Valid::AtLeast(1), High, ReadOnly, None;
         "Threads of Kafka's coordinator; Ottla sizes itself."
-    "group.initial.rebalance.delay.ms": Int = "3000", Valid::Any, Medium, ReadOnly, Later;
+    "group.initial.rebalance.delay.ms": Int = "3000", Valid::Any, Medium, ReadOnly, Active;
         "How long an empty classic group waits for further members before its first rebalance."
-    "group.max.session.timeout.ms": Int = "1800000", Valid::Any, Medium, ReadOnly, Later;
+    "group.max.session.timeout.ms": Int = "1800000", Valid::Any, Medium, ReadOnly, Active;
         "Largest session timeout of classic group members."
-    "group.max.size": Int = "2147483647", Valid::AtLeast(1), Medium, ReadOnly, Later;
+    "group.max.size": Int = "2147483647", Valid::AtLeast(1), Medium, ReadOnly, Active;
         "Most members of one classic group."
-    "group.min.session.timeout.ms": Int = "6000", Valid::Any, Medium, ReadOnly, Later;
+    "group.min.session.timeout.ms": Int = "6000", Valid::Any, Medium, ReadOnly, Active;
         "Smallest session timeout of classic group members."
     "group.share.assignment.interval.ms": Int = "1000", Valid::AtLeast(0),
         Medium, ClusterWide, Later;
@@ -166,24 +166,24 @@ pub(super) const GROUPS: &[Definition] = definitions! { Broker;
         "Standby replicas of each task of a streams group."
     "group.streams.session.timeout.ms": Int = "45000", Valid::AtLeast(1), Medium, ReadOnly, Later;
         "Silence after which a member of a streams group is removed."
-    "offset.metadata.max.bytes": Int = "4096", Valid::Any, High, ReadOnly, Later;
+    "offset.metadata.max.bytes": Int = "4096", Valid::Any, High, ReadOnly, Active;
         "Longest text committed together with an offset."
     "offsets.commit.timeout.ms": Int = "5000", Valid::AtLeast(1), High, ReadOnly, Later;
         "How long a commit waits until all replicas have it."
-    "offsets.load.buffer.size": Int = "5242880", Valid::AtLeast(1), High, ReadOnly, Later;
-        "Bytes read at a time when committed offsets are loaded."
+    "offsets.load.buffer.size": Int = "5242880", Valid::AtLeast(1), High, ReadOnly, None;
+        "Bytes Kafka reads at a time when committed offsets are loaded; Ottla reads 1 MiB."
     "offsets.retention.check.interval.ms": Long = "600000", Valid::AtLeast(1),
-        High, ReadOnly, Later;
+        High, ReadOnly, Active;
         "How often expired offsets are looked for."
-    "offsets.retention.minutes": Int = "10080", Valid::AtLeast(1), High, ReadOnly, Later;
+    "offsets.retention.minutes": Int = "10080", Valid::AtLeast(1), High, ReadOnly, Active;
         "How long the offsets of an empty group are kept."
     "offsets.topic.compression.codec": Int = "0", Valid::Any, High, ReadOnly, Later;
         "Codec of the offsets topic, by number."
-    "offsets.topic.num.partitions": Int = "50", Valid::AtLeast(1), High, ReadOnly, Later;
+    "offsets.topic.num.partitions": Int = "50", Valid::AtLeast(1), High, ReadOnly, Active;
         "Partitions of the offsets topic; must not change once it exists."
-    "offsets.topic.replication.factor": Short = "3", Valid::AtLeast(1), High, ReadOnly, Later;
+    "offsets.topic.replication.factor": Short = "3", Valid::AtLeast(1), High, ReadOnly, Active;
         "Replicas of the offsets topic; 1 in a cluster of one broker unless it is set."
-    "offsets.topic.segment.bytes": Int = "104857600", Valid::AtLeast(1), High, ReadOnly, Later;
+    "offsets.topic.segment.bytes": Int = "104857600", Valid::AtLeast(1), High, ReadOnly, Active;
         "Segment size of the offsets topic."
     "producer.id.expiration.check.interval.ms": Int = "600000", Valid::AtLeast(1),
         Low, ReadOnly, Active, internal;

@@ -94,6 +94,11 @@ impl Log {
         self.read_knowing(request, Known::default(), memory)
     }
 
+    /// A token for a read that somebody else makes of this log's files.
+    pub fn take_token(&mut self) -> Token {
+        self.saves.next_token()
+    }
+
     /// Goes on with a read whose bytes came.
     pub fn resume_read(
         &mut self,

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use super::broker::Broker;
 use super::door::Outbox;
 use super::wait::Wait;
+use crate::controller::internal_topics::CONSUMER_OFFSETS;
 use crate::ids::{DirectoryIndex, LeaderEpoch, LogId, Offset, PartitionIndex, TopicId, TopicName};
 use crate::log::{Log, LogCreation, partition_metadata};
 use crate::metadata::delta::Delta;
@@ -53,15 +54,22 @@ impl Broker {
 
     /// The part of a change that concerns what is hosted here.
     fn on_delta(&mut self, now: Now, delta: &Delta, out: &mut Outbox) {
-        for &topic in delta.deleted_topics.keys() {
-            self.remove_topic(now, topic, out);
+        for (&id, topic) in &delta.deleted_topics {
+            self.on_topic_of_groups_gone(now, topic, out);
+            self.remove_topic(now, id, out);
         }
         for (&topic_id, indexes) in &delta.partitions {
             let Some(topic) = self.image.topic_by_id(topic_id).cloned() else {
                 continue;
             };
+            if *topic.name == *CONSUMER_OFFSETS {
+                self.groups.on_topic(&topic);
+            }
             for &index in indexes {
                 self.on_partition(now, &topic, index, out);
+                if *topic.name == *CONSUMER_OFFSETS && self.is_hosting {
+                    self.maybe_host_groups(now, topic.id, index, out);
+                }
             }
         }
         let mut is_broker_changed = false;

@@ -15,12 +15,14 @@ use std::sync::Arc;
 use super::boot_directories::{Directories, inspect};
 use super::broker::{Broker, event};
 use super::door::Outbox;
+use super::groups::Groups;
 use super::identity::Identity;
 use super::producer_ids::ProducerIds;
 use crate::config::listeners::Listener;
 use crate::config::{BrokerConfig, Settings};
 use crate::event::Severity;
 use crate::fetch_session::FetchSessions;
+use crate::group::GroupSettings;
 use crate::ids::{BrokerEpoch, DirectoryId, DirectoryIndex, LeaderEpoch, LogId, Offset, TopicId};
 use crate::limits::LOGS_OPENING_MAX;
 use crate::log::{Log, LogCreation, LogFound, LogMemory, LogSettings, Opening};
@@ -330,6 +332,7 @@ impl Boot {
             memory: std::mem::replace(&mut self.memory, LogMemory::new(0)),
             waiting: Waiting::default(),
             sessions: FetchSessions::new(slots, self.rng.child("fetch sessions", 0)),
+            groups: Groups::new(Arc::new(GroupSettings::of(&self.config.groups))),
             producer_ids: ProducerIds::default(),
             lookups: BTreeMap::new(),
             searches: BTreeMap::new(),
@@ -356,6 +359,7 @@ impl Boot {
                 broker.settle(now, out);
                 if logs.queue.is_empty() && logs.opening.is_empty() {
                     broker.begin_housekeeping(now);
+                    broker.begin_groups(now, out);
                     return Some(broker);
                 }
                 self.stage = Stage::OpenLogs(broker, logs);

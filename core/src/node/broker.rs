@@ -5,7 +5,8 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use crate::config::{BrokerConfig, LogConfig, Settings};
+use crate::config::{BrokerConfig, FlushPolicy, LogConfig, Settings};
+use crate::controller::internal_topics::is_internal;
 use crate::error::ErrorCode;
 use crate::event::{Event, Severity};
 use crate::fetch_session::FetchSessions;
@@ -16,6 +17,7 @@ use crate::metadata::image::{ConfigResource, Image};
 use crate::metadata::records::MetadataRecord;
 use crate::metadata::replay::Replay;
 use crate::node::door::Outbox;
+use crate::node::groups::Groups;
 use crate::node::housekeeping::Housekeeping;
 use crate::node::identity::Identity;
 use crate::node::lookups::{LookupFor, Lookups, PendingLookup, PendingSearch, Searches};
@@ -57,6 +59,8 @@ pub struct Broker {
     pub waiting: Waiting<Wait>,
     /// Fetch sessions.
     pub sessions: FetchSessions,
+    /// Group coordinators.
+    pub groups: Groups,
     /// Producer ids to hand out.
     pub producer_ids: ProducerIds,
     /// Reads of the disk that requests wait for.
@@ -175,11 +179,16 @@ impl Broker {
         id
     }
 
-    /// A topic's configuration as its partitions act upon it.
+    /// A topic's configuration as its partitions act upon it. What coordinators write is always
+    /// synced before it counts, whatever the policy for records is.
     #[must_use]
     pub fn log_config(&self, topic: &TopicName) -> Arc<LogConfig> {
         let overrides = self.image.configs(&ConfigResource::topic(topic));
-        LogConfig::shared(&self.settings, &overrides)
+        let mut config = LogConfig::shared(&self.settings, &overrides);
+        if is_internal(topic) && config.flush_policy != FlushPolicy::Ack {
+            Arc::make_mut(&mut config).flush_policy = FlushPolicy::Ack;
+        }
+        config
     }
 
     /// The id of the topic of this name.
@@ -201,9 +210,11 @@ impl Broker {
             if let Some(partition) = self.partitions.get_mut(log) {
                 partition.log_mut().settle(now, &mut out.disk);
                 partition.advance(&mut wakeups);
+                let high_watermark = partition.high_watermark();
                 let deadline = partition.log().next_deadline();
                 self.housekeeping
                     .note_log(log, deadline.map(|(due, _)| due));
+                self.on_group_log_committed(now, (log, high_watermark), out);
             }
             // A fetch is looked at once, however many of its partitions moved.
             fetches.extend(wakeups.fetches.drain(..));

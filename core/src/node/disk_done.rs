@@ -93,6 +93,9 @@ impl Broker {
             crate::api::list_offsets::on_search(self, pending.waiter, (log, outcome), out);
             return;
         }
+        if self.on_load_read(now, key, bytes, out) {
+            return;
+        }
         let Some(pending) = self.lookups.remove(&key) else {
             return;
         };
@@ -142,6 +145,7 @@ impl Broker {
                         ),
                     ));
                     self.wake(now, wakeups, out);
+                    self.on_group_log_cut(now, (log, rewound.end_offset), out);
                 }
             }
             FailureScope::Directory(directory) => {
@@ -270,6 +274,7 @@ impl Broker {
                 partition.fail_all(&mut wakeups);
             }
             self.wake(now, wakeups, out);
+            self.on_group_log_lost(now, log, out);
         }
         if directory == METADATA_DIRECTORY {
             self.quorum.log_mut().on_directory_failed();

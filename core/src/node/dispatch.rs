@@ -52,8 +52,8 @@ impl Broker {
             match wait {
                 Wait::Admin(wait) => out.reply(reply_to, wait.timed_out),
                 Wait::Fetch(wait) => api::fetch::on_timeout(self, now, id, (reply_to, wait), out),
-                Wait::Offsets(_) => {
-                    unreachable!("the disk answers every read, so this has no deadline")
+                Wait::Groups(_) | Wait::Offsets(_) => {
+                    unreachable!("the disk answers everything, so this has no deadline")
                 }
                 Wait::Produce(wait) => api::produce::on_timeout(reply_to, wait, out),
                 Wait::Saved(wait) => {
@@ -66,6 +66,7 @@ impl Broker {
 
     /// Forgets the parked requests of a connection that is gone.
     pub(super) fn forget(&mut self, connection: ConnectionId) {
+        self.groups.forget(connection);
         let mut fetches = Vec::new();
         self.waiting.forget(connection, |id, wait| {
             if let Wait::Fetch(wait) = wait {

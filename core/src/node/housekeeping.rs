@@ -171,8 +171,10 @@ impl Broker {
             .waiting
             .next_deadline()
             .map(|due| (due, "a parked request"));
+        let groups = self.groups.next_deadline().map(|due| (due, "a group"));
         requests
             .into_iter()
+            .chain(groups)
             .chain(self.housekeeping.next_deadline())
             .min()
     }

@@ -13,6 +13,7 @@ mod checkpoints;
 mod disk_done;
 mod dispatch;
 pub mod door;
+pub mod groups;
 pub mod housekeeping;
 pub mod identity;
 pub mod lookups;
@@ -24,6 +25,8 @@ pub mod survey;
 mod tests;
 #[cfg(all(test, feature = "sim"))]
 mod tests_of_faults;
+#[cfg(all(test, feature = "sim"))]
+mod tests_of_groups;
 pub mod wait;
 
 use std::collections::BTreeMap;
@@ -229,6 +232,7 @@ impl Node {
         if let Phase::Running(broker) = &mut self.phase {
             broker.expire_waiting(now, out);
             broker.keep_house(now, out);
+            broker.keep_groups(now, out);
         }
     }
 

@@ -174,7 +174,7 @@ impl Node {
         let mut last = None;
         for (id, wait) in broker.waiting.after(after).take(count_max) {
             let counted = match wait {
-                Wait::Admin(_) | Wait::Saved(_) => &mut into.admin,
+                Wait::Admin(_) | Wait::Groups(_) | Wait::Saved(_) => &mut into.admin,
                 Wait::Fetch(_) => &mut into.fetch,
                 Wait::Offsets(_) => &mut into.list_offsets,
                 Wait::Produce(_) => &mut into.produce,

@@ -29,6 +29,13 @@ impl Bench {
     }
 
     pub(super) fn boot_with(properties: &str, disk: Disk, now: Now) -> Self {
+        let mut bench = Self::boot_until_ready(properties, disk, now);
+        bench.run();
+        bench
+    }
+
+    /// Boots a node and lets the disk rest as soon as it is ready.
+    pub(super) fn boot_until_ready(properties: &str, disk: Disk, now: Now) -> Self {
         let settings = Settings::load(properties, &[]).expect("they are valid");
         let config = BrokerConfig::of(&settings).expect("defaults are valid");
         let directories = disk.directories().map(|at| disk.listing(at)).collect();
@@ -52,26 +59,30 @@ impl Bench {
             now,
             out,
         };
-        bench.run();
+        while !bench.node.is_ready() && bench.step() {}
         assert!(bench.node.is_ready(), "{:?}", bench.node.stopped());
         bench
     }
 
     /// Turns until the disk has nothing more to answer.
     pub(super) fn run(&mut self) {
-        loop {
-            for op in self.out.disk.drain(..) {
-                self.disk.submit(op, self.now.instant.0);
-            }
-            let Some(at_ns) = self.disk.next_at_ns() else {
-                return;
-            };
-            self.now.instant = self.now.instant.max(Instant(at_ns));
-            let mut done: Vec<DiskDone> = Vec::new();
-            self.disk.advance(self.now.instant.0, &mut done);
-            let mut inputs = done.into_iter().map(Input::Disk).collect();
-            self.node.turn(self.now, &mut inputs, &mut self.out);
+        while self.step() {}
+    }
+
+    /// One answer of the disk and its turn; says whether there was one.
+    fn step(&mut self) -> bool {
+        for op in self.out.disk.drain(..) {
+            self.disk.submit(op, self.now.instant.0);
         }
+        let Some(at_ns) = self.disk.next_at_ns() else {
+            return false;
+        };
+        self.now.instant = self.now.instant.max(Instant(at_ns));
+        let mut done: Vec<DiskDone> = Vec::new();
+        self.disk.advance(self.now.instant.0, &mut done);
+        let mut inputs = done.into_iter().map(Input::Disk).collect();
+        self.node.turn(self.now, &mut inputs, &mut self.out);
+        true
     }
 
     /// Writes a topic of one partition.

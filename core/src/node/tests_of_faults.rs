@@ -20,14 +20,14 @@ use crate::wire::request::{Reply, Request, RequestHead};
 const CLIENT: ConnectionId = ConnectionId(1);
 
 impl Bench {
-    fn broker(&mut self) -> &mut Broker {
+    pub(super) fn broker(&mut self) -> &mut Broker {
         let Phase::Running(broker) = &mut self.node.phase else {
             panic!("it is running");
         };
         broker
     }
 
-    fn connect(&mut self) {
+    pub(super) fn connect(&mut self) {
         self.turn(vec![Input::Connected {
             connection: CLIENT,
             listener: ListenerId(0),
@@ -35,12 +35,12 @@ impl Bench {
         }]);
     }
 
-    fn turn(&mut self, mut inputs: Vec<Input>) {
+    pub(super) fn turn(&mut self, mut inputs: Vec<Input>) {
         self.node.turn(self.now, &mut inputs, &mut self.out);
     }
 
     /// A turn after so much time.
-    fn pass(&mut self, seconds: u64) {
+    pub(super) fn pass(&mut self, seconds: u64) {
         self.now.instant = self
             .now
             .instant
@@ -48,7 +48,7 @@ impl Bench {
         self.turn(Vec::new());
     }
 
-    fn ask(&mut self, sequence: u64, version: i16, request: Request) {
+    pub(super) fn ask(&mut self, sequence: u64, version: i16, request: Request) {
         self.turn(vec![Input::Request {
             connection: CLIENT,
             sequence: RequestSequence(sequence),
@@ -62,7 +62,7 @@ impl Bench {
         }]);
     }
 
-    fn replies(&mut self) -> Vec<(u64, Reply)> {
+    pub(super) fn replies(&mut self) -> Vec<(u64, Reply)> {
         let replies = self.out.replies.drain(..);
         replies
             .map(|effect| (effect.sequence.0, effect.reply))
@@ -70,7 +70,7 @@ impl Bench {
     }
 
     /// Takes the disk's operations away, so that nobody carries them out.
-    fn take_operations(&mut self) -> Vec<DiskOp> {
+    pub(super) fn take_operations(&mut self) -> Vec<DiskOp> {
         std::mem::take(&mut self.out.disk)
     }
 

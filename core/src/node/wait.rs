@@ -1,6 +1,7 @@
 //! What a parked request waits for.
 
 use crate::api::fetch::FetchWait;
+use crate::api::group_writes::GroupsWait;
 use crate::api::list_offsets::OffsetsWait;
 use crate::api::produce::ProduceWait;
 use crate::ids::Offset;
@@ -17,6 +18,8 @@ pub enum Wait {
     Admin(AdminWait),
     /// A Fetch: answered when there is enough to say.
     Fetch(FetchWait),
+    /// A change of groups: answered when all of it is written.
+    Groups(GroupsWait),
     /// A ListOffsets: answered when every time was looked up.
     Offsets(OffsetsWait),
     /// A Produce: answered when its records are acknowledged.

@@ -3,6 +3,8 @@
 //! The batch was checked for itself on its connection; here it meets the topic's configuration and
 //! the log's producers. Compare Kafka's `LogValidator` and `UnifiedLog.appendAsLeader`, 4.3.1.
 
+use bytes::Bytes;
+
 use super::{Partition, conform};
 use crate::config::LogConfig;
 use crate::error::ErrorCode;
@@ -94,6 +96,28 @@ impl Partition {
             },
             log_start_offset,
         })
+    }
+
+    /// Appends a batch that this broker made, as the leader; answers the offset after it.
+    ///
+    /// # Errors
+    /// The log's error, and then the log is as it was.
+    pub fn append_own(
+        &mut self,
+        now: Now,
+        batch: Bytes,
+        (memory, disk): (&mut LogMemory, &mut Vec<DiskOp>),
+    ) -> Result<Offset, ErrorCode> {
+        let batch = PreparedBatch::from_log(batch).expect("it was built whole");
+        self.check_size(&batch).map_err(|refused| refused.code)?;
+        let batch = LeaderBatch::new(&batch);
+        let appended = self
+            .log
+            .append_as_leader(now, &batch, self.leader_epoch, memory, disk);
+        match appended {
+            Ok(info) => Ok(info.end_offset),
+            Err(error) => Err(error.code()),
+        }
     }
 
     /// Checks a batch against the topic's configuration; answers it as it is to be appended.

@@ -136,6 +136,15 @@ apis! {
     Fetch 1 [4, 18] FetchRequest kafka_wire::FetchRequest => FetchReply;
     ListOffsets 2 [1, 11] ListOffsetsRequest kafka_wire::ListOffsetsRequest => kafka_wire::ListOffsetsResponse;
     Metadata 3 [0, 13] MetadataRequest kafka_wire::MetadataRequest => kafka_wire::MetadataResponse;
+    OffsetCommit 8 [2, 10] OffsetCommitRequest kafka_wire::OffsetCommitRequest => kafka_wire::OffsetCommitResponse;
+    OffsetFetch 9 [1, 10] OffsetFetchRequest kafka_wire::OffsetFetchRequest => kafka_wire::OffsetFetchResponse;
+    FindCoordinator 10 [0, 6] FindCoordinatorRequest kafka_wire::FindCoordinatorRequest => kafka_wire::FindCoordinatorResponse;
+    JoinGroup 11 [0, 9] JoinGroupRequest kafka_wire::JoinGroupRequest => kafka_wire::JoinGroupResponse;
+    Heartbeat 12 [0, 4] HeartbeatRequest kafka_wire::HeartbeatRequest => kafka_wire::HeartbeatResponse;
+    LeaveGroup 13 [0, 5] LeaveGroupRequest kafka_wire::LeaveGroupRequest => kafka_wire::LeaveGroupResponse;
+    SyncGroup 14 [0, 5] SyncGroupRequest kafka_wire::SyncGroupRequest => kafka_wire::SyncGroupResponse;
+    DescribeGroups 15 [0, 6] DescribeGroupsRequest kafka_wire::DescribeGroupsRequest => kafka_wire::DescribeGroupsResponse;
+    ListGroups 16 [0, 5] ListGroupsRequest kafka_wire::ListGroupsRequest => kafka_wire::ListGroupsResponse;
     ApiVersions 18 [0, 4] ApiVersionsRequest kafka_wire::ApiVersionsRequest => kafka_wire::ApiVersionsResponse;
     CreateTopics 19 [2, 7] CreateTopicsRequest kafka_wire::CreateTopicsRequest => kafka_wire::CreateTopicsResponse;
     DeleteTopics 20 [1, 6] DeleteTopicsRequest kafka_wire::DeleteTopicsRequest => kafka_wire::DeleteTopicsResponse;
@@ -153,7 +162,9 @@ apis! {
     RenewDelegationToken 39 [1, 2] RenewDelegationTokenRequest kafka_wire::RenewDelegationTokenRequest => kafka_wire::RenewDelegationTokenResponse;
     ExpireDelegationToken 40 [1, 2] ExpireDelegationTokenRequest kafka_wire::ExpireDelegationTokenRequest => kafka_wire::ExpireDelegationTokenResponse;
     DescribeDelegationToken 41 [1, 3] DescribeDelegationTokenRequest kafka_wire::DescribeDelegationTokenRequest => kafka_wire::DescribeDelegationTokenResponse;
+    DeleteGroups 42 [0, 2] DeleteGroupsRequest kafka_wire::DeleteGroupsRequest => kafka_wire::DeleteGroupsResponse;
     IncrementalAlterConfigs 44 [0, 1] IncrementalAlterConfigsRequest kafka_wire::IncrementalAlterConfigsRequest => kafka_wire::IncrementalAlterConfigsResponse;
+    OffsetDelete 47 [0, 0] OffsetDeleteRequest kafka_wire::OffsetDeleteRequest => kafka_wire::OffsetDeleteResponse;
     DescribeUserScramCredentials 50 [0, 0] DescribeUserScramCredentialsRequest kafka_wire::DescribeUserScramCredentialsRequest => kafka_wire::DescribeUserScramCredentialsResponse;
     AlterUserScramCredentials 51 [0, 0] AlterUserScramCredentialsRequest kafka_wire::AlterUserScramCredentialsRequest => kafka_wire::AlterUserScramCredentialsResponse;
     DescribeQuorum 55 [0, 2] DescribeQuorumRequest kafka_wire::DescribeQuorumRequest => kafka_wire::DescribeQuorumResponse;

@@ -1,0 +1,36 @@
+//! Heartbeat: a member is alive, and hears whether it must join again (K71).
+
+use kafka_wire::{HeartbeatRequest, HeartbeatResponse};
+
+use super::{Handled, Requester};
+use crate::node::Broker;
+use crate::node::door::Outbox;
+use crate::time::Now;
+use crate::wire::request::Reply;
+
+/// Hands the request to the group's shard.
+pub fn handle(
+    broker: &mut Broker,
+    now: Now,
+    from: &Requester,
+    request: &HeartbeatRequest,
+    out: &mut Outbox,
+) -> Handled {
+    let asked = broker.ask_group(
+        now,
+        from,
+        &request.group_id,
+        out,
+        |shard, caller, _, out| {
+            shard.heartbeat(now, caller, request, out);
+        },
+    );
+    match asked {
+        Ok(()) => Handled::Parked,
+        Err(code) => {
+            let mut response = HeartbeatResponse::default();
+            response.error_code = code.code();
+            Handled::Reply(Reply::Heartbeat(response))
+        }
+    }
+}

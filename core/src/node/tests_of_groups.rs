@@ -1,0 +1,275 @@
+//! Group coordinators on a node: loading, appending, and what becomes of who waits.
+
+use kafka_wire::join_group_request::JoinGroupRequestProtocol;
+use kafka_wire::offset_commit_request::{OffsetCommitRequestPartition, OffsetCommitRequestTopic};
+use kafka_wire::offset_fetch_request::OffsetFetchRequestTopic;
+use kafka_wire_core::StrBytes;
+
+use super::tests::{Bench, empty_disk, start};
+use super::*;
+use crate::controller::internal_topics::CONSUMER_OFFSETS;
+use crate::event::Event;
+use crate::ids::{DirectoryIndex, PartitionIndex};
+use crate::metadata::records::{MetadataRecord, RemoveTopicRecord};
+use crate::sim::disk::PowerLoss;
+use crate::storage::{DiskError, DiskOp, FailureScope};
+use crate::wire::request::{Reply, Request};
+
+const ONE_PARTITION: &str = "offsets.topic.num.partitions=1";
+const NOT_COORDINATOR: i16 = 16;
+const LOADING: i16 = 14;
+const UNKNOWN_MEMBER: i16 = 25;
+
+impl Bench {
+    /// A node with a topic to commit for, and the topic of groups.
+    fn with_groups() -> Self {
+        let mut bench = Self::boot_with(ONE_PARTITION, empty_disk(), start());
+        bench.write_topic("topic");
+        bench.connect();
+        bench.find(900, 15);
+        bench.run();
+        bench.find(901, 0);
+        bench
+    }
+
+    fn find(&mut self, sequence: u64, expected: i16) {
+        let mut request = kafka_wire::FindCoordinatorRequest::default();
+        request.key = "g".into();
+        self.ask(sequence, 2, Request::FindCoordinator(request));
+        match self.replies().as_slice() {
+            [(_, Reply::FindCoordinator(reply))] => assert_eq!(reply.error_code, expected),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn commit(&mut self, sequence: u64, offset: i64) {
+        let mut partition = OffsetCommitRequestPartition::default();
+        partition.committed_offset = offset;
+        partition.committed_leader_epoch = -1;
+        let mut topic = OffsetCommitRequestTopic::default();
+        topic.name = "topic".into();
+        topic.partitions = vec![partition];
+        let mut request = kafka_wire::OffsetCommitRequest::default();
+        request.group_id = "g".into();
+        request.generation_id_or_member_epoch = -1;
+        request.topics = vec![topic];
+        self.ask(sequence, 7, Request::OffsetCommit(request));
+    }
+
+    /// The errors of commits that were answered, by request.
+    fn commits(&mut self) -> Vec<(u64, i16)> {
+        let replies = self.replies().into_iter();
+        let codes = replies.map(|(sequence, reply)| match reply {
+            Reply::OffsetCommit(reply) => (sequence, reply.topics[0].partitions[0].error_code),
+            other => panic!("{other:?}"),
+        });
+        codes.collect()
+    }
+
+    /// The committed offset, or the error of the group.
+    fn committed(&mut self) -> Result<i64, i16> {
+        let mut topic = OffsetFetchRequestTopic::default();
+        topic.name = "topic".into();
+        topic.partition_indexes = vec![0];
+        let mut request = kafka_wire::OffsetFetchRequest::default();
+        request.group_id = "g".into();
+        request.topics = Some(vec![topic]);
+        self.ask(950, 5, Request::OffsetFetch(request));
+        match self.replies().pop() {
+            Some((950, Reply::OffsetFetch(reply))) if reply.error_code == 0 => {
+                Ok(reply.topics[0].partitions[0].committed_offset)
+            }
+            Some((950, Reply::OffsetFetch(reply))) => Err(reply.error_code),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn heartbeat(&mut self) -> i16 {
+        let mut request = kafka_wire::HeartbeatRequest::default();
+        request.group_id = "g".into();
+        request.member_id = "nobody".into();
+        request.generation_id = 1;
+        self.ask(951, 3, Request::Heartbeat(request));
+        match self.replies().pop() {
+            Some((951, Reply::Heartbeat(reply))) => reply.error_code,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn join(&mut self, sequence: u64) {
+        let mut protocol = JoinGroupRequestProtocol::default();
+        protocol.name = "range".into();
+        let mut request = kafka_wire::JoinGroupRequest::default();
+        request.group_id = "g".into();
+        request.session_timeout_ms = 10_000;
+        request.rebalance_timeout_ms = 10_000;
+        request.protocol_type = StrBytes::from("consumer");
+        request.protocols = vec![protocol];
+        self.ask(sequence, 3, Request::JoinGroup(request));
+    }
+
+    fn offsets_log(&mut self) -> (crate::ids::LogId, crate::ids::Generation) {
+        let broker = self.broker();
+        let topic = broker.topic_id(CONSUMER_OFFSETS).expect("it was created");
+        let replica = broker.partitions.find(topic, PartitionIndex(0));
+        let log = replica.expect("it is hosted").log();
+        (log.id(), log.generation())
+    }
+
+    fn power_cycle(self) -> Self {
+        let Self { mut disk, now, .. } = self;
+        disk.lose_power(&PowerLoss::LOSE_ALL);
+        let mut bench = Self::boot_with(ONE_PARTITION, disk, now);
+        bench.connect();
+        bench
+    }
+}
+
+#[test]
+fn a_commit_is_answered_when_it_is_synced_and_survives_the_power() {
+    let mut bench = Bench::with_groups();
+    bench.commit(0, 5);
+    assert_eq!(bench.commits(), [], "it is not on the disk");
+    assert_eq!(bench.committed(), Ok(-1), "nor is it told");
+    bench.run();
+    assert_eq!(bench.commits(), [(0, 0)]);
+    bench.commit(1, 6);
+    bench.run();
+    assert_eq!(bench.commits(), [(1, 0)]);
+    let mut bench = bench.power_cycle();
+    assert_eq!(bench.committed(), Ok(6));
+}
+
+#[test]
+fn the_policy_for_records_is_not_that_for_offsets() {
+    let properties = format!("{ONE_PARTITION}\nlog.flush.policy=os");
+    let mut bench = Bench::boot_with(&properties, empty_disk(), start());
+    bench.write_topic("topic");
+    bench.connect();
+    bench.find(900, 15);
+    bench.run();
+    bench.commit(0, 5);
+    let is_sync = |op: &DiskOp| matches!(op, DiskOp::Sync { .. });
+    assert!(bench.out.disk.iter().any(is_sync));
+    bench.run();
+    assert_eq!(bench.commits(), [(0, 0)]);
+    assert_eq!(bench.power_cycle().committed(), Ok(5));
+}
+
+#[test]
+fn while_a_shard_loads_its_groups_are_told_to_wait() {
+    let mut bench = Bench::with_groups();
+    bench.commit(0, 5);
+    bench.run();
+    assert_eq!(bench.commits(), [(0, 0)]);
+    let (disk, now) = bench.stop();
+    let mut bench = Bench::boot_until_ready(ONE_PARTITION, disk, now);
+    bench.connect();
+    assert_eq!(bench.heartbeat(), LOADING);
+    assert_eq!(bench.committed(), Err(LOADING));
+    bench.run();
+    assert_eq!(bench.heartbeat(), UNKNOWN_MEMBER);
+    assert_eq!(bench.committed(), Ok(5));
+}
+
+#[test]
+fn a_shard_whose_log_is_damaged_says_so_and_answers_nobody() {
+    let mut bench = Bench::with_groups();
+    bench.commit(0, 5);
+    bench.run();
+    let (mut disk, now) = bench.stop();
+    let files = disk.files_mut(DirectoryIndex(0));
+    let folder = files.folder("__consumer_offsets-0").expect("it is there");
+    files.write(folder, "00000000000000000000.log", 70, b"damage");
+    let mut bench = Bench::boot_with(ONE_PARTITION, disk, now);
+    let told = |event: &Event| {
+        event.severity == Severity::Error && event.message.contains("groups are not served")
+    };
+    assert!(bench.out.events.iter().any(told), "{:?}", bench.out.events);
+    bench.connect();
+    assert_eq!(bench.heartbeat(), NOT_COORDINATOR);
+    assert_eq!(bench.committed(), Err(NOT_COORDINATOR));
+}
+
+#[test]
+fn a_commit_that_does_not_fit_is_refused_and_the_next_goes_on() {
+    let mut bench = Bench::with_groups();
+    bench.commit(0, 5);
+    bench.run();
+    bench.commit(1, 6);
+    bench.commit(2, 7);
+    let (log, generation) = bench.offsets_log();
+    drop(bench.take_operations());
+    assert_eq!(bench.commits(), [(0, 0)]);
+    bench.turn(vec![Input::Disk(DiskDone::Failed {
+        scope: FailureScope::Append { log, generation },
+        error: DiskError::Full,
+    })]);
+    let refused = [(1, NOT_COORDINATOR), (2, NOT_COORDINATOR)];
+    assert_eq!(bench.commits(), refused);
+    bench.run();
+    assert_eq!(bench.committed(), Ok(5));
+    bench.commit(3, 8);
+    bench.run();
+    assert_eq!(bench.commits(), [(3, 0)]);
+    assert_eq!(bench.committed(), Ok(8));
+}
+
+#[test]
+fn who_waits_for_a_topic_of_groups_that_is_deleted_is_told() {
+    let mut bench = Bench::with_groups();
+    bench.commit(0, 5);
+    bench.join(1);
+    let topic_id = bench.broker().topic_id(CONSUMER_OFFSETS).expect("there");
+    bench.propose(vec![MetadataRecord::RemoveTopic(RemoveTopicRecord {
+        topic_id,
+    })]);
+    let mut told: Vec<(u64, i16)> = Vec::new();
+    for (sequence, reply) in bench.replies() {
+        match reply {
+            Reply::JoinGroup(reply) => told.push((sequence, reply.error_code)),
+            Reply::OffsetCommit(reply) => {
+                told.push((sequence, reply.topics[0].partitions[0].error_code));
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+    told.sort_unstable();
+    assert_eq!(told.len(), 2, "each was answered once: {told:?}");
+    assert_eq!(told[1], (1, NOT_COORDINATOR));
+    assert_eq!(bench.heartbeat(), NOT_COORDINATOR);
+    bench.find(2, 15);
+    bench.run();
+    bench.find(3, 0);
+    assert_eq!(bench.committed(), Ok(-1), "a new topic knows no offset");
+}
+
+#[test]
+fn a_deleted_topic_takes_its_offsets_along() {
+    let mut bench = Bench::with_groups();
+    bench.commit(0, 5);
+    bench.run();
+    assert_eq!(bench.committed(), Ok(5));
+    let topic_id = bench.broker().topic_id("topic").expect("there");
+    bench.propose(vec![MetadataRecord::RemoveTopic(RemoveTopicRecord {
+        topic_id,
+    })]);
+    bench.replies();
+    assert_eq!(bench.committed(), Ok(-1));
+    bench.write_topic("topic");
+    assert_eq!(bench.power_cycle().committed(), Ok(-1));
+}
+
+#[test]
+fn a_member_whose_connection_is_gone_is_not_answered() {
+    let mut bench = Bench::with_groups();
+    bench.join(0);
+    bench.run();
+    assert_eq!(bench.replies(), [], "the first waits for others");
+    bench.turn(vec![Input::Disconnected {
+        connection: ConnectionId(1),
+    }]);
+    bench.pass(4);
+    bench.run();
+    assert_eq!(bench.replies(), [], "nobody is there to hear it");
+}
