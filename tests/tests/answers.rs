@@ -11,7 +11,11 @@ use ottla_tests::broker::{Broker, binary, fresh_folder};
 use ottla_tests::differential::{golden, run};
 
 /// The settings of the Kafka that was recorded.
-const SETTINGS: &[&str] = &["num.partitions=4"];
+const SETTINGS: &[&str] = &[
+    "group.initial.rebalance.delay.ms=0",
+    "num.partitions=4",
+    "offsets.topic.num.partitions=4",
+];
 
 #[test]
 fn requests_are_answered_as_by_kafka() {

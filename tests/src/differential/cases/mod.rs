@@ -2,6 +2,7 @@
 
 mod batches;
 mod configs;
+mod groups;
 mod logs;
 mod metadata;
 mod produce;
@@ -31,6 +32,9 @@ pub struct Case {
 pub fn all() -> Vec<Case> {
     [
         configs::CASES,
+        groups::administration::CASES,
+        groups::members::CASES,
+        groups::offsets::CASES,
         logs::CASES,
         metadata::CASES,
         produce::CASES,
