@@ -11,10 +11,19 @@
 //! list TOPIC at=N                    ListOffsets: -2 earliest, -1 latest, or a timestamp
 //! epoch-end TOPIC epoch=N            OffsetForLeaderEpoch
 //! delete-records TOPIC offset=N
+//! find GROUP                         FindCoordinator
+//! join GROUP as=NAME [session=MS] [rebalance=MS]
+//! sync GROUP as=NAME [NAME=WORK ...] the leader says who gets what
+//! heartbeat GROUP as=NAME
+//! leave GROUP as=NAME
+//! commit GROUP topic=T offset=N [as=NAME]
+//! committed GROUP topic=T            OffsetFetch
 //! hold, release                      the disk answers nothing; it answers again
 //! wait MS                            time passes
 //! crash, cut-power, stop             the process dies; the power goes; an orderly end
 //! ```
+
+mod scenario_groups;
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -42,6 +51,8 @@ use ottla_core::wire::builder::BatchBuilder;
 use ottla_core::wire::request::{
     ProduceInput, ProducePartition, ProduceTopic, Reply, Request, RequestHead,
 };
+
+use scenario_groups::Members;
 
 const CLIENT: ConnectionId = ConnectionId(1);
 
@@ -94,6 +105,7 @@ struct Stage {
     next_request: u64,
     unanswered: BTreeMap<u64, &'static str>,
     logs: BTreeMap<LogId, String>,
+    members: Members,
     minutes: String,
 }
 
@@ -116,6 +128,7 @@ impl Stage {
             next_request: 0,
             unanswered: BTreeMap::new(),
             logs: BTreeMap::new(),
+            members: Members::default(),
             minutes: String::new(),
         }
     }
@@ -145,9 +158,12 @@ impl Stage {
                 self.turn();
             }
             "wait" => self.wait(command.subject.parse().expect("milliseconds")),
-            _request => {
-                let request = request(&command, self.now);
-                self.ask(request, command.small("version", version(command.name)));
+            name => {
+                let (request, version) = match self.members.request(&command, asked) {
+                    Some(of_groups) => of_groups,
+                    None => (request(&command, self.now), version(name)),
+                };
+                self.ask(request, command.small("version", version));
             }
         }
         if asked < self.next_request && self.unanswered.contains_key(&asked) {
@@ -261,14 +277,16 @@ impl Stage {
         for effect in out.replies.drain(..) {
             let sequence = effect.sequence.0;
             self.unanswered.remove(&sequence);
-            let said = self.describe(&effect.reply);
+            let of_groups = self.members.describe(&effect.reply, sequence);
+            let said = of_groups.unwrap_or_else(|| self.describe(&effect.reply));
             self.note(&format!("reply #{sequence} {said}"));
         }
         for (_connection, why) in out.close.drain(..) {
             self.note(&format!("close {why}"));
         }
         for event in out.events.drain(..) {
-            self.note(&format!("event {:?} {event}", event.severity));
+            let said = self.members.with_names(&event.to_string());
+            self.note(&format!("event {:?} {said}", event.severity));
         }
         for op in out.disk.drain(..) {
             self.note_op(&op);
@@ -284,7 +302,7 @@ impl Stage {
     )]
     fn note_op(&mut self, op: &DiskOp) {
         if let DiskOp::CreateLog { log, folder, .. } | DiskOp::OpenLog { log, folder, .. } = op
-            && !folder.starts_with("__")
+            && (!folder.starts_with("__") || folder.starts_with("__consumer_offsets"))
         {
             self.logs.insert(*log, folder.to_string());
         }
