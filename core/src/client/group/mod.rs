@@ -6,17 +6,18 @@
 //! (KIP-429); not the one of KIP-848. Compare Kafka's `AbstractCoordinator` and
 //! `ConsumerCoordinator`; checked against Apache Kafka 4.3.1, for brokers from 3.0 on.
 //!
-//! Reading order: [`protocol`], [`assignor`], [`options`], this file, `coordinator`, `joining`,
-//! `commits`. What the Java client tells by callbacks comes as [`GroupEvent`]s. A rebalance waits
-//! until its events were taken and the commits they led to are answered; it goes on with the next
-//! input or [`GroupConsumer::on_time`]. Records that were handed out count as processed when the
-//! caller next gives the machine time: that is what automatic commits commit.
+//! Reading order: [`protocol`], [`assignor`], [`options`], this file, `coordinator`, `preparing`,
+//! `joining`, `commits`. What the Java client tells by callbacks comes as [`GroupEvent`]s. A
+//! rebalance waits until its events were taken and the commits they led to are answered; it goes on
+//! with the next input or [`GroupConsumer::on_time`]. Records that were handed out count as
+//! processed when the caller next gives the machine time: that is what automatic commits commit.
 
 pub mod assignor;
 mod commits;
 mod coordinator;
 mod joining;
 pub mod options;
+mod preparing;
 pub mod protocol;
 #[cfg(test)]
 mod tests;
