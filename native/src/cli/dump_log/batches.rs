@@ -10,7 +10,7 @@ use ottla_core::wire::batch::{BatchHeader, MAGIC, TimestampType};
 use ottla_core::wire::records::{Record, Records};
 
 use super::reader::{BatchFile, PlacedBatch};
-use super::{Show, offset_in_name};
+use super::{Show, offset_in_name, offsets};
 use crate::cli::console::{Console, joined};
 use crate::cli::failure::Failure;
 
@@ -167,7 +167,13 @@ fn record_line(header: &BatchHeader, record: &Record, show: Show) -> String {
             parts.push(control_text(record));
         }
     }
-    if show.contents && !is_control {
+    let decoded = match &record.key {
+        Some(key) if show.offsets && !is_control => offsets::texts(key, record.value.as_ref()),
+        Some(_) | None => None,
+    };
+    if let Some((key, value)) = decoded {
+        parts.push(format!("key: {key} payload: {value}"));
+    } else if show.contents && !is_control {
         if let Some(key) = &record.key {
             parts.push(format!("key: {}", String::from_utf8_lossy(key)));
         }

@@ -1,11 +1,12 @@
 //! `dump-log`: shows what the files of a log hold.
 //!
-//! Source: `kafka-dump-log.sh` of Apache Kafka 4.3.1. The decoders of consumer offsets,
-//! transactions, share groups and remote logs are not here yet; nor are formats older than
+//! Source: `kafka-dump-log.sh` of Apache Kafka 4.3.1. The decoders of transactions,
+//! share groups and remote logs are not here yet; nor are formats older than
 //! version 2 of the record batch.
 
 mod batches;
 mod indexes;
+mod offsets;
 mod reader;
 mod snapshot;
 
@@ -22,11 +23,11 @@ Examples:
   ottla dump-log ottla-data/orders-0/00000000000000000000.log
   ottla dump-log --files orders-0/00000000000000000000.log --print-data-log
   ottla dump-log --files orders-0/00000000000000000000.index --index-sanity-check
-  ottla dump-log --files __cluster_metadata-0/00000000000000000000.log --cluster-metadata-decoder";
+  ottla dump-log --files __cluster_metadata-0/00000000000000000000.log --cluster-metadata-decoder
+  ottla dump-log --files __consumer_offsets-0/00000000000000000000.log --offsets-decoder";
 
 /// Decoders that come with what they decode.
 const LATER: &[&str] = &[
-    "offsets-decoder",
     "transaction-log-decoder",
     "share-group-state-decoder",
     "remote-log-metadata-decoder",
@@ -53,6 +54,10 @@ pub(crate) fn command() -> Command {
         .arg(flag(
             "cluster-metadata-decoder",
             "Show records of the metadata log as JSON",
+        ))
+        .arg(flag(
+            "offsets-decoder",
+            "Show records of __consumer_offsets as JSON",
         ))
         .arg(flag(
             "skip-record-metadata",
@@ -96,6 +101,8 @@ struct Show {
     contents: bool,
     /// Values are records of the metadata log.
     metadata: bool,
+    /// Records are those of groups and their offsets.
+    offsets: bool,
     /// Of records, nothing else.
     contents_only: bool,
     /// Bytes of the file to look at.
@@ -138,11 +145,13 @@ pub(crate) fn run(matches: &ArgMatches, console: &mut Console<'_>) -> Result<(),
         }
     }
     let metadata = matches.get_flag("cluster-metadata-decoder");
-    let contents = matches.get_flag("print-data-log") || metadata;
+    let offsets = matches.get_flag("offsets-decoder");
+    let contents = matches.get_flag("print-data-log") || metadata || offsets;
     let show = Show {
         records: contents || matches.get_flag("deep-iteration"),
         contents,
         metadata,
+        offsets,
         contents_only: matches.get_flag("skip-record-metadata"),
         bytes_max: number(matches, "max-bytes")?,
     };
