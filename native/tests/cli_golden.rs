@@ -307,6 +307,11 @@ fn console() {
 }
 
 #[test]
+fn consumer_groups() {
+    play("consumer-groups");
+}
+
+#[test]
 fn delete_records() {
     play("delete-records");
 }

@@ -237,8 +237,8 @@ fn failures_say_what_to_do_and_end_with_1() {
     );
     check(&["nosuch"], "`ottla help` lists them");
     check(
-        &["consume", "t", "--group", "g"],
-        "--group is not supported yet",
+        &["consume", "t", "--group", "g", "--partition", "0"],
+        "Options group and partition cannot be specified together.",
     );
     check(
         &["dump-log", "--files", "00000000000000000000.log"],

@@ -50,6 +50,14 @@ pub(crate) fn words(code: i16, message: Option<&StrBytes>) -> String {
             "The requested offset is not within the range of offsets maintained by the server."
                 .to_owned()
         }
+        Some(ErrorCode::NonEmptyGroup) => "The group is not empty.".to_owned(),
+        Some(ErrorCode::GroupIdNotFound) => "The group id does not exist.".to_owned(),
+        Some(ErrorCode::InvalidGroupId) => "The group id is invalid.".to_owned(),
+        Some(ErrorCode::GroupSubscribedToTopic) => {
+            "Deleting offsets of a topic is forbidden while the consumer group is actively \
+             subscribed to it."
+                .to_owned()
+        }
         Some(error) => format!("The broker answered {error}."),
         None => format!("The broker answered error {code}, which this tool does not know."),
     }
@@ -58,6 +66,10 @@ pub(crate) fn words(code: i16, message: Option<&StrBytes>) -> String {
 /// Kafka's name of an error's Java class, which its tools print before the words.
 pub(crate) fn exception_name(code: i16) -> String {
     let name = ErrorCode::from_code(code).map_or("UNKNOWN_SERVER_ERROR", ErrorCode::name);
+    if code == ErrorCode::NonEmptyGroup.code() {
+        // The one that is not named after its code.
+        return "org.apache.kafka.common.errors.GroupNotEmptyException".to_owned();
+    }
     let mut class = String::from("org.apache.kafka.common.errors.");
     for word in name.split('_') {
         class.push_str(&word[..1]);

@@ -48,6 +48,8 @@ impl Link {
             .map_err(unreachable)?;
         let options = ConnectionOptions {
             client_id: Some(StrBytes::from(client_id)),
+            // OffsetCommit and OffsetFetch by name, as people give topics to tools.
+            version_caps: [(8, 9), (9, 9)].into(),
             ..ConnectionOptions::default()
         };
         let mut link = Self {

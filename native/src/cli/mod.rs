@@ -12,14 +12,19 @@ mod cluster;
 mod configs;
 mod console;
 mod consume;
+mod consumer_groups;
+mod consumer_perf_test;
 mod delete_records;
 mod driver;
 mod dump_log;
 mod failure;
 mod get_offsets;
+mod group_admin;
+mod groups;
 mod kafka_order;
 mod link;
 mod log_dirs;
+mod member;
 mod metadata_quorum;
 mod overview;
 mod produce;
@@ -27,6 +32,8 @@ mod properties;
 mod sockets;
 mod time;
 mod topics;
+mod verifiable_consumer;
+mod when;
 
 use std::ffi::{OsStr, OsString};
 use std::io::{BufWriter, IsTerminal};
@@ -81,6 +88,18 @@ const TOOLS: &[Tool] = &[
         run: produce::run,
     },
     Tool {
+        name: "consumer-groups",
+        short: "",
+        command: consumer_groups::command,
+        run: consumer_groups::run,
+    },
+    Tool {
+        name: "consumer-perf-test",
+        short: "",
+        command: consumer_perf_test::command,
+        run: consumer_perf_test::run,
+    },
+    Tool {
         name: "delete-records",
         short: "",
         command: delete_records::command,
@@ -99,6 +118,12 @@ const TOOLS: &[Tool] = &[
         run: get_offsets::run,
     },
     Tool {
+        name: "groups",
+        short: "",
+        command: groups::command,
+        run: groups::run,
+    },
+    Tool {
         name: "log-dirs",
         short: "",
         command: log_dirs::command,
@@ -115,6 +140,12 @@ const TOOLS: &[Tool] = &[
         short: "",
         command: topics::command,
         run: topics::run,
+    },
+    Tool {
+        name: "verifiable-consumer",
+        short: "",
+        command: verifiable_consumer::command,
+        run: verifiable_consumer::run,
     },
 ];
 

@@ -22,6 +22,22 @@ pub(crate) fn read_file(path: &str) -> Result<Properties, Failure> {
     }
 }
 
+/// A property that is a whole number.
+pub(crate) fn number<N: std::str::FromStr>(
+    properties: &Properties,
+    name: &str,
+    default: N,
+) -> Result<N, Failure> {
+    match properties.get(name) {
+        None => Ok(default),
+        Some(text) => text.trim().parse().map_err(|_not_a_number| {
+            Failure::refused(format!(
+                "Invalid value {text} for configuration {name}: Not a number"
+            ))
+        }),
+    }
+}
+
 /// Reads `key=value` arguments. `key` alone is `key` without a value, as Kafka takes it.
 pub(crate) fn from_args<'a>(args: impl IntoIterator<Item = &'a String>) -> Properties {
     let pairs = args.into_iter().map(|arg| match arg.split_once('=') {

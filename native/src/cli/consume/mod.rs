@@ -6,6 +6,7 @@
 mod aborted;
 mod fetch;
 mod formatter;
+mod grouped;
 mod position;
 mod record;
 mod subscription;
@@ -32,6 +33,7 @@ Examples:
   ottla consume orders --json              one JSON object for each record
   ottla consume orders -n 5                the last five of each partition
   ottla console-consumer --bootstrap-server localhost:9092 --topic orders --from-beginning
+  ottla consume orders --group billing -f
   ottla console-consumer --topic orders --partition 0 --offset 100 --max-messages 1 \\
       --formatter-property print.key=true --formatter-property key.separator=:";
 
@@ -92,7 +94,11 @@ fn with_place(command: Command) -> Command {
             "MS",
             "End when no record comes for this long",
         ))
-        .arg(option("group", "GROUP", "Not here yet: consumer groups"))
+        .arg(option(
+            "group",
+            "GROUP",
+            "Join this group: partitions are shared with its members, offsets kept",
+        ))
 }
 
 /// Adds how records are read and printed.
@@ -150,23 +156,70 @@ pub(crate) fn run(matches: &ArgMatches, console: &mut Console<'_>) -> Result<(),
     let (subscription, for_person) = subscription(matches)?;
     let options = fetch_options(matches, &properties, for_person)?;
     let formatter = formatter(matches, console)?;
-    let limit: Option<u64> = match number::<i64>(matches, "max-messages")? {
-        Some(limit) => u64::try_from(limit).ok(),
-        None => None,
+    let limits = Limits {
+        records_max: match number::<i64>(matches, "max-messages")? {
+            Some(limit) => u64::try_from(limit).ok(),
+            None => None,
+        },
+        timeout: number::<u64>(matches, "timeout-ms")?.map(Duration::from_millis),
+        skips: matches.get_flag("skip-message-on-error"),
+        start: options.start,
+        stops_at_end: options.stop_at_end,
     };
-    let timeout = number::<u64>(matches, "timeout-ms")?.map(Duration::from_millis);
-    let skip = matches.get_flag("skip-message-on-error");
-    let mut cluster = Cluster::new(&address, &properties, "console-consumer")?;
-    let mut fetcher = Fetcher::new(subscription, options);
-    let wait = Duration::from_millis(number_property(
-        &properties,
-        "fetch.max.wait.ms",
-        FETCH_WAIT_MS,
-    )?);
+    let printed = match grouped::group(matches, &properties)? {
+        Some(group) => {
+            let settings = (address.as_str(), group.as_str(), properties);
+            grouped::run(matches, settings, &limits, &formatter, console)?
+        }
+        None => {
+            let cluster = Cluster::new(&address, &properties, "console-consumer")?;
+            let wait = properties::number(&properties, "fetch.max.wait.ms", FETCH_WAIT_MS)?;
+            let wait = Duration::from_millis(wait);
+            let fetcher = Fetcher::new(subscription, options);
+            consume(cluster, fetcher, wait, &limits, &formatter, console)?
+        }
+    };
+    if matches.get_flag("enable-systest-events") {
+        console.line("shutdown_complete")?;
+    }
+    console.flush()?;
+    if !for_person {
+        console.notice(format!("Processed a total of {printed} messages"));
+    }
+    Ok(())
+}
+
+/// When to end, and what to do on the way.
+#[derive(Clone, Copy, Debug)]
+struct Limits {
+    /// Records to print.
+    records_max: Option<u64>,
+    /// How long to wait for a record.
+    timeout: Option<Duration>,
+    /// Whether records that cannot be printed are passed over.
+    skips: bool,
+    /// Where to begin where nothing else says so.
+    start: Start,
+    /// Whether to end where nothing more is there.
+    stops_at_end: bool,
+}
+
+/// Consumes without a group; gives the number of records printed.
+fn consume(
+    mut cluster: Cluster,
+    mut fetcher: Fetcher,
+    wait: Duration,
+    limits: &Limits,
+    formatter: &Formatter,
+    console: &mut Console<'_>,
+) -> Result<u64, Failure> {
+    let limit = limits.records_max;
     let mut printed = 0;
     let mut last_at = Instant::now();
-    'consume: while limit.is_none_or(|limit| printed < limit) && !fetcher.is_done() {
-        let left = timeout.map(|timeout| timeout.saturating_sub(last_at.elapsed()));
+    while limit.is_none_or(|limit| printed < limit) && !fetcher.is_done() {
+        let left = limits
+            .timeout
+            .map(|timeout| timeout.saturating_sub(last_at.elapsed()));
         if left == Some(Duration::ZERO) {
             break;
         }
@@ -180,35 +233,21 @@ pub(crate) fn run(matches: &ArgMatches, console: &mut Console<'_>) -> Result<(),
         }
         for record in &consumed {
             if limit.is_some_and(|limit| printed >= limit) {
-                break 'consume;
+                return Ok(printed);
             }
             match formatter.print(record, console.out) {
-                Err(Failure::Refused(message)) if skip => console.notice(message),
+                Err(Failure::Refused(message)) if limits.skips => console.notice(message),
                 result => result?,
             }
             printed += 1;
         }
         console.flush()?;
     }
-    if matches.get_flag("enable-systest-events") {
-        console.line("shutdown_complete")?;
-    }
-    console.flush()?;
-    if !for_person {
-        console.notice(format!("Processed a total of {printed} messages"));
-    }
-    Ok(())
+    Ok(printed)
 }
 
 /// What to consume, and whether it was asked for in the short form.
 fn subscription(matches: &ArgMatches) -> Result<(Subscription, bool), Failure> {
-    if given(matches, "group") {
-        return Err(Failure::usage(
-            "--group is not supported yet: this consumer reads partitions without joining a group \
-             and commits no offsets. Leave --group out, and use --from-beginning or --partition \
-             with --offset.",
-        ));
-    }
     let partition = number::<i32>(matches, "partition")?;
     let short = text(matches, "TOPIC");
     let asked = [short, text(matches, "topic"), text(matches, "include")];
@@ -275,8 +314,8 @@ fn fetch_options(
         start: start(matches, properties, for_person, follow)?,
         stop_at_end: for_person && !follow,
         isolation_level,
-        max_bytes: number_property(properties, "fetch.max.bytes", FETCH_BYTES_MAX)?,
-        partition_max_bytes: number_property(
+        max_bytes: properties::number(properties, "fetch.max.bytes", FETCH_BYTES_MAX)?,
+        partition_max_bytes: properties::number(
             properties,
             "max.partition.fetch.bytes",
             PARTITION_BYTES_MAX,
@@ -352,22 +391,6 @@ fn formatter(matches: &ArgMatches, console: &mut Console<'_>) -> Result<Formatte
     Formatter::parse(text(matches, "formatter"), &properties)
 }
 
-/// A property that is a whole number.
-fn number_property<N: std::str::FromStr>(
-    properties: &Properties,
-    name: &str,
-    default: N,
-) -> Result<N, Failure> {
-    match properties.get(name) {
-        None => Ok(default),
-        Some(text) => text.trim().parse().map_err(|_not_a_number| {
-            Failure::refused(format!(
-                "Invalid value {text} for configuration {name}: Not a number"
-            ))
-        }),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -431,10 +454,6 @@ mod tests {
                 "--from-beginning",
             ],
             "Options from-beginning and offset cannot be specified together.",
-        );
-        check(
-            &["--topic", "a", "--group", "g"],
-            "--group is not supported yet",
         );
         check(
             &["--topic", "a", "--isolation-level", "bogus"],

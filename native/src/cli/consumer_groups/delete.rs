@@ -1,0 +1,117 @@
+//! `--delete` and `--delete-offsets`.
+
+use std::collections::BTreeSet;
+
+use clap::ArgMatches;
+
+use super::error;
+use crate::cli::admin;
+use crate::cli::args::texts;
+use crate::cli::console::{Console, joined};
+use crate::cli::driver::Cluster;
+use crate::cli::failure::Failure;
+use crate::cli::group_admin::{self, Partition, with_class};
+
+/// Deletes groups.
+pub(super) fn groups(
+    matches: &ArgMatches,
+    cluster: &mut Cluster,
+    console: &mut Console<'_>,
+) -> Result<(), Failure> {
+    let (mut deleted, mut refused) = (Vec::new(), Vec::new());
+    for group in super::groups(matches, cluster)? {
+        match group_admin::delete(cluster, &group)? {
+            Ok(()) => deleted.push(format!("'{group}'")),
+            Err(why) => refused.push(format!(
+                "* Group '{group}' could not be deleted due to: {why}"
+            )),
+        }
+    }
+    if refused.is_empty() {
+        return console.line(format!(
+            "Deletion of requested consumer groups ({}) was successful.",
+            joined(&deleted, ", ")
+        ));
+    }
+    error("Deletion of some consumer groups failed:", console)?;
+    refused.iter().try_for_each(|line| console.line(line))?;
+    if deleted.is_empty() {
+        return Ok(());
+    }
+    let deleted = joined(&deleted, ", ");
+    console.line(format!(
+        "\nThese consumer groups were deleted successfully: {deleted}"
+    ))
+}
+
+/// Deletes a group's offsets of topics.
+pub(super) fn offsets(
+    matches: &ArgMatches,
+    cluster: &mut Cluster,
+    console: &mut Console<'_>,
+) -> Result<(), Failure> {
+    let all = texts(matches, "group");
+    let group = all.first().map_or("", |group| group.as_str());
+    let mut partitions: BTreeSet<Partition> = BTreeSet::new();
+    let mut unknown = Vec::new();
+    let known = admin::all_topics(cluster)?;
+    for asked in texts(matches, "topic") {
+        let (name, chosen) = super::reset::topic_and_partitions(asked)?;
+        match (
+            chosen,
+            known.iter().find(|topic| admin::name_of(topic) == name),
+        ) {
+            (Some(chosen), _) => {
+                partitions.extend(chosen.into_iter().map(|index| (name.clone(), index)));
+            }
+            (None, Some(topic)) => partitions.extend(
+                topic
+                    .partitions
+                    .iter()
+                    .map(|of| (name.clone(), of.partition_index)),
+            ),
+            (None, None) => unknown.push(name),
+        }
+    }
+    let answer = group_admin::delete_offsets(cluster, group, &partitions)?;
+    let code = answer.error_code;
+    if code != 0 {
+        return error(&admin::words(code, None), console);
+    }
+    let mut rows: Vec<(String, String, i16)> = Vec::new();
+    for topic in &answer.topics {
+        for partition in &topic.partitions {
+            let index = partition.partition_index.to_string();
+            rows.push((topic.name.to_string(), index, partition.error_code));
+        }
+    }
+    rows.sort();
+    if rows.iter().any(|(_topic, _partition, code)| *code != 0) {
+        error(
+            "Encountered some partition-level error, see the follow-up details.",
+            console,
+        )?;
+    } else {
+        console.line(format!(
+            "Request succeeded for deleting offsets from group {group}."
+        ))?;
+    }
+    let missing = ottla_core::error::ErrorCode::UnknownTopicOrPartition.code();
+    rows.extend(
+        unknown
+            .into_iter()
+            .map(|topic| (topic, "-".to_owned(), missing)),
+    );
+    console.line(format!(
+        "\n{:<15} {:<10} {:<15}",
+        "TOPIC", "PARTITION", "STATUS"
+    ))?;
+    for (topic, partition, code) in rows {
+        let status = match code {
+            0 => "Successful".to_owned(),
+            code => format!("Error: {}", with_class(code, None)),
+        };
+        console.line(format!("{topic:<15} {partition:<10} {status:<15}"))?;
+    }
+    Ok(())
+}
