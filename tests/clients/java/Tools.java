@@ -12,7 +12,7 @@
 //     = 0
 //
 // `$ [WORD...] command` says how its output is compared: `sorted`; `numbers` masks every number;
-// `only=REGEX` keeps the lines that match, `first` the first of them. A command that begins with `&` goes on in the background;
+// `only=REGEX` keeps the lines that match, `first` the first of them, `unique` each once. A command that begins with `&` goes on in the background;
 // `$ await REGEX` waits until it has printed such a line, `$ stop` ends it as a signal would.
 // `$ await-group GROUP STATE` asks the broker until a group is in a state.
 //
@@ -24,6 +24,7 @@ import java.io.IOException;
 import java.io.InputStream;
 import java.io.OutputStream;
 import java.io.PrintStream;
+import java.lang.reflect.Field;
 import java.lang.reflect.InvocationTargetException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -31,6 +32,7 @@ import java.util.ArrayList;
 import java.util.Collections;
 import java.util.List;
 import java.util.Map;
+import java.util.TreeSet;
 import java.util.concurrent.TimeUnit;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
@@ -176,17 +178,27 @@ public class Tools {
         }
 
         /** What it would do at the end of the process; it prints where the tool does. */
-        void runHooks() {
+        boolean runHooks() {
             OUT.set(out);
             ERR.set(err);
             List.copyOf(hooks).forEach(Runnable::run);
             OUT.remove();
             ERR.remove();
+            boolean ran = !hooks.isEmpty();
+            for (Thread hook : hooksOfTheProcess()) {
+                if (hook.getName().startsWith(thread.getName())) {
+                    Runtime.getRuntime().removeShutdownHook(hook);
+                    hook.start();
+                    waitFor(hook);
+                    ran = true;
+                }
+            }
+            return ran;
         }
 
         /** Waits for its end; gives its status, or why there is none. */
-        String finish() throws InterruptedException {
-            thread.join(TimeUnit.SECONDS.toMillis(LIMIT_S));
+        String finish() {
+            waitFor(thread);
             if (thread.isAlive()) {
                 thread.interrupt();
                 return "still running";
@@ -241,6 +253,26 @@ public class Tools {
                 (target == null ? otherwise : target).write(bytes, from, length);
             }
         }, true);
+    }
+
+    /** The hooks that tools add without asking `Exit`. */
+    private static List<Thread> hooksOfTheProcess() {
+        try {
+            Class<?> all = Class.forName("java.lang.ApplicationShutdownHooks");
+            Field field = all.getDeclaredField("hooks");
+            field.setAccessible(true);
+            return new ArrayList<>(((Map<Thread, ?>) field.get(null)).keySet());
+        } catch (ReflectiveOperationException error) {
+            throw new IllegalStateException(error);
+        }
+    }
+
+    private static void waitFor(Thread thread) {
+        try {
+            thread.join(TimeUnit.SECONDS.toMillis(LIMIT_S));
+        } catch (InterruptedException error) {
+            throw new IllegalStateException(error);
+        }
     }
 
     private static List<Block> parse(String text) {
@@ -301,11 +333,10 @@ public class Tools {
                 return;
             }
             case "stop" -> {
-                background.runHooks();
-                if (background.hooks.isEmpty()) {
+                if (!background.runHooks()) {
                     background.thread.interrupt();
                 }
-                background.thread.join(TimeUnit.SECONDS.toMillis(LIMIT_S));
+                waitFor(background.thread);
                 tool = background;
                 got.status = tool.thread.isAlive() ? "still running" : "stopped";
             }
@@ -409,7 +440,7 @@ public class Tools {
                     .replaceAll("[A-Za-z0-9_-]{22}(?=\"|\\s+\\d+\\s+\\d+\\s+\\d{10})", "ID")
                     .replaceAll("((?:imestamp|Time|Ms|size|Size)\"?[:=] ?)\\d{3,}", "$1N");
             if (how.contains("numbers")) {
-                line = line.replaceAll("-?\\d+([.,:]\\d+)*", "N");
+                line = line.replaceAll("-?\\d+([.,:]\\d+)*", "N").replaceAll(" {2,}", " ");
             }
             lines.set(i, line.stripTrailing());
         }
@@ -418,6 +449,9 @@ public class Tools {
         }
         if (how.contains("sorted")) {
             Collections.sort(lines);
+        }
+        if (how.contains("unique")) {
+            lines = new ArrayList<>(new TreeSet<>(lines));
         }
         lines.forEach(line -> normal.append(line).append('\n'));
         return normal.toString();

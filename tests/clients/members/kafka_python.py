@@ -59,7 +59,11 @@ class Client:
         if "pattern" in options:
             self.consumer.subscribe(pattern=options["pattern"], listener=listener)
         else:
-            self.consumer.subscribe(topics=options["topics"].split(","), listener=listener)
+            topics = options["topics"].split(",")
+            for topic in topics:
+                # Of a topic that it does not know yet, 3.0 assigns itself nothing and joins again.
+                self.consumer.partitions_for_topic(topic)
+            self.consumer.subscribe(topics=topics, listener=listener)
 
     def poll(self):
         """Reads what there is."""

@@ -9,10 +9,7 @@ import threading
 
 import member
 
-REBALANCED = re.compile(
-    rb"^% Group .* rebalanced.*?: (assigned|revoked|incremental assign|incremental unassign)\b"
-    rb".*?: (.*)$"
-)
+REBALANCED = re.compile(rb"^% Group .* rebalanced.*?: (assigned|revoked|incremental \w+).*?: (.*)$")
 PARTITION = re.compile(r"(\S+) \[(\d+)\]")
 
 
@@ -30,7 +27,7 @@ def main():
     }
     if "instance" in options:
         settings["group.instance.id"] = options["instance"]
-    command = ["kcat", "-b", broker, "-u", "-f", "record %t:%p %o\n"]
+    command = ["kcat", "-E", "-b", broker, "-u", "-f", "record %t:%p %o\n"]
     for name, value in settings.items():
         command += ["-X", "%s=%s" % (name, value)]
     topics = member.topics(options)
@@ -68,7 +65,7 @@ def tell_of_rebalances(errors):
         named = {(topic, int(partition)) for topic, partition in partitions}
         if what == "assigned":
             assigned = named
-        elif what == "incremental assign":
+        elif what.startswith("incremental assign"):
             assigned |= named
         elif what == "revoked":
             assigned = set()

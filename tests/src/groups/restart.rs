@@ -21,14 +21,13 @@ pub fn restart(
     clients: &[Client],
     again: impl FnOnce() -> Result<(), String>,
 ) -> Result<Vec<Result<(), String>>, String> {
-    let able: Vec<&Client> = clients.iter().collect();
-    let barrier = Barrier::new(able.len() + 1);
+    let barrier = Barrier::new(clients.len() + 1);
     thread::scope(|scope| {
         let play = |(number, client)| {
             let barrier = &barrier;
             scope.spawn(move || one(stage, number, client, barrier))
         };
-        let running: Vec<_> = able.iter().copied().enumerate().map(play).collect();
+        let running: Vec<_> = clients.iter().enumerate().map(play).collect();
         barrier.wait();
         let outcome = again();
         barrier.wait();
@@ -71,9 +70,14 @@ fn read_and_commit(
     play.produce(&all, 5)?;
     let first = play.start(client, client.assignors[0], &[&topics, LONG])?;
     play.until_shared(&[first], &all)?;
+    play.until_all_read()?;
+    if client.has(Feature::Commit) {
+        play.commit(first, "commit")?;
+    }
     let second = play.start(client, client.assignors[0], &[&topics, LONG])?;
     let members = vec![first, second];
     play.until_shared(&members, &all)?;
+    play.produce(&all, 5)?;
     play.until_all_read()?;
     if client.has(Feature::Commit) {
         for &member in &members {
