@@ -169,6 +169,7 @@ fn offsets(
     let group_width = width(15, [group].into_iter());
     let (topic_width, id_width) = (width(15, topics), width(15, ids));
     let host_width = width(15, hosts);
+    console.line("")?;
     let mut print = |cells: [&str; 10]| {
         let [
             group,
@@ -192,7 +193,6 @@ fn offsets(
              {end:<15} {lag:<15} {id:<id_width$} {host:<host_width$} {client}"
         ))
     };
-    console.line("")?;
     print([
         "GROUP",
         "TOPIC",
@@ -245,6 +245,7 @@ fn members(
     let client_width = width(15, all().map(|member| member.client_id.as_str()));
     let current_width = width(20, currents.iter().map(String::as_str));
     let target_width = width(20, targets.iter().map(String::as_str));
+    console.line("")?;
     let mut print = |cells: [&str; 10]| {
         let [
             group,
@@ -275,7 +276,6 @@ fn members(
              {client:<client_width$} {count:<15} {more}"
         ))
     };
-    console.line("")?;
     print([
         "GROUP",
         "CONSUMER-ID",
@@ -333,6 +333,7 @@ fn state(
     let strategy = Some(&found.assignor).filter(|name| !name.is_empty());
     let coordinator_width = width(25, [coordinator.as_str()].into_iter());
     let group_width = width(15, [group].into_iter());
+    console.line("")?;
     let mut print = |cells: [&str; 7]| {
         let [group, coordinator, strategy, state, epoch, target, members] = cells;
         let more = if is_verbose {
@@ -345,7 +346,6 @@ fn state(
              {state:<20}{more} {members}"
         ))
     };
-    console.line("")?;
     print([
         "GROUP",
         "COORDINATOR (ID)",

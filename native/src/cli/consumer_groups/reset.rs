@@ -111,12 +111,12 @@ fn print(
         .map(|(_group, (topic, _index), _offset)| topic.chars().count());
     let group_width = groups.max().unwrap_or(0).max(15);
     let topic_width = topics.max().unwrap_or(0).max(15);
+    console.line("")?;
     let mut row = |group: &str, topic: &str, index: &str, offset: &str| {
         console.line(format!(
             "{group:<group_width$} {topic:<topic_width$} {index:<10} {offset}"
         ))
     };
-    console.line("")?;
     row("GROUP", "TOPIC", "PARTITION", "NEW-OFFSET")?;
     for (group, (topic, index), offset) in rows {
         row(group, topic, &index.to_string(), &offset.to_string())?;
