@@ -38,6 +38,8 @@ mod shard;
 mod shared;
 mod subscription;
 mod sync;
+#[cfg(test)]
+mod tests;
 mod timers;
 mod writes;
 

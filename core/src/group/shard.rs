@@ -188,7 +188,9 @@ impl Shard {
                 }
             }
             Then::Delete => {
-                self.dying.remove(&(reference.id, write.id));
+                let key = (reference.id, write.id);
+                self.dying.remove(&key);
+                self.on_name_freed(&key.0, out);
             }
             Then::Nothing | Then::Record => {}
             Then::Replace(replacement) => self.commit_replacement(&reference, &replacement, out),
@@ -243,7 +245,7 @@ impl Shard {
                     self.shared.prepare(now, group, reason, out);
                 }
             }
-            Then::Delete => self.revive(&write.group.id, id),
+            Then::Delete => self.revive(now, &write.group.id, id),
             Then::Nothing => {}
             Then::Record => self.plan_rewrite(now, &write.group),
             Then::Replace(replacement) => {
@@ -335,12 +337,31 @@ impl Shard {
         dying.find(|group| is_same(group))
     }
 
-    /// A deletion failed: the group is back, unless another took its name. Ids that were given out
-    /// are not.
-    fn revive(&mut self, id: &GroupId, write: WriteId) {
+    /// The log has no group of this name any more: whoever has it now is yet to be written.
+    fn on_name_freed(&mut self, id: &GroupId, out: &mut GroupEffects) {
+        if let Some(group) = self.groups.get_mut(id) {
+            group.is_recorded = false;
+            let reference = reference_to(group);
+            self.drop_if_never_written(&reference, ErrorCode::UnknownMemberId, out);
+        }
+    }
+
+    /// A deletion failed: the group is back. Where another took its name, the log is to learn of
+    /// that one. Ids that were given out are not back.
+    fn revive(&mut self, now: Now, id: &GroupId, write: WriteId) {
         let group = self.dying.remove(&(id.clone(), write));
         let group = group.expect("a group is kept until its deletion ends");
-        self.groups.entry(id.clone()).or_insert(group);
+        match self.groups.get_mut(id) {
+            None => {
+                self.groups.insert(id.clone(), group);
+            }
+            Some(other) if group.is_recorded => {
+                other.is_recorded = true;
+                let reference = reference_to(other);
+                self.plan_rewrite(now, &reference);
+            }
+            Some(_) => {}
+        }
     }
 
     /// Sees to it that the log learns what the group is.

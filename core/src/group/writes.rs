@@ -106,10 +106,4 @@ impl Writes {
             .ok()?;
         self.in_flight.remove(place)
     }
-
-    /// Whether none is in flight.
-    #[cfg(test)]
-    pub(super) fn is_empty(&self) -> bool {
-        self.in_flight.is_empty()
-    }
 }
