@@ -331,6 +331,10 @@ impl GroupConsumer {
         self.placing = Some(self.network.call(now, Target::Node(node), request));
     }
 
+    #[allow(
+        clippy::wildcard_enum_match_arm,
+        reason = "codes that can be overcome are named; every other one is final"
+    )]
     pub(super) fn on_places(&mut self, now: Instant, response: &OffsetFetchResponse) {
         self.placing_at = now.after(self.options.consumer.retry_backoff);
         let Some(group) = response.groups.first() else {

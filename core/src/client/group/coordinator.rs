@@ -124,6 +124,10 @@ impl GroupConsumer {
     }
 
     /// Takes an answer that is not the directory's.
+    #[allow(
+        clippy::wildcard_enum_match_arm,
+        reason = "an answer to what is not waited for any more is nobody's"
+    )]
     pub(super) fn on_answer(&mut self, now: Instant, answer: Answer) {
         let Answer { call, result } = answer;
         if self.lookup == Some(call) {
@@ -186,6 +190,10 @@ impl GroupConsumer {
         self.placing_at = retry_at;
     }
 
+    #[allow(
+        clippy::wildcard_enum_match_arm,
+        reason = "codes that can be overcome are named; every other one is final"
+    )]
     fn on_lookup(&mut self, now: Instant, result: Result<ClientResponse, CallError>) {
         self.lookup_at = now.after(self.options.consumer.retry_backoff);
         let response = match result {
@@ -216,6 +224,10 @@ impl GroupConsumer {
         }
     }
 
+    #[allow(
+        clippy::wildcard_enum_match_arm,
+        reason = "codes that can be overcome are named; every other one is final"
+    )]
     fn on_heartbeat(&mut self, now: Instant, code: i16) {
         self.heartbeats.answered_at = now;
         if !self.keeps_alive() {

@@ -218,6 +218,10 @@ impl GroupConsumer {
         }
     }
 
+    #[allow(
+        clippy::wildcard_enum_match_arm,
+        reason = "codes that can be overcome are named; every other one is final"
+    )]
     fn on_join_error(&mut self, now: Instant, code: ErrorCode, response: &JoinGroupResponse) {
         let retry_at = now.after(self.options.consumer.retry_backoff);
         self.phase = Phase::Unjoined;
@@ -320,6 +324,10 @@ impl GroupConsumer {
         self.phase = Phase::Syncing(call);
     }
 
+    #[allow(
+        clippy::wildcard_enum_match_arm,
+        reason = "codes that can be overcome are named; every other one is final"
+    )]
     pub(super) fn on_synced(&mut self, now: Instant, response: &SyncGroupResponse) {
         self.phase = Phase::Unjoined;
         match code_of(response.error_code) {
