@@ -191,6 +191,7 @@ fn is_for_users(line: &str) -> bool {
     const JAVA: &[&str] = &[
         "[",
         "The consumer rebalance protocol",
+        "java.",
         "org.apache.kafka.",
         "\tat ",
     ];

@@ -232,6 +232,10 @@ fn failures_say_what_to_do_and_end_with_1() {
     check(&[&["produce", "t"][..], &nobody].concat(), reach);
     check(&[&["consume", "t"][..], &nobody].concat(), reach);
     check(
+        &[&["consume", "t", "--group", "g"][..], &nobody].concat(),
+        reach,
+    );
+    check(
         &["topics", "--list", "--bootstrap-server", "nonsense"],
         "Invalid url",
     );

@@ -136,6 +136,7 @@ fn join(matches: &ArgMatches, console: &mut Console<'_>) -> Result<Member, Failu
         StartAt::Earliest
     };
     let options = member::options(&address, &properties, group, "perf-consumer-client", reset)?;
+    member::reach(&address, &properties)?;
     let mut member = Member::new(options)?;
     match text(matches, "topic") {
         Some(topic) => member.subscribe([topic.into()]),

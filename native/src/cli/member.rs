@@ -84,6 +84,13 @@ pub(crate) fn options(
     Ok(options)
 }
 
+/// Fails where no broker can be reached: a member would try for ever.
+pub(crate) fn reach(bootstrap: &str, properties: &Properties) -> Result<(), Failure> {
+    let mut cluster = driver::Cluster::new(bootstrap, properties, "ottla")?;
+    cluster.brokers()?;
+    Ok(())
+}
+
 /// What concerns fetching.
 fn fetching(
     options: &mut GroupOptions,

@@ -104,6 +104,7 @@ pub(crate) fn run(matches: &ArgMatches, console: &mut Console<'_>) -> Result<(),
     let group = text(matches, "group-id").unwrap_or("");
     let client_id = format!("consumer-{group}-1");
     let options = member::options(&address, &properties, group, &client_id, StartAt::Earliest)?;
+    member::reach(&address, &properties)?;
     let mut member = Member::new(options)?;
     member.subscribe([text(matches, "topic").unwrap_or("").into()]);
     let mut telling = Telling {

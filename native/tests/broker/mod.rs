@@ -24,6 +24,7 @@ impl Broker {
             .args(["serve", "--override", "listeners=PLAINTEXT://127.0.0.1:0"])
             .args(["--override", "num.partitions=4"])
             .args(["--override", "http.listener="])
+            .args(["--override", "group.initial.rebalance.delay.ms=0"])
             .arg("--override")
             .arg(format!("log.dirs={}", folder.display()))
             .stdin(Stdio::null())

@@ -69,6 +69,7 @@ pub(super) fn run(
         Start::FromEnd(_) | Start::Latest | Start::Offset(_) => StartAt::Latest,
     };
     let options = member::options(bootstrap, &properties, group, "console-consumer", reset)?;
+    member::reach(bootstrap, &properties)?;
     let mut member = Member::new(options)?;
     let include = texts(matches, "include");
     match (

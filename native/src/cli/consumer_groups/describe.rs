@@ -231,52 +231,17 @@ fn members(
     is_verbose: bool,
     console: &mut Console<'_>,
 ) -> Result<(), Failure> {
-    let all = || found.members.iter();
-    let has_names = all().any(|member| member.instance_id.is_some());
-    let name = |member: &Member| member.instance_id.clone().unwrap_or_default();
-    let names: Vec<String> = all().map(name).collect();
-    let currents: Vec<String> = all().map(|member| assignment(&member.assigned)).collect();
-    let target = |member: &Member| member.target.as_ref().map_or("-".to_owned(), assignment);
-    let targets: Vec<String> = all().map(target).collect();
-    let group_width = width(15, [group].into_iter());
-    let id_width = width(15, all().map(|member| member.id.as_str()));
-    let name_width = width(17, names.iter().map(String::as_str));
-    let host_width = width(15, all().map(|member| member.host.as_str()));
-    let client_width = width(15, all().map(|member| member.client_id.as_str()));
-    let current_width = width(20, currents.iter().map(String::as_str));
-    let target_width = width(20, targets.iter().map(String::as_str));
-    console.line("")?;
-    let mut print = |cells: [&str; 10]| {
-        let [
-            group,
-            id,
-            name,
-            host,
-            client,
-            count,
-            epoch,
-            current,
-            target_epoch,
-            target,
-        ] = cells;
-        let name = if has_names {
-            format!("{name:<name_width$} ")
-        } else {
-            String::new()
-        };
-        let more = if is_verbose {
-            format!(
-                "{epoch:<15} {current:<current_width$} {target_epoch:<15} {target:<target_width$}"
-            )
-        } else {
-            String::new()
-        };
-        console.line(format!(
-            "{group:<group_width$} {id:<id_width$} {name}{host:<host_width$} \
-             {client:<client_width$} {count:<15} {more}"
-        ))
-    };
-    print([
+    let mut members = found.members.iter();
+    let has_names = members.any(|member| member.instance_id.is_some());
+    let rows = member_rows(group, found);
+    // The least width of each column; the widest text of a member makes it wider.
+    let least = [15, 15, 17, 15, 15, 15, 15, 20, 15, 20];
+    let mut widths = least;
+    for (column, width) in widths.iter_mut().enumerate() {
+        let texts = rows.iter().map(|row| row[column].chars().count());
+        *width = texts.max().unwrap_or(0).max(*width);
+    }
+    let heading = [
         "GROUP",
         "CONSUMER-ID",
         "GROUP-INSTANCE-ID",
@@ -287,23 +252,41 @@ fn members(
         "CURRENT-ASSIGNMENT",
         "TARGET-EPOCH",
         "TARGET-ASSIGNMENT",
-    ])?;
-    for (index, member) in found.members.iter().enumerate() {
-        let epochs = found.epochs.filter(|_epochs| member.target.is_some());
-        print([
-            group,
-            &member.id,
-            &names[index],
-            &member.host,
-            &member.client_id,
-            &member.assigned.len().to_string(),
-            &shown(member.epoch),
-            &currents[index],
-            &shown(epochs.map(|(_group, target)| target)),
-            &targets[index],
-        ])?;
+    ];
+    let columns: Vec<usize> = (0..if is_verbose { 10 } else { 6 })
+        .filter(|column| has_names || heading[*column] != "GROUP-INSTANCE-ID")
+        .collect();
+    console.line("")?;
+    for row in [heading.map(str::to_owned)].iter().chain(&rows) {
+        let cells = columns.iter().map(|column| {
+            let width = widths[*column];
+            format!("{:<width$}", row[*column])
+        });
+        let end = if is_verbose { "" } else { " " };
+        console.line(joined(cells, " ") + end)?;
     }
     Ok(())
+}
+
+/// What is shown of each member, column by column.
+fn member_rows(group: &str, found: &Described) -> Vec<[String; 10]> {
+    let rows = found.members.iter().map(|member| {
+        let target = member.target.as_ref();
+        let epochs = found.epochs.filter(|_epochs| target.is_some());
+        [
+            group.to_owned(),
+            member.id.clone(),
+            member.instance_id.clone().unwrap_or_default(),
+            member.host.clone(),
+            member.client_id.clone(),
+            member.assigned.len().to_string(),
+            shown(member.epoch),
+            assignment(&member.assigned),
+            shown(epochs.map(|(_group, target)| target)),
+            target.map_or_else(|| "-".to_owned(), assignment),
+        ]
+    });
+    rows.collect()
 }
 
 /// `a:0,1;b:0`, or a dash for none.
