@@ -31,6 +31,7 @@ const CORE: &[&str] = &[
     "lz4_flex",
     "ruzstd",
     "serde",
+    "sha2",
     "snap",
     "zstd",
 ];

@@ -25,6 +25,7 @@ pub mod batch;
 mod by_time;
 pub mod checkpoint;
 mod close;
+pub mod compaction;
 mod index;
 pub mod leader_epochs;
 mod locate;

@@ -115,6 +115,13 @@ impl Attributes {
         self.0 & Self::DELETE_HORIZON != 0
     }
 
+    /// The bits that have a meaning, with or without a delete horizon in the base timestamp.
+    #[must_use]
+    pub fn with_delete_horizon(self, has_horizon: bool) -> Self {
+        let bits = self.0 & (Self::DELETE_HORIZON - 1);
+        Self(bits | if has_horizon { Self::DELETE_HORIZON } else { 0 })
+    }
+
     /// These bits with this codec.
     #[must_use]
     pub fn with_compression(self, codec: Compression) -> Self {

@@ -164,7 +164,8 @@ fn zigzag(value: i64) -> u64 {
     ((value << 1) ^ (value >> 63)) as u64
 }
 
-fn varlong_bytes(value: i64) -> usize {
+/// Bytes of that.
+pub(crate) fn varlong_bytes(value: i64) -> usize {
     let bits = 64 - zigzag(value).leading_zeros().min(63) as usize;
     bits.div_ceil(7)
 }
