@@ -124,6 +124,14 @@ pub const INDEX_CACHE_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// index entries, so that one read nearly always answers.
 pub const LOOKUP_READ_BYTES: u32 = 16 * 1024;
 
+/// Bytes that compaction reads, and takes apart, in one turn: at 300 MB/s that holds the brain for
+/// 0.4 ms, and a larger piece gains nothing.
+pub const COMPACTION_READ_BYTES: u32 = 128 * 1024;
+
+/// Bytes that compaction writes before it syncs them: what a disk at 200 MB/s takes 80 ms for, so
+/// that the syncs of appends do not wait long behind them.
+pub const COMPACTION_SYNC_BYTES: u64 = 16 * 1024 * 1024;
+
 /// Segments one retention pass removes from a log before it lets others have their turn.
 pub const RETENTION_SEGMENTS_PER_PASS: usize = 64;
 

@@ -24,9 +24,14 @@
 //!    drops the log's further changes until a `Truncate` raises the generation. Any other failure
 //!    of a change is final for its directory: a failed sync is never retried, and nothing of that
 //!    directory is acknowledged again.
-//! 6. **Slices** name written bytes only. `Truncate`, `MarkSegmentDeleted`, `MarkLogDeleted` and
-//!    removals are barriers: a driver resolves the slices of earlier replies before it carries them
-//!    out.
+//! 6. **Slices** name written bytes only. `Truncate`, `MarkSegmentDeleted`, `MarkLogDeleted`,
+//!    `ReplaceSegments` and removals are barriers: a driver resolves the slices of earlier replies
+//!    before it carries them out. Replies of the turn that emits a `ReplaceSegments` are earlier
+//!    ones; those of later turns name the new file, whatever it is called just then.
+//! 7. **Compaction** writes files of its own (`log::compaction` has the protocol). `WriteCleaned`
+//!    and `SyncCleaned` have no order with the log's other operations: the core waits for each
+//!    answer. Where there is no space they fail alone, and nothing else is touched. All operations
+//!    of compaction hold in every generation.
 
 use std::fmt;
 use std::sync::Arc;
@@ -114,6 +119,8 @@ pub enum LogFile {
     QuorumState,
     /// `%020d-%010d.checkpoint`: a metadata snapshot up to this offset and epoch (KIP-630).
     Snapshot(Offset, i32),
+    /// `%020d.log.swap`: batches that are about to replace those of the segments they were made of.
+    Swap(Offset),
     /// `%020d.timeindex`: (timestamp, relative offset) pairs.
     TimeIndex(Offset),
     /// `%020d.txnindex`: aborted transactions.
@@ -132,9 +139,21 @@ impl LogFile {
             Self::ProducerSnapshot(offset) => format!("{:020}.snapshot", offset.0),
             Self::QuorumState => "quorum-state".to_owned(),
             Self::Snapshot(offset, epoch) => format!("{:020}-{epoch:010}.checkpoint", offset.0),
+            Self::Swap(base) => format!("{:020}.log.swap", base.0),
             Self::TimeIndex(base) => format!("{:020}.timeindex", base.0),
             Self::TransactionIndex(base) => format!("{:020}.txnindex", base.0),
         }
+    }
+
+    /// The files that a segment consists of; the `.log` last, for its name says that it is there.
+    #[must_use]
+    pub fn of_segment(base: Offset) -> [Self; 4] {
+        [
+            Self::OffsetIndex(base),
+            Self::TimeIndex(base),
+            Self::TransactionIndex(base),
+            Self::Log(base),
+        ]
     }
 
     /// The file a name means; `None` for a name that is none of Kafka's.
@@ -163,6 +182,7 @@ impl LogFile {
         match suffix {
             "index" => Some(Self::OffsetIndex(base)),
             "log" => Some(Self::Log(base)),
+            "log.swap" => Some(Self::Swap(base)),
             "snapshot" => Some(Self::ProducerSnapshot(base)),
             "timeindex" => Some(Self::TimeIndex(base)),
             "txnindex" => Some(Self::TransactionIndex(base)),
@@ -353,6 +373,14 @@ pub enum DiskOp {
         /// Returned with the answer.
         token: Token,
     },
+    /// Removes what a compaction left of the segment it was making: the files called `.cleaned` and
+    /// `.swap`. Not acknowledged.
+    RemoveCleaned {
+        /// The log.
+        log: LogId,
+        /// Base offset of the segment.
+        segment: Offset,
+    },
     /// Removes a file in a log's folder, if it is there. Not acknowledged.
     RemoveFile {
         /// The log.
@@ -373,6 +401,19 @@ pub enum DiskOp {
         log: LogId,
         /// The segment's base offset.
         segment: Offset,
+    },
+    /// Puts the segment that compaction made, and that was synced, in the place of those it was
+    /// made of; or goes on with that where it was interrupted. Durable when acknowledged, by
+    /// [`DiskDone::Saved`]. A failure is final for the directory.
+    ReplaceSegments {
+        /// The log.
+        log: LogId,
+        /// Base offset of the new segment, and of the first old one.
+        segment: Offset,
+        /// Base offsets of the old ones that are there, in order.
+        sources: Arc<[Offset]>,
+        /// Returned with the answer.
+        token: Token,
     },
     /// Replaces a file in a data directory whole and durably: temporary file, sync, rename, sync of
     /// the directory. Answered by [`DiskDone::Saved`].
@@ -416,6 +457,16 @@ pub enum DiskOp {
         /// The end offset to be acknowledged.
         end_offset: Offset,
     },
+    /// Makes what was written of a cleaned segment durable, with the names of its files. Answered
+    /// by [`DiskDone::Saved`].
+    SyncCleaned {
+        /// The log.
+        log: LogId,
+        /// Base offset of the segment.
+        segment: Offset,
+        /// Returned with the answer.
+        token: Token,
+    },
     /// Cuts a segment's `.log` to `position`, deletes the log's segments after it, and begins
     /// `generation`. Durable when acknowledged, by [`DiskDone::Truncated`].
     Truncate {
@@ -429,6 +480,20 @@ pub enum DiskOp {
         position: u32,
         /// The log's end offset from now on.
         end_offset: Offset,
+    },
+    /// Writes part of a file of the segment that compaction makes; at position 0 the file begins,
+    /// whatever was there. Answered by [`DiskDone::Saved`].
+    WriteCleaned {
+        /// The log.
+        log: LogId,
+        /// A file of [`LogFile::of_segment`]; on disk its name ends in `.cleaned`.
+        file: LogFile,
+        /// Where the bytes begin: 0, or where the last ones ended.
+        position: u32,
+        /// The bytes; may be none.
+        bytes: Bytes,
+        /// Returned with the answer.
+        token: Token,
     },
 }
 
@@ -599,6 +664,7 @@ mod tests {
             LogFile::ProducerSnapshot(Offset(i64::MAX)),
             LogFile::QuorumState,
             LogFile::Snapshot(Offset(7), 3),
+            LogFile::Swap(Offset(8)),
             LogFile::TimeIndex(Offset(1)),
             LogFile::TransactionIndex(Offset(2)),
         ];
@@ -607,7 +673,9 @@ mod tests {
         }
         for name in [
             "0.log",
+            "00000000000000000000.log.cleaned",
             "00000000000000000000.log.deleted",
+            "00000000000000000000.index.swap",
             "0000000000000000000x.log",
             "a.b.c",
             "",

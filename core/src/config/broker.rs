@@ -7,8 +7,8 @@
 use std::sync::Arc;
 
 pub use super::broker_parts::{
-    GroupConfig, HousekeepingConfig, HttpConfig, InternalReplication, MetadataLogConfig,
-    SocketConfig, TransactionConfig,
+    CompactionConfig, GroupConfig, HousekeepingConfig, HttpConfig, InternalReplication,
+    MetadataLogConfig, SocketConfig, TransactionConfig,
 };
 use super::broker_parts::{http_address, i16_of, ip_overrides, size};
 use super::listeners::Listeners;
@@ -62,6 +62,8 @@ pub struct BrokerConfig {
     pub http: HttpConfig,
     /// Checkpoints, retention and producer ids.
     pub housekeeping: HousekeepingConfig,
+    /// Compaction.
+    pub compaction: CompactionConfig,
     /// Groups.
     pub groups: GroupConfig,
     /// Transactions.
@@ -124,6 +126,7 @@ impl BrokerConfig {
             socket: SocketConfig::of(settings),
             http: HttpConfig::of(settings),
             housekeeping: HousekeepingConfig::of(settings),
+            compaction: CompactionConfig::of(settings),
             groups: GroupConfig::of(settings),
             transactions: TransactionConfig::of(settings),
             metadata_log: MetadataLogConfig::of(settings),

@@ -103,6 +103,49 @@ pub struct HousekeepingConfig {
     pub producer_id_expiration_check_interval: Duration,
 }
 
+/// How logs are compacted.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct CompactionConfig {
+    /// `log.cleaner.enable`.
+    pub is_enabled: bool,
+    /// `log.cleaner.threads`: logs that are compacted at a time.
+    pub rounds_max: usize,
+    /// `log.cleaner.dedupe.buffer.size`: memory for keys, of all rounds together.
+    pub key_map_bytes: u64,
+    /// `log.cleaner.io.buffer.load.factor` in millionths.
+    pub load_millionths: u32,
+    /// `log.cleaner.io.max.bytes.per.second`; `None` for no bound.
+    pub bytes_per_second: Option<u64>,
+    /// `log.cleaner.backoff.ms`.
+    pub backoff: Duration,
+}
+
+impl CompactionConfig {
+    pub(super) fn of(settings: &Settings) -> Self {
+        let size = settings.integer("log.cleaner.dedupe.buffer.size");
+        let load = settings.millionths("log.cleaner.io.buffer.load.factor");
+        let rate = settings.millionths("log.cleaner.io.max.bytes.per.second");
+        Self {
+            is_enabled: settings.boolean("log.cleaner.enable"),
+            rounds_max: usize::try_from(settings.int("log.cleaner.threads")).unwrap_or(0),
+            key_map_bytes: u64::try_from(size).unwrap_or(0),
+            load_millionths: u32::try_from(load.min(1_000_000)).expect("at most a million"),
+            bytes_per_second: (rate < u64::MAX).then_some((rate / 1_000_000).max(1)),
+            backoff: millis(settings, "log.cleaner.backoff.ms"),
+        }
+    }
+
+    /// How long reading or writing so many bytes may take.
+    #[must_use]
+    pub fn time_of(&self, bytes: u64) -> Duration {
+        let Some(rate) = self.bytes_per_second else {
+            return Duration::ZERO;
+        };
+        let nanos = u128::from(bytes) * 1_000_000_000 / u128::from(rate);
+        Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
+    }
+}
+
 /// The group coordinator's bounds and the offsets topic.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct GroupConfig {

@@ -190,6 +190,21 @@ impl Settings {
         self.value(name) == Some(Value::Boolean(true))
     }
 
+    /// The decimal number in millionths, by its digits: no arithmetic on fractions. 0 where it is
+    /// negative, `u64::MAX` where it is too large.
+    #[must_use]
+    pub fn millionths(&self, name: &str) -> u64 {
+        let Some(Value::Double(value)) = self.value(name) else {
+            unreachable!("{name} is no decimal number");
+        };
+        let digits = format!("{value:.6}").replace('.', "");
+        if digits.starts_with('-') {
+            0
+        } else {
+            digits.parse().unwrap_or(u64::MAX)
+        }
+    }
+
     /// The text; `None` where it is null.
     #[must_use]
     pub fn text(&self, name: &str) -> Option<String> {

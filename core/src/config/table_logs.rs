@@ -28,32 +28,32 @@ pub(super) const LOGS: &[Definition] = definitions! { Broker;
     "internal.metadata.max.batch.size.in.bytes": Int = "8388608", Valid::Any,
         Low, ReadOnly, None, internal;
         "Largest batch of the metadata log, for Kafka's own tests."
-    "log.cleaner.backoff.ms": Long = "15000", Valid::AtLeast(0), Medium, ClusterWide, Later;
+    "log.cleaner.backoff.ms": Long = "15000", Valid::AtLeast(0), Medium, ClusterWide, Active;
         "Pause of the compaction when there is nothing to compact."
-    "log.cleaner.dedupe.buffer.size": Long = "134217728", Valid::Any, Medium, ClusterWide, Later;
+    "log.cleaner.dedupe.buffer.size": Long = "134217728", Valid::Any, Medium, ClusterWide, Active;
         "Memory for the key map of compaction."
     "log.cleaner.delete.retention.ms": Long = "86400000", Valid::AtLeast(0),
-        Medium, ClusterWide, Later;
+        Medium, ClusterWide, Active;
         "How long a compacted topic keeps tombstones."
-    "log.cleaner.enable": Boolean = "true", Valid::Any, Medium, ReadOnly, Later;
+    "log.cleaner.enable": Boolean = "true", Valid::Any, Medium, ReadOnly, Active;
         "Whether logs are compacted at all."
-    "log.cleaner.io.buffer.load.factor": Double = "0.9", Valid::Any, Medium, ClusterWide, Later;
+    "log.cleaner.io.buffer.load.factor": Double = "0.9", Valid::Any, Medium, ClusterWide, Active;
         "How full the key map of compaction may become."
-    "log.cleaner.io.buffer.size": Int = "524288", Valid::AtLeast(0), Medium, ClusterWide, Later;
-        "Memory for the reads and writes of compaction."
+    "log.cleaner.io.buffer.size": Int = "524288", Valid::AtLeast(0), Medium, ClusterWide, None;
+        "Memory for the reads and writes of Kafka's compaction; Ottla reads 128 KiB at a time."
     "log.cleaner.io.max.bytes.per.second": Double = "1.7976931348623157E308", Valid::Any,
-        Medium, ClusterWide, Later;
+        Medium, ClusterWide, Active;
         "Most bytes a second that compaction reads and writes."
     "log.cleaner.max.compaction.lag.ms": Long = "9223372036854775807", Valid::AtLeast(1),
-        Medium, ClusterWide, Later;
+        Medium, ClusterWide, Active;
         "Age at which a record must be compacted."
     "log.cleaner.min.cleanable.ratio": Double = "0.5", Valid::FractionTo(1.0),
-        Medium, ClusterWide, Later;
+        Medium, ClusterWide, Active;
         "Share of uncompacted bytes from which a log is compacted."
-    "log.cleaner.min.compaction.lag.ms": Long = "0", Valid::AtLeast(0), Medium, ClusterWide, Later;
+    "log.cleaner.min.compaction.lag.ms": Long = "0", Valid::AtLeast(0), Medium, ClusterWide, Active;
         "Age below which a record is never compacted."
-    "log.cleaner.threads": Int = "1", Valid::AtLeast(0), Medium, ClusterWide, None;
-        "Threads of Kafka's log cleaner; Ottla sizes itself."
+    "log.cleaner.threads": Int = "1", Valid::AtLeast(0), Medium, ClusterWide, Active;
+        "Logs that are compacted at a time."
     "log.cleanup.policy": List = "delete", Valid::ListOf(&["compact", "delete"]),
         Medium, ClusterWide, Active;
         "What happens to old data: delete, compact, or both."

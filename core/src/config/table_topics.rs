@@ -21,7 +21,7 @@ pub(super) const TOPICS: &[Definition] = definitions! { Topic;
         "Codec that batches are stored with; producer keeps what the producer sent."
     "compression.zstd.level": Int = "3", Valid::Between(-131_072, 22), Medium, ClusterWide, Later;
         "Effort of zstd when the broker itself compresses."
-    "delete.retention.ms": Long = "86400000", Valid::AtLeast(0), Medium, ClusterWide, Later;
+    "delete.retention.ms": Long = "86400000", Valid::AtLeast(0), Medium, ClusterWide, Active;
         "How long tombstones are kept after compaction has reached them."
     "file.delete.delay.ms": Long = "60000", Valid::AtLeast(0), Medium, ClusterWide, Active;
         "How long a deleted segment's files stay on disk."
@@ -47,7 +47,7 @@ pub(super) const TOPICS: &[Definition] = definitions! { Topic;
     "local.retention.ms": Long = "-2", Valid::AtLeast(-2), Medium, ClusterWide, None;
         "Time that a tiered log's records stay local; Ottla has no tiered storage."
     "max.compaction.lag.ms": Long = "9223372036854775807", Valid::AtLeast(1),
-        Medium, ClusterWide, Later;
+        Medium, ClusterWide, Active;
         "Age at which a record must be compacted."
     "max.message.bytes": Int = "1048588", Valid::AtLeast(0), Medium, ClusterWide, Active;
         "Largest record batch a partition takes."
@@ -60,9 +60,10 @@ pub(super) const TOPICS: &[Definition] = definitions! { Topic;
     "message.timestamp.type": String = "CreateTime", Valid::OneOf(&["CreateTime", "LogAppendTime"]),
         Medium, ClusterWide, Active;
         "Whether records carry the producer's time or the broker's."
-    "min.cleanable.dirty.ratio": Double = "0.5", Valid::FractionTo(1.0), Medium, ClusterWide, Later;
+    "min.cleanable.dirty.ratio": Double = "0.5", Valid::FractionTo(1.0),
+        Medium, ClusterWide, Active;
         "Share of uncompacted bytes from which the log is compacted."
-    "min.compaction.lag.ms": Long = "0", Valid::AtLeast(0), Medium, ClusterWide, Later;
+    "min.compaction.lag.ms": Long = "0", Valid::AtLeast(0), Medium, ClusterWide, Active;
         "Age below which a record is never compacted."
     "min.insync.replicas": Int = "1", Valid::AtLeast(1), Medium, ClusterWide, Later;
         "Replicas that must have a record before acks=all is answered."

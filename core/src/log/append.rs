@@ -157,7 +157,9 @@ impl Log {
         );
         self.appended_epoch = placed.leader_epoch;
         if self.active.must_roll_before(now, placed, &self.settings) {
-            self.roll(now, placed.base_offset, memory, out);
+            // Not where the batch begins: a follower's may come after a gap, and a segment that
+            // does not end where the next one begins has lost its end.
+            self.roll(now, self.log_end_offset, memory, out);
         }
         let stamped = batch.stamp(placed.base_offset, placed.leader_epoch);
         let position = self.active.marks.size_bytes;

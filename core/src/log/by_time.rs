@@ -122,9 +122,7 @@ impl Log {
         };
         let query = search.query;
         let (Stage::Batch(_, ref locate) | Stage::Locate(ref locate)) = search.stage;
-        let is_stale = locate.generation != self.generation
-            || self.segment_at(locate.segment) != Some(locate.segment);
-        if is_stale {
+        if self.is_stale(locate) {
             return self.search(query, memory);
         }
         match search.stage {

@@ -66,7 +66,8 @@ pub(super) enum Step {
 #[derive(Clone, Debug)]
 pub(super) struct Locate {
     pub(super) segment: Offset,
-    pub(super) generation: Generation,
+    generation: Generation,
+    replacements: u64,
     goal: Goal,
     /// Bytes of the segment's file that are written.
     readable_bytes: u32,
@@ -158,6 +159,7 @@ impl Log {
         let mut locate = Locate {
             segment,
             generation: self.generation,
+            replacements: self.replacements,
             goal,
             readable_bytes: self.readable_bytes(segment),
             stage: Stage::Scan {
@@ -217,6 +219,13 @@ impl Log {
             }
             Stage::Scan { .. } => locate.scan(bytes),
         }
+    }
+
+    /// Whether the files changed under a search: what it knows of positions means nothing.
+    pub(super) fn is_stale(&self, locate: &Locate) -> bool {
+        locate.generation != self.generation
+            || locate.replacements != self.replacements
+            || self.segment_at(locate.segment) != Some(locate.segment)
     }
 
     /// Bytes of a segment's file that are known to be written.

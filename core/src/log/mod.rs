@@ -122,6 +122,12 @@ pub struct Log {
     bad: Vec<BadRange>,
     /// Segments whose files wait to be removed, oldest first.
     deleting: VecDeque<Deleting>,
+    /// Below, compaction has been.
+    cleaned_to: Offset,
+    /// Below, records may be missing for compaction's sake.
+    gaps_to: Offset,
+    /// How often segments were replaced by others: positions from before mean nothing.
+    replacements: u64,
 }
 
 /// Offsets whose records are damaged on disk: they are answered with CORRUPT_MESSAGE, never cut.
@@ -240,6 +246,9 @@ impl Log {
             points: Vec::new(),
             bad: Vec::new(),
             deleting: VecDeque::new(),
+            cleaned_to: Offset::ZERO,
+            gaps_to: Offset::ZERO,
+            replacements: 0,
         }
     }
 
@@ -356,6 +365,13 @@ impl Log {
     #[must_use]
     pub fn active_segment(&self) -> Offset {
         self.active.base_offset
+    }
+
+    /// How often compaction replaced segments: what is known of positions from before means
+    /// nothing.
+    #[must_use]
+    pub fn replacements(&self) -> u64 {
+        self.replacements
     }
 
     /// Ranges known to be damaged, in order.

@@ -110,9 +110,7 @@ impl Log {
             return ReadOutcome::StorageError;
         };
         let mut search = lookup.search;
-        let is_stale = search.locate.generation != self.generation
-            || self.segment_at(search.locate.segment) != Some(search.locate.segment);
-        if is_stale {
+        if self.is_stale(&search.locate) {
             return self.read(search.request, memory);
         }
         let step = self.locate_next(&mut search.locate, bytes, memory);
@@ -200,7 +198,17 @@ impl Log {
         let start = request.start_offset;
         let point = match self.point_of(segment, start, &known) {
             Some(Located::At(point)) => point,
-            Some(Located::Nowhere) => return ReadOutcome::Slices(Vec::new()),
+            // Compaction took the end of the segment's records: what is next is in the next one.
+            Some(Located::Nowhere) => match self.segment_after(segment) {
+                Some(next) if next < bound => {
+                    let request = ReadRequest {
+                        start_offset: next,
+                        ..request
+                    };
+                    return self.read_cold(request, bound, Known::default(), memory);
+                }
+                Some(_) | None => return ReadOutcome::Slices(Vec::new()),
+            },
             Some(Located::Damaged { .. }) => return ReadOutcome::Corrupt,
             None => return self.look_up(request, segment, start, known, memory),
         };
@@ -250,6 +258,15 @@ impl Log {
             Some(closed) => Some(closed.base_offset),
             None => (offset <= self.log_end_offset).then_some(self.active.base_offset),
         }
+    }
+
+    /// Base of the segment that follows a closed one.
+    fn segment_after(&self, segment: Offset) -> Option<Offset> {
+        let place = self
+            .closed
+            .binary_search_by_key(&segment, |closed| closed.base_offset);
+        let next = self.closed.get(place.ok()? + 1);
+        Some(next.map_or(self.active.base_offset, |next| next.base_offset))
     }
 
     /// Where in a segment's file the first batch begins that does not lie whole below `bound`.

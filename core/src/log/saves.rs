@@ -173,6 +173,15 @@ impl Log {
         self.remove_snapshots(|offset| offset < start, out);
     }
 
+    /// Removes snapshots at the bases of segments that are no more, but the newest of all.
+    pub(super) fn forget_snapshots_at(&mut self, bases: &[Offset], out: &mut Vec<DiskOp>) {
+        let newest = self.saves.snapshots.first().copied();
+        self.remove_snapshots(
+            |offset| Some(offset) != newest && bases.binary_search(&offset).is_ok(),
+            out,
+        );
+    }
+
     /// Removes older snapshots that are not at the base of a segment.
     fn remove_intermediate_snapshots(&mut self, newest: Offset, out: &mut Vec<DiskOp>) {
         let active = self.active.base_offset;

@@ -20,6 +20,8 @@ pub struct ClosedSegment {
     pub end_offset: Offset,
     /// Size of its `.log`.
     pub size_bytes: u32,
+    /// Largest timestamp of its first batch; -1 where that is not known.
+    pub first_timestamp: Timestamp,
     /// Largest timestamp of its records; -1 for none.
     pub max_timestamp: Timestamp,
 }
@@ -157,6 +159,7 @@ impl ActiveSegment {
             base_offset: self.base_offset,
             end_offset,
             size_bytes: self.marks.size_bytes,
+            first_timestamp: self.first_timestamp.unwrap_or(Timestamp::NONE),
             max_timestamp: self.marks.max_timestamp,
         }
     }

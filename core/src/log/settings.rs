@@ -26,12 +26,20 @@ pub struct LogSettings {
     pub compact: bool,
     /// `cleanup.policy` contains `delete`: retention by time and size applies.
     pub delete: bool,
+    /// `delete.retention.ms`: how long a tombstone stays after it was first seen to be the last.
+    pub delete_retention_ms: i64,
     /// `file.delete.delay.ms`.
     pub file_delete_delay_ms: i64,
     /// `flush.policy`, with `flush.messages` and `flush.ms`.
     pub flush_policy: FlushPolicy,
     /// `index.interval.bytes`.
     pub index_interval_bytes: u32,
+    /// `max.compaction.lag.ms`; `i64::MAX` for no bound.
+    pub max_compaction_lag_ms: i64,
+    /// `min.cleanable.dirty.ratio` in millionths.
+    pub min_cleanable_dirty_ratio_millionths: u32,
+    /// `min.compaction.lag.ms`.
+    pub min_compaction_lag_ms: i64,
     /// `retention.bytes`; negative for no bound.
     pub retention_bytes: i64,
     /// `retention.ms`; negative for no bound.
@@ -40,7 +48,8 @@ pub struct LogSettings {
     pub segment_bytes: u32,
     /// `segment.index.bytes`.
     pub segment_index_bytes: u32,
-    /// `segment.ms`.
+    /// `segment.ms`; of a compacted log at most `max.compaction.lag.ms`, for the segment in use is
+    /// not compacted.
     pub segment_ms: i64,
 }
 
@@ -49,9 +58,13 @@ impl Default for LogSettings {
         Self {
             compact: false,
             delete: true,
+            delete_retention_ms: 86_400_000,
             file_delete_delay_ms: 60_000,
             flush_policy: FlushPolicy::Ack,
             index_interval_bytes: 4_096,
+            max_compaction_lag_ms: i64::MAX,
+            min_cleanable_dirty_ratio_millionths: 500_000,
+            min_compaction_lag_ms: 0,
             retention_bytes: -1,
             retention_ms: 604_800_000,
             segment_bytes: 1_073_741_824,

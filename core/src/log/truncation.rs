@@ -135,7 +135,9 @@ impl Truncation {
                 return;
             }
             Step::Done(Located::At(point)) => {
-                if point.info.base_offset <= self.end_offset && !log.settings.compact {
+                let base = point.info.base_offset;
+                let may_be_gap = log.settings.compact || base <= log.gaps_to;
+                if base <= self.end_offset && !may_be_gap {
                     sound_to = point.info.base_offset;
                 }
                 let end_offset = point.info.base_offset.min(self.end_offset);
@@ -193,6 +195,8 @@ impl Log {
         self.log_end_offset = end_offset;
         self.written = end_offset;
         self.flushed = self.flushed.min(end_offset);
+        self.cleaned_to = self.cleaned_to.min(end_offset);
+        self.gaps_to = self.gaps_to.min(end_offset);
         self.tail.truncate(end_offset, &mut memory.tail);
         for closed in &self.closed {
             memory.indexes.forget((self.id, closed.base_offset));

@@ -145,6 +145,7 @@ impl Boot {
                     settings,
                     recovery_point: self.directories.recovery_point(METADATA_FOLDER),
                     log_start_offset: self.directories.log_start_offset(METADATA_FOLDER),
+                    cleaned_to: None,
                     is_clean: self.directories.is_clean(DirectoryIndex(0)),
                 };
                 let opening = Opening::begin(now, found, &listing, &mut out.disk);
@@ -340,6 +341,7 @@ impl Boot {
             rng: self.rng.child("broker", 0),
             next_log: self.next_log,
             housekeeping: super::housekeeping::Housekeeping::default(),
+            compactions: super::compaction::Compactions::default(),
         }
     }
 
@@ -401,6 +403,7 @@ impl Boot {
                         settings: log_settings(&broker.log_config(&identity.topic)),
                         recovery_point: self.directories.recovery_point(&folder),
                         log_start_offset: self.directories.log_start_offset(&folder),
+                        cleaned_to: self.directories.cleaned_to(&folder),
                         is_clean: self.directories.is_clean(directory),
                     };
                     logs.queue.push_back((identity, found, listing));

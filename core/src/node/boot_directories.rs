@@ -26,6 +26,7 @@ pub(super) struct Directories {
     clean: Vec<bool>,
     recovery_points: BTreeMap<TopicPartition, Offset>,
     log_start_offsets: BTreeMap<TopicPartition, Offset>,
+    cleaner_offsets: BTreeMap<TopicPartition, Offset>,
 }
 
 /// Reads what the directories say of themselves, and formats new ones.
@@ -51,6 +52,7 @@ pub(super) fn inspect(
         clean: Vec::new(),
         recovery_points: BTreeMap::new(),
         log_start_offsets: BTreeMap::new(),
+        cleaner_offsets: BTreeMap::new(),
     };
     for (at, owner) in owners.into_iter().enumerate() {
         let index = DirectoryIndex(u8::try_from(at).expect("log.dirs is bounded"));
@@ -147,6 +149,7 @@ impl Directories {
         for (file, offsets) in [
             (DirectoryFile::RecoveryPoints, &mut self.recovery_points),
             (DirectoryFile::LogStartOffsets, &mut self.log_start_offsets),
+            (DirectoryFile::CleanerOffsets, &mut self.cleaner_offsets),
         ] {
             let Some(bytes) = listing.file(file) else {
                 continue;
@@ -223,7 +226,8 @@ impl Directories {
         let names = self
             .recovery_points
             .keys()
-            .chain(self.log_start_offsets.keys());
+            .chain(self.log_start_offsets.keys())
+            .chain(self.cleaner_offsets.keys());
         names.filter(move |name| metadata.as_ref() != Some(*name) && !found.contains(*name))
     }
 
@@ -235,6 +239,11 @@ impl Directories {
     /// The log start offset on record for a log, by its folder.
     pub(super) fn log_start_offset(&self, folder: &str) -> Option<Offset> {
         self.log_start_offsets.get(&partition_of(folder)?).copied()
+    }
+
+    /// How far a log is compacted, as far as that is on record, by its folder.
+    pub(super) fn cleaned_to(&self, folder: &str) -> Option<Offset> {
+        self.cleaner_offsets.get(&partition_of(folder)?).copied()
     }
 
     /// What is left in the listings is no partition's: folders marked as deleted are removed,

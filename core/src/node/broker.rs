@@ -16,6 +16,7 @@ use crate::metadata::delta::Delta;
 use crate::metadata::image::{ConfigResource, Image};
 use crate::metadata::records::MetadataRecord;
 use crate::metadata::replay::Replay;
+use crate::node::compaction::Compactions;
 use crate::node::door::Outbox;
 use crate::node::groups::Groups;
 use crate::node::housekeeping::Housekeeping;
@@ -75,6 +76,8 @@ pub struct Broker {
     pub next_log: LogId,
     /// What is done by the clock.
     pub housekeeping: Housekeeping,
+    /// Rounds of compaction.
+    pub compactions: Compactions,
 }
 
 impl Broker {
@@ -230,6 +233,7 @@ impl Broker {
                 partition.log_mut().evict(ticket, &mut self.memory.tail);
             }
         }
+        self.settle_compactions(now, out);
     }
 
     /// Tells the requests that waited for a partition.

@@ -1,5 +1,5 @@
 //! The files of a data directory that hold an offset of each log: recovery points, high watermarks,
-//! log start offsets.
+//! log start offsets, clean points.
 //!
 //! They name logs by topic and partition, so an entry of a deleted log must be off the record
 //! before another log of its name is made: after a crash the new one would be taken for the old.
@@ -110,8 +110,8 @@ impl Broker {
         }
     }
 
-    /// Saves recovery points, high watermarks and log start offsets, where they changed; answers
-    /// how many files that are, each with `token`.
+    /// Saves recovery points, high watermarks, log start offsets and clean points, where they
+    /// changed; answers how many files that are, each with `token`.
     pub(super) fn save_checkpoints(&mut self, token: Token, out: &mut Outbox) -> u32 {
         let mut saves = 0;
         for at in 0..self.identity.directories.len() {
@@ -226,10 +226,11 @@ impl Broker {
         }
     }
 
-    fn checkpoints_of(&self, directory: DirectoryIndex) -> [(DirectoryFile, String); 3] {
+    fn checkpoints_of(&self, directory: DirectoryIndex) -> [(DirectoryFile, String); 4] {
         let mut recovery = Vec::new();
         let mut watermarks = Vec::new();
         let mut starts = Vec::new();
+        let mut cleaned = Vec::new();
         for partition in self.partitions.iter() {
             let log = partition.log();
             if partition.identity().directory != directory {
@@ -242,6 +243,9 @@ impl Broker {
                 .closed_segments()
                 .first()
                 .map(|closed| closed.base_offset);
+            if log.clean_point() > log.log_start_offset() {
+                cleaned.push((name.clone(), log.clean_point()));
+            }
             if log.log_start_offset() > first.unwrap_or(log.active_segment()) {
                 starts.push((name, log.log_start_offset()));
             }
@@ -263,6 +267,7 @@ impl Broker {
             (DirectoryFile::RecoveryPoints, text(&recovery)),
             (DirectoryFile::HighWatermarks, text(&watermarks)),
             (DirectoryFile::LogStartOffsets, text(&starts)),
+            (DirectoryFile::CleanerOffsets, text(&cleaned)),
         ]
     }
 }

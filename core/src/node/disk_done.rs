@@ -21,6 +21,9 @@ use crate::time::Now;
 impl Broker {
     /// Applies an answer of the disk that concerns a partition's log or a request.
     pub(super) fn on_disk(&mut self, now: Now, done: DiskDone, out: &mut Outbox) {
+        if self.is_for_compaction(&done, out) {
+            return;
+        }
         match done {
             DiskDone::Appended {
                 log,
@@ -268,6 +271,7 @@ impl Broker {
             .map(|partition| partition.identity().log)
             .collect();
         for log in logs {
+            self.compactions.forget(log);
             let mut wakeups = Wakeups::default();
             if let Some(partition) = self.partitions.get_mut(log) {
                 partition.log_mut().on_directory_failed();

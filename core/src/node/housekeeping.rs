@@ -95,6 +95,7 @@ impl Broker {
         };
         self.housekeeping.expiry = now.after(periods.producer_id_expiration_check_interval);
         self.housekeeping.retention = now.after(periods.retention_check_interval);
+        self.begin_compactions(now);
     }
 
     /// Does the chores that are due.
@@ -136,6 +137,7 @@ impl Broker {
             self.housekeeping.retention = now.after(periods.retention_check_interval);
             self.retain(now, out);
         }
+        self.compact(now);
     }
 
     /// Removes segments that are due; where there are many, the rest goes in the next turns.
@@ -172,10 +174,13 @@ impl Broker {
             .next_deadline()
             .map(|due| (due, "a parked request"));
         let groups = self.groups.next_deadline().map(|due| (due, "a group"));
+        let is_compacting = self.housekeeping.is_running && self.is_compacting();
+        let compaction = is_compacting.then(|| self.compactions.next_deadline());
         requests
             .into_iter()
             .chain(groups)
             .chain(self.housekeeping.next_deadline())
+            .chain(compaction)
             .min()
     }
 }

@@ -10,6 +10,7 @@ pub mod boot;
 mod boot_directories;
 pub mod broker;
 mod checkpoints;
+pub mod compaction;
 mod disk_done;
 mod dispatch;
 pub mod door;

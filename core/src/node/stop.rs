@@ -30,6 +30,7 @@ impl Stop {
     /// Begins to stop: nothing is parked or appended any more.
     pub(super) fn begin(broker: &mut Broker, now: Now, out: &mut Outbox) -> Self {
         broker.groups.stop();
+        broker.abandon_compactions(out);
         for partition in broker.partitions.iter_mut() {
             partition.log_mut().close(now, &mut out.disk);
         }

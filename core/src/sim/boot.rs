@@ -69,10 +69,25 @@ fn configuration(number: u32, options: &Options) -> BTreeMap<Arc<str>, Arc<str>>
         ("log.retention.check.interval.ms", "300".to_owned()),
         ("log.segment.delete.delay.ms", "200".to_owned()),
         ("auto.create.topics.enable", "false".to_owned()),
+        ("log.cleaner.backoff.ms", "100".to_owned()),
+        ("log.cleaner.min.cleanable.ratio", "0.2".to_owned()),
+        ("log.cleaner.threads", "2".to_owned()),
+        (
+            "log.cleaner.dedupe.buffer.size",
+            options.key_map_bytes.to_string(),
+        ),
+        (
+            "log.cleaner.delete.retention.ms",
+            options.delete_retention_ms.to_string(),
+        ),
     ];
     if options.flush_policy == 1 {
         values.push(("log.flush.interval.ms", "50".to_owned()));
         values.push(("log.flush.interval.messages", "100".to_owned()));
+    }
+    if options.cleaner_bytes_per_second > 0 {
+        let rate = options.cleaner_bytes_per_second.to_string();
+        values.push(("log.cleaner.io.max.bytes.per.second", rate));
     }
     if options.retention_bytes > 0 {
         values.push(("log.retention.bytes", options.retention_bytes.to_string()));

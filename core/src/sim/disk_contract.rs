@@ -37,6 +37,16 @@ struct LogFacts {
     was_there: bool,
     /// Lengths of the segments that were there at boot.
     lengths_at_boot: BTreeMap<Offset, u32>,
+    /// Segments that compaction is making.
+    cleaned: BTreeMap<Offset, CleanedFacts>,
+}
+
+/// What is known of a segment that compaction is making.
+#[derive(Clone, Debug, Default)]
+struct CleanedFacts {
+    ends: BTreeMap<LogFile, u32>,
+    /// Nothing was written since the last sync.
+    is_synced: bool,
 }
 
 /// Watches one incarnation of a node and its disk.
@@ -82,11 +92,15 @@ impl DiskContract {
             | DiskOp::MarkLogDeleted { log, .. }
             | DiskOp::MarkSegmentDeleted { log, .. }
             | DiskOp::Read { log, .. }
+            | DiskOp::RemoveCleaned { log, .. }
             | DiskOp::RemoveFile { log, .. }
             | DiskOp::RemoveSegment { log, .. }
+            | DiskOp::ReplaceSegments { log, .. }
             | DiskOp::SaveLogFile { log, .. }
             | DiskOp::Sync { log, .. }
-            | DiskOp::Truncate { log, .. } => {
+            | DiskOp::SyncCleaned { log, .. }
+            | DiskOp::Truncate { log, .. }
+            | DiskOp::WriteCleaned { log, .. } => {
                 let facts = self.logs.get_mut(log);
                 let facts = facts.unwrap_or_else(|| panic!("{op:?}: an unknown log"));
                 facts.on_log_op(op);
@@ -207,12 +221,7 @@ impl LogFacts {
                 generation,
                 end_offset,
                 ..
-            } => {
-                self.check_generation(op, *generation);
-                let end = self.end.unwrap_or(*end_offset);
-                assert!(*end_offset <= end, "{op:?}: the log ends at {end}");
-                self.sync_requested = self.sync_requested.max(Some(*end_offset));
-            }
+            } => self.on_sync(op, *generation, *end_offset),
             DiskOp::Truncate {
                 generation,
                 segment,
@@ -220,6 +229,10 @@ impl LogFacts {
                 end_offset,
                 ..
             } => self.on_truncate(op, *generation, *segment, *position, *end_offset),
+            DiskOp::RemoveCleaned { .. }
+            | DiskOp::ReplaceSegments { .. }
+            | DiskOp::SyncCleaned { .. }
+            | DiskOp::WriteCleaned { .. } => self.on_compaction(op),
             DiskOp::Read { length, .. } => assert!(*length > 0, "{op:?}: reads nothing"),
             DiskOp::RemoveFile { file, .. } | DiskOp::SaveLogFile { file, .. } => {
                 assert!(
@@ -233,6 +246,13 @@ impl LogFacts {
             | DiskOp::RemoveLog { .. }
             | DiskOp::SaveDirectoryFile { .. } => unreachable!("no change within a log: {op:?}"),
         }
+    }
+
+    fn on_sync(&mut self, op: &DiskOp, generation: Generation, end_offset: Offset) {
+        self.check_generation(op, generation);
+        let end = self.end.unwrap_or(end_offset);
+        assert!(end_offset <= end, "{op:?}: the log ends at {end}");
+        self.sync_requested = self.sync_requested.max(Some(end_offset));
     }
 
     fn on_create_segment(&mut self, op: &DiskOp, segment: Offset) {
@@ -259,6 +279,67 @@ impl LogFacts {
             }
             None => assert!(self.was_there, "{op:?}: not marked first"),
         }
+    }
+
+    #[allow(
+        clippy::wildcard_enum_match_arm,
+        reason = "the caller sorted the others out"
+    )]
+    fn on_compaction(&mut self, op: &DiskOp) {
+        match op {
+            DiskOp::RemoveCleaned { segment, .. } => {
+                self.cleaned.remove(segment);
+            }
+            DiskOp::ReplaceSegments {
+                segment, sources, ..
+            } => self.on_replace(op, *segment, sources),
+            DiskOp::SyncCleaned { segment, .. } => {
+                let cleaned = self.cleaned.get_mut(segment);
+                let cleaned = cleaned.unwrap_or_else(|| panic!("{op:?}: nothing was written"));
+                cleaned.is_synced = true;
+            }
+            DiskOp::WriteCleaned {
+                file,
+                position,
+                bytes,
+                ..
+            } => self.on_write_cleaned(op, *file, *position, bytes.len()),
+            _other => unreachable!("not of compaction: {op:?}"),
+        }
+    }
+
+    fn on_write_cleaned(&mut self, op: &DiskOp, file: LogFile, position: u32, length: usize) {
+        let (LogFile::Log(base)
+        | LogFile::OffsetIndex(base)
+        | LogFile::TimeIndex(base)
+        | LogFile::TransactionIndex(base)) = file
+        else {
+            panic!("{op:?}: no file of a segment");
+        };
+        assert!(!self.is_active(base), "{op:?}: the active segment");
+        let cleaned = self.cleaned.entry(base).or_default();
+        cleaned.is_synced = false;
+        let end = cleaned.ends.entry(file).or_default();
+        assert!(
+            position == 0 || position == *end,
+            "{op:?}: the file has {end} bytes"
+        );
+        *end = position + u32::try_from(length).expect("a write is small");
+    }
+
+    fn on_replace(&mut self, op: &DiskOp, segment: Offset, sources: &[Offset]) {
+        let cleaned = self.cleaned.remove(&segment);
+        let is_synced = cleaned.is_some_and(|cleaned| cleaned.is_synced);
+        assert!(is_synced || self.was_there, "{op:?}: not durable");
+        assert!(sources.is_sorted(), "{op:?}: out of order");
+        assert!(
+            sources.iter().all(|base| *base >= segment),
+            "{op:?}: a segment before the new one"
+        );
+        let is_active = sources.iter().any(|base| self.is_active(*base));
+        assert!(!is_active, "{op:?}: the active segment");
+        self.lengths_at_boot
+            .retain(|base, _| !sources.contains(base));
     }
 
     fn on_append(

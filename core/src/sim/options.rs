@@ -49,6 +49,10 @@ options! {
     consumers,
     /// Topics that stay.
     topics,
+    /// Topics that stay and are compacted.
+    compacted_topics,
+    /// Keys of their records.
+    compacted_keys,
     /// Partitions of each.
     partitions,
     /// Most records of a batch.
@@ -65,6 +69,12 @@ options! {
     index_interval_bytes,
     /// `retention.bytes` of the topics; 0 for no limit.
     retention_bytes,
+    /// `log.cleaner.dedupe.buffer.size`.
+    key_map_bytes,
+    /// `log.cleaner.delete.retention.ms`.
+    delete_retention_ms,
+    /// `log.cleaner.io.max.bytes.per.second`; 0 for no limit.
+    cleaner_bytes_per_second,
     /// Budget of the memory tail, in bytes.
     tail_bytes,
     /// Longest wait before inputs get their turn, in nanoseconds; decides how many share one.
@@ -143,6 +153,8 @@ impl Options {
             producers: rng.between(1, 4),
             consumers: rng.between(1, 3),
             topics: rng.between(1, 3),
+            compacted_topics: rng.below(3),
+            compacted_keys: log_uniform(rng, 1, 300),
             partitions: rng.between(1, 4),
             batch_records_max: log_uniform(rng, 1, 100),
             value_bytes_max: log_uniform(rng, 1, 2_000),
@@ -156,6 +168,13 @@ impl Options {
             index_interval_bytes: log_uniform(rng, 1, 8 * 1024),
             retention_bytes: if rng.chance(1, 4) {
                 log_uniform(rng, 16 * 1024, 256 * 1024)
+            } else {
+                0
+            },
+            key_map_bytes: log_uniform(rng, 4_000, 100_000),
+            delete_retention_ms: log_uniform(rng, 1, 2_000),
+            cleaner_bytes_per_second: if rng.chance(1, 4) {
+                log_uniform(rng, 100_000, 10_000_000)
             } else {
                 0
             },

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use super::checkers::Violation;
 use super::checkers::log_files;
-use super::checkers::log_image::LogImage;
+use super::checkers::log_image::{COMPACTED, LogImage};
 use super::checkers::sequences;
 use super::client::SimulatedClient;
 use super::disk::PowerLoss;
@@ -51,6 +51,8 @@ pub struct SeedResult {
     pub operations: u64,
     /// Faults that struck.
     pub faults: u64,
+    /// Segments that compaction replaced.
+    pub replaced_segments: u64,
     /// What did not hold; empty where all did.
     pub violations: Vec<Violation>,
     /// The options of the run.
@@ -103,6 +105,7 @@ pub fn run_with(seed: u64, options: Options, watch: Watch) -> SeedResult {
             .map(|client| client.actor.successes())
             .sum(),
         faults: world.faults(),
+        replaced_segments: world.replaced_segments(),
         violations: world.violations().to_vec(),
         options,
         trace: world.trace().records().to_vec(),
@@ -269,9 +272,10 @@ impl Run {
     }
 
     fn topics(&self) -> Vec<Arc<str>> {
-        (0..self.world.options.topics)
-            .map(|number| format!("topic-{number}").into())
-            .collect()
+        let options = &self.world.options;
+        let plain = (0..options.topics).map(|number| format!("topic-{number}"));
+        let compacted = (0..options.compacted_topics).map(|number| format!("{COMPACTED}-{number}"));
+        plain.chain(compacted).map(Arc::from).collect()
     }
 
     fn producer(&mut self, number: u64) -> Actor {
@@ -300,6 +304,7 @@ impl Run {
             },
             batch_records_max: options.batch_records_max,
             value_bytes_max: options.value_bytes_max,
+            compacted_keys: options.compacted_keys,
             pause_ms_max: options.pause_ms_max,
             produce_version: self.version("produce", 3, 13),
         }))

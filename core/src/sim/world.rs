@@ -140,6 +140,12 @@ impl World {
         &mut self.clients
     }
 
+    /// Segments that compaction replaced so far.
+    #[must_use]
+    pub fn replaced_segments(&self) -> u64 {
+        self.durability.compaction().replaced
+    }
+
     /// The checker of what must be on disk.
     pub fn durability(&mut self) -> &mut DurabilityChecker {
         &mut self.durability
@@ -671,10 +677,15 @@ fn op_numbers(op: &DiskOp) -> (u64, u64) {
         | DiskOp::RemoveLog { log } => (u64::from(log.0), 0),
         DiskOp::CreateSegment { log, segment, .. }
         | DiskOp::MarkSegmentDeleted { log, segment, .. }
-        | DiskOp::RemoveSegment { log, segment } => (u64::from(log.0), segment.0.cast_unsigned()),
-        DiskOp::Read { log, token, .. } | DiskOp::SaveLogFile { log, token, .. } => {
-            (u64::from(log.0), token.0)
+        | DiskOp::RemoveCleaned { log, segment }
+        | DiskOp::RemoveSegment { log, segment }
+        | DiskOp::ReplaceSegments { log, segment, .. } => {
+            (u64::from(log.0), segment.0.cast_unsigned())
         }
+        DiskOp::Read { log, token, .. }
+        | DiskOp::SaveLogFile { log, token, .. }
+        | DiskOp::SyncCleaned { log, token, .. }
+        | DiskOp::WriteCleaned { log, token, .. } => (u64::from(log.0), token.0),
         DiskOp::RemoveDirectoryFile { token, .. } | DiskOp::SaveDirectoryFile { token, .. } => {
             (u64::MAX, token.0)
         }
@@ -690,7 +701,8 @@ fn hash_of_op(op: &DiskOp) -> u64 {
         }),
         DiskOp::AppendIndex { bytes, .. }
         | DiskOp::SaveDirectoryFile { bytes, .. }
-        | DiskOp::SaveLogFile { bytes, .. } => hash_of(bytes),
+        | DiskOp::SaveLogFile { bytes, .. }
+        | DiskOp::WriteCleaned { bytes, .. } => hash_of(bytes),
         DiskOp::CreateLog { .. }
         | DiskOp::CreateSegment { .. }
         | DiskOp::MarkLogDeleted { .. }
@@ -700,8 +712,11 @@ fn hash_of_op(op: &DiskOp) -> u64 {
         | DiskOp::RemoveDirectoryFile { .. }
         | DiskOp::RemoveFile { .. }
         | DiskOp::RemoveLog { .. }
+        | DiskOp::RemoveCleaned { .. }
         | DiskOp::RemoveSegment { .. }
+        | DiskOp::ReplaceSegments { .. }
         | DiskOp::Sync { .. }
+        | DiskOp::SyncCleaned { .. }
         | DiskOp::Truncate { .. } => 0,
     }
 }

@@ -67,6 +67,12 @@ impl DiskDoor {
                 let name = (log.directory().index(), Arc::clone(log.name_at_binding()));
                 self.leaving.insert(name, Arc::clone(log));
             }
+            if let DiskOp::ReplaceSegments {
+                segment, sources, ..
+            } = &operation
+            {
+                log.begin_replacement(*segment, sources);
+            }
             if log.enqueue(operation) {
                 ready.push(Work::Log(LogWork::new(Arc::clone(log))));
             }
@@ -168,10 +174,14 @@ fn log_of(operation: &DiskOp) -> Option<LogId> {
         | DiskOp::Read { log, .. }
         | DiskOp::RemoveFile { log, .. }
         | DiskOp::RemoveLog { log }
+        | DiskOp::RemoveCleaned { log, .. }
         | DiskOp::RemoveSegment { log, .. }
+        | DiskOp::ReplaceSegments { log, .. }
         | DiskOp::SaveLogFile { log, .. }
         | DiskOp::Sync { log, .. }
-        | DiskOp::Truncate { log, .. } => Some(*log),
+        | DiskOp::SyncCleaned { log, .. }
+        | DiskOp::Truncate { log, .. }
+        | DiskOp::WriteCleaned { log, .. } => Some(*log),
         DiskOp::RemoveDirectoryFile { .. } | DiskOp::SaveDirectoryFile { .. } => None,
     }
 }

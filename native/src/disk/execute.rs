@@ -12,6 +12,7 @@ use ottla_core::ids::{Generation, Offset};
 use ottla_core::storage::{DiskDone, DiskOp, FailureScope, StampedBatch};
 
 use super::append::append;
+use super::cleaned::{self, CleanedJob};
 use super::commit::SyncRequest;
 use super::failure::Failure;
 use super::log::{Log, Writer};
@@ -100,10 +101,10 @@ impl LogWork {
 }
 
 /// What went wrong, and how far it reaches if the disk is only full; `None` is the directory.
-type Refusal = (Failure, Option<FailureScope>);
+pub(crate) type Refusal = (Failure, Option<FailureScope>);
 
 /// A failure after which the directory is lost, full or not.
-fn lost(failure: Failure) -> Refusal {
+pub(crate) fn lost(failure: Failure) -> Refusal {
     (failure, None)
 }
 
@@ -127,6 +128,14 @@ impl Log {
         {
             let job = ReadJob::new(self, file, position, length, token);
             self.read(job, engine, done);
+            return Ok(());
+        }
+        if let DiskOp::WriteCleaned { .. } | DiskOp::SyncCleaned { .. } = operation {
+            let job = CleanedJob::new(self, operation);
+            let sink = Arc::clone(engine);
+            engine.workers.run(Box::new(move || {
+                sink.deliver(&mut job.run());
+            }));
             return Ok(());
         }
         let Some(generation) = generation_of(&operation) else {
@@ -215,6 +224,17 @@ impl Log {
             if let Some(successor) = self.step_aside() {
                 engine.run_on_disk_worker(LogWork::new(successor));
             }
+        } else if let DiskOp::RemoveCleaned { segment, .. } = operation {
+            cleaned::remove(self, segment).map_err(lost)?;
+        } else if let DiskOp::ReplaceSegments {
+            segment,
+            sources,
+            token,
+            ..
+        } = operation
+        {
+            cleaned::replace(self, writer, segment, &sources, engine)?;
+            done.push(DiskDone::Saved { token });
         } else if let DiskOp::RemoveFile { file, .. } = operation {
             files::remove_file(self, writer, file).map_err(lost)?;
         } else if let DiskOp::RemoveLog { .. } = operation {
@@ -350,12 +370,16 @@ fn generation_of(operation: &DiskOp) -> Option<Generation> {
         | DiskOp::MarkLogDeleted { .. }
         | DiskOp::OpenLog { .. }
         | DiskOp::Read { .. }
+        | DiskOp::RemoveCleaned { .. }
         | DiskOp::RemoveDirectoryFile { .. }
         | DiskOp::RemoveFile { .. }
         | DiskOp::RemoveLog { .. }
         | DiskOp::RemoveSegment { .. }
+        | DiskOp::ReplaceSegments { .. }
         | DiskOp::SaveDirectoryFile { .. }
-        | DiskOp::SaveLogFile { .. } => None,
+        | DiskOp::SaveLogFile { .. }
+        | DiskOp::SyncCleaned { .. }
+        | DiskOp::WriteCleaned { .. } => None,
     }
 }
 
@@ -372,14 +396,18 @@ fn is_slow(operation: &DiskOp, bytes_left: &mut usize) -> bool {
         | DiskOp::CreateSegment { .. }
         | DiskOp::OpenLog { .. }
         | DiskOp::Read { .. }
-        | DiskOp::Sync { .. } => false,
+        | DiskOp::Sync { .. }
+        | DiskOp::SyncCleaned { .. }
+        | DiskOp::WriteCleaned { .. } => false,
         DiskOp::CreateLog { .. }
         | DiskOp::MarkLogDeleted { .. }
         | DiskOp::MarkSegmentDeleted { .. }
+        | DiskOp::RemoveCleaned { .. }
         | DiskOp::RemoveDirectoryFile { .. }
         | DiskOp::RemoveFile { .. }
         | DiskOp::RemoveLog { .. }
         | DiskOp::RemoveSegment { .. }
+        | DiskOp::ReplaceSegments { .. }
         | DiskOp::SaveDirectoryFile { .. }
         | DiskOp::SaveLogFile { .. }
         | DiskOp::Truncate { .. } => true,

@@ -17,7 +17,7 @@ use super::directory::Directory;
 use super::failure::Failure;
 use super::handles::LazyFile;
 use super::log::{Active, Index, Log, Writer, index_base};
-use super::segment::DELETED_SUFFIX;
+use super::segment::{DELETED_SUFFIX, Stage};
 
 /// Files of a segment beside its `.log`.
 fn indexes_of(segment: Offset) -> [LogFile; 3] {
@@ -174,7 +174,7 @@ pub(crate) fn mark_segment_deleted(
         {
             let _nobody_opens = segment.file().lock();
             rename(LogFile::Log(base))?;
-            segment.mark_deleted();
+            segment.set_stage(Stage::Deleted);
         }
         indexes_of(base).into_iter().try_for_each(rename)
     };
@@ -289,6 +289,7 @@ fn remove_segments_after(log: &Log, base: Offset) -> io::Result<()> {
             | LogFile::ProducerSnapshot(_)
             | LogFile::QuorumState
             | LogFile::Snapshot(..)
+            | LogFile::Swap(_)
             | LogFile::TimeIndex(_)
             | LogFile::TransactionIndex(_) => index_base(file),
         };
@@ -300,7 +301,7 @@ fn remove_segments_after(log: &Log, base: Offset) -> io::Result<()> {
 }
 
 /// Stops writing to indexes whose files change or go.
-fn forget_indexes(writer: &mut Writer, is_gone: impl Fn(LogFile) -> bool) {
+pub(crate) fn forget_indexes(writer: &mut Writer, is_gone: impl Fn(LogFile) -> bool) {
     writer.indexes.retain(|index| !is_gone(index.file));
     writer.dirty.indexes.retain(|(file, _)| !is_gone(*file));
 }

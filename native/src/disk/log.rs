@@ -14,7 +14,7 @@ use ottla_core::storage::{DiskOp, LogFile};
 
 use super::directory::Directory;
 use super::handles::LazyFile;
-use super::segment::Segment;
+use super::segment::{Segment, Stage};
 
 /// Lists that a thread keeps, and the longest it keeps: some 50 KiB together.
 const SPARES_MAX: usize = 8;
@@ -36,6 +36,8 @@ pub(crate) struct Log {
     /// The segments that were touched, by base offset. A list, for it is short and most logs have
     /// one.
     segments: Mutex<Vec<Arc<Segment>>>,
+    /// Segments that operations in the queue replace, oldest operation first.
+    replaced: Mutex<VecDeque<Vec<Arc<Segment>>>>,
     /// Used by whoever holds the queue alone, so it is never waited for.
     writer: Mutex<Writer>,
 }
@@ -103,6 +105,7 @@ impl Log {
             folder: RwLock::new(folder),
             queue: Mutex::default(),
             segments: Mutex::default(),
+            replaced: Mutex::default(),
             writer: Mutex::default(),
         }
     }
@@ -162,6 +165,31 @@ impl Log {
         let mut segments = self.lock_segments();
         let index = segments.partition_point(|segment| segment.base() < start);
         segments.split_off(index)
+    }
+
+    /// Replaces segments by a new one in the eyes of later replies; the files follow when the
+    /// operation is carried out.
+    pub(crate) fn begin_replacement(&self, base: Offset, sources: &[Offset]) {
+        let mut segments = self.lock_segments();
+        let (old, mut kept) = segments
+            .drain(..)
+            .partition::<Vec<_>, _>(|segment| sources.contains(&segment.base()));
+        let place = kept.partition_point(|segment| segment.base() < base);
+        let stage = Stage::Cleaned;
+        kept.insert(place, Arc::new(Segment::at_stage(base, stage)));
+        *segments = kept;
+        drop(segments);
+        self.lock_replaced().push_back(old);
+    }
+
+    /// The segments that the operation which is carried out replaces.
+    pub(crate) fn take_replaced(&self) -> Vec<Arc<Segment>> {
+        let old = self.lock_replaced().pop_front();
+        old.expect("they were noted when the operation was queued")
+    }
+
+    fn lock_replaced(&self) -> MutexGuard<'_, VecDeque<Vec<Arc<Segment>>>> {
+        self.replaced.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn lock_segments(&self) -> MutexGuard<'_, Vec<Arc<Segment>>> {
@@ -281,6 +309,7 @@ pub(crate) fn index_base(file: LogFile) -> Option<Offset> {
         | LogFile::PartitionMetadata
         | LogFile::ProducerSnapshot(_)
         | LogFile::QuorumState
-        | LogFile::Snapshot(..) => None,
+        | LogFile::Snapshot(..)
+        | LogFile::Swap(_) => None,
     }
 }

@@ -9,6 +9,7 @@
 
 mod append;
 mod calls;
+mod cleaned;
 mod commit;
 #[cfg(test)]
 mod contract;

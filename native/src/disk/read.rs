@@ -75,6 +75,7 @@ impl ReadJob {
             | LogFile::ProducerSnapshot(_)
             | LogFile::QuorumState
             | LogFile::Snapshot(..)
+            | LogFile::Swap(_)
             | LogFile::TimeIndex(_)
             | LogFile::TransactionIndex(_) => self
                 .log

@@ -8,7 +8,7 @@
 use std::fs::File;
 use std::io;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use bytes::Bytes;
@@ -23,8 +23,36 @@ use super::log::Log;
 pub(crate) struct Segment {
     base: Offset,
     file: Arc<LazyFile>,
-    marked_deleted: AtomicBool,
+    /// A [`Stage`].
+    stage: AtomicU8,
     cut: RwLock<Cut>,
+}
+
+/// What the file is called at the moment.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[repr(u8)]
+pub(crate) enum Stage {
+    /// By its own name.
+    Plain,
+    /// A compaction has made it, and it is about to replace others.
+    Cleaned,
+    /// It is on its way out.
+    Deleted,
+    /// It is replacing others.
+    Swap,
+}
+
+impl Stage {
+    const ALL: [Self; 4] = [Self::Plain, Self::Cleaned, Self::Deleted, Self::Swap];
+
+    fn suffix(self) -> &'static str {
+        match self {
+            Self::Cleaned => CLEANED_SUFFIX,
+            Self::Deleted => DELETED_SUFFIX,
+            Self::Plain => "",
+            Self::Swap => SWAP_SUFFIX,
+        }
+    }
 }
 
 /// What truncations did to a file.
@@ -38,10 +66,15 @@ struct Cut {
 impl Segment {
     /// Names a segment; the file is not touched.
     pub(crate) fn new(base: Offset) -> Self {
+        Self::at_stage(base, Stage::Plain)
+    }
+
+    /// Names a segment whose file is called otherwise for now.
+    pub(crate) fn at_stage(base: Offset, stage: Stage) -> Self {
         Self {
             base,
             file: Arc::default(),
-            marked_deleted: AtomicBool::new(false),
+            stage: AtomicU8::new(stage as u8),
             cut: RwLock::new(Cut {
                 count: 0,
                 lowest: u64::MAX,
@@ -62,9 +95,8 @@ impl Segment {
     /// The file's path in a log's folder as it is named now.
     fn path(&self, log: &Log) -> PathBuf {
         let mut name = LogFile::Log(self.base).name();
-        if self.marked_deleted.load(Ordering::Acquire) {
-            name.push_str(DELETED_SUFFIX);
-        }
+        let stage = usize::from(self.stage.load(Ordering::Acquire));
+        name.push_str(Stage::ALL[stage].suffix());
         log.folder_path().join(name)
     }
 
@@ -89,8 +121,8 @@ impl Segment {
     }
 
     /// Says that the file is renamed; the caller holds the slot's lock.
-    pub(crate) fn mark_deleted(&self) {
-        self.marked_deleted.store(true, Ordering::Release);
+    pub(crate) fn set_stage(&self, stage: Stage) {
+        self.stage.store(stage as u8, Ordering::Release);
     }
 
     /// Readies the file to lose its name: ranges that are still to be sent keep it open.
@@ -123,6 +155,12 @@ impl Drop for CutGuard<'_> {
 
 /// What Kafka appends to the names of files that are to be removed.
 pub(crate) const DELETED_SUFFIX: &str = ".deleted";
+
+/// What Kafka appends to the names of files that compaction is making.
+pub(crate) const CLEANED_SUFFIX: &str = ".cleaned";
+
+/// What Kafka appends to the names of files that are about to replace others.
+pub(crate) const SWAP_SUFFIX: &str = ".swap";
 
 /// A range of a segment that a reply names; it keeps the file reachable.
 #[derive(Debug)]

@@ -28,18 +28,18 @@
 //! 5  rename     the indexes to their own names, then B.log.swap to B.log; sync the names
 //! ```
 //!
-//! B is the base offset of the oldest segment that is replaced. 1 and 2 are
-//! [`DiskOp::WriteCleaned`] and [`DiskOp::SyncCleaned`], 3 to 5 are [`DiskOp::ReplaceSegments`].
-//! The names and their order are Kafka's, so that it could finish a swap that was begun here.
+//! B is the base offset of the oldest segment that is replaced. 1 and 2 are the operations
+//! `WriteCleaned` and `SyncCleaned` of [`crate::storage`], 3 to 5 are `ReplaceSegments`. The names
+//! and their order are Kafka's, so that it could finish a swap that was begun here.
 //!
 //! What a crash leaves, and what the next boot makes of it (`opening`):
 //!
 //! | after | there are | boot |
 //! |---|---|---|
-//! | 1, 2, or 3 before its sync | some `.cleaned`, all old segments | removes `.cleaned` and `.swap` |
-//! | 3 | `B.log.swap`, the old segments or some of them | carries 4 and 5 out, again if need be |
+//! | 1, 2, 3 unsynced | `.cleaned`, all old segments | removes `.cleaned` and `.swap` |
+//! | 3 | `B.log.swap`, old segments or some of them | carries 4 and 5 out, again if need be |
 //! | 4 | `B.log.swap`, no old segment | carries 5 out |
-//! | 5 before its sync | `B.log`, perhaps indexes called `.swap` | removes those; rebuilds the index |
+//! | 5 unsynced | `B.log`, perhaps indexes called `.swap` | removes those; rebuilds the index |
 //!
 //! Invariants:
 //! * whatever is called `.swap` is whole and durable, because step 2 came before;
@@ -49,14 +49,20 @@
 //!   of the last of them is kept;
 //! * a log is swapped by one operation at a time, and never above what is durable.
 
+mod dirty;
 pub mod filter;
+mod job;
 pub mod key_map;
+mod output;
 pub mod raw;
+mod swap;
 pub mod transactions;
 
 #[cfg(test)]
 mod tests;
 
+pub use self::dirty::Dirtiness;
 pub use self::filter::{LiveProducers, Rules, Scratch, filter_batch, note_keys};
+pub use self::job::{Compacted, Compaction, CompactionEnd, CompactionOptions};
 pub use self::key_map::KeyMap;
 pub use self::transactions::{AbortedTransaction, CleanedTransactions};

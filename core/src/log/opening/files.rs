@@ -3,7 +3,7 @@
 //! Decides from names and sizes alone. Compare Kafka's
 //! `LogLoader.removeTempFilesAndCollectSwapFiles`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::ids::Offset;
 use crate::storage::{FolderListing, LogFile};
@@ -31,8 +31,21 @@ pub(super) struct FolderFiles {
     pub(super) deleted_segments: Vec<Offset>,
     /// Files that belong to no segment, to be removed.
     pub(super) strays: Vec<LogFile>,
-    /// Names of a compaction that was interrupted while it replaced segments.
-    pub(super) swaps: Vec<String>,
+    /// Segments that a compaction was making when it was interrupted.
+    pub(super) cleaned: BTreeSet<Offset>,
+    /// Segments that it was about to put in the place of others.
+    pub(super) swaps: BTreeMap<Offset, SwapFiles>,
+}
+
+/// The files of a segment that is to replace others.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(super) struct SwapFiles {
+    /// Size of its batches; `None` where they have their own name already.
+    pub(super) log_bytes: Option<u64>,
+    /// Size of its offset index.
+    pub(super) offsets_bytes: Option<u64>,
+    /// Size of its time index.
+    pub(super) times_bytes: Option<u64>,
 }
 
 impl FolderFiles {
@@ -51,9 +64,12 @@ impl FolderFiles {
                     | LogFile::TimeIndex(_)
                     | LogFile::TransactionIndex(_)),
                 ) => indexes.push((index, *size_bytes)),
+                Some(LogFile::Swap(base)) => {
+                    files.swaps.entry(base).or_default().log_bytes = Some(*size_bytes);
+                }
                 Some(LogFile::PartitionMetadata | LogFile::QuorumState | LogFile::Snapshot(..)) => {
                 }
-                None => files.add_leftover(name),
+                None => files.add_leftover(name, *size_bytes),
             }
         }
         for (index, size_bytes) in indexes {
@@ -75,7 +91,8 @@ impl FolderFiles {
             | LogFile::PartitionMetadata
             | LogFile::ProducerSnapshot(_)
             | LogFile::QuorumState
-            | LogFile::Snapshot(..) => None,
+            | LogFile::Snapshot(..)
+            | LogFile::Swap(_) => None,
         };
         let Some(segment) = segment else {
             self.strays.push(index);
@@ -90,31 +107,40 @@ impl FolderFiles {
             | LogFile::ProducerSnapshot(_)
             | LogFile::QuorumState
             | LogFile::Snapshot(..)
+            | LogFile::Swap(_)
             | LogFile::TransactionIndex(_) => {}
         }
     }
 
-    fn add_leftover(&mut self, name: &str) {
-        if let Some(stem) = name.strip_suffix(".deleted") {
-            match LogFile::parse(stem) {
-                Some(
-                    LogFile::Log(base)
-                    | LogFile::OffsetIndex(base)
-                    | LogFile::TimeIndex(base)
-                    | LogFile::TransactionIndex(base)
-                    | LogFile::ProducerSnapshot(base),
-                ) => self.deleted_segments.push(base),
-                Some(
-                    LogFile::LeaderEpochs
-                    | LogFile::PartitionMetadata
-                    | LogFile::QuorumState
-                    | LogFile::Snapshot(..),
-                )
-                | None => {}
+    fn add_leftover(&mut self, name: &str, size_bytes: u64) {
+        if let Some(base) = segment_of(name, ".deleted") {
+            self.deleted_segments.push(base);
+        } else if let Some(base) = segment_of(name, ".cleaned") {
+            self.cleaned.insert(base);
+        } else if let Some(base) = segment_of(name, ".swap") {
+            let swap = self.swaps.entry(base).or_default();
+            if name.ends_with(".timeindex.swap") {
+                swap.times_bytes = Some(size_bytes);
+            } else if name.ends_with(".index.swap") {
+                swap.offsets_bytes = Some(size_bytes);
             }
-        } else if name.ends_with(".swap") {
-            self.swaps.push(name.to_owned());
         }
+    }
+}
+
+/// The segment of a file whose name ends in `suffix`.
+fn segment_of(name: &str, suffix: &str) -> Option<Offset> {
+    match LogFile::parse(name.strip_suffix(suffix)?)? {
+        LogFile::Log(base)
+        | LogFile::OffsetIndex(base)
+        | LogFile::TimeIndex(base)
+        | LogFile::TransactionIndex(base)
+        | LogFile::ProducerSnapshot(base) => Some(base),
+        LogFile::LeaderEpochs
+        | LogFile::PartitionMetadata
+        | LogFile::QuorumState
+        | LogFile::Snapshot(..)
+        | LogFile::Swap(_) => None,
     }
 }
 
@@ -136,7 +162,10 @@ mod tests {
                 (base(3, "log.deleted"), 50),
                 (base(3, "index.deleted"), 8),
                 (base(5, "log"), 0),
+                (base(3, "timeindex.cleaned"), 1),
+                (base(9, "index.swap"), 2),
                 (base(9, "log.swap"), 1),
+                (base(8, "timeindex.swap"), 3),
                 ("leader-epoch-checkpoint".to_owned(), 8),
                 ("leader-epoch-checkpoint.tmp".to_owned(), 8),
                 ("notes".to_owned(), 8),
@@ -156,6 +185,13 @@ mod tests {
         assert_eq!(files.epochs_bytes, 8);
         assert_eq!(files.deleted_segments, [Offset(3)]);
         assert_eq!(files.strays, [LogFile::TimeIndex(Offset(7))]);
-        assert_eq!(files.swaps, [base(9, "log.swap")]);
+        assert_eq!(files.cleaned, BTreeSet::from([Offset(3)]));
+        let whole = SwapFiles {
+            log_bytes: Some(1),
+            offsets_bytes: Some(2),
+            times_bytes: None,
+        };
+        assert_eq!(files.swaps[&Offset(9)], whole);
+        assert_eq!(files.swaps[&Offset(8)].log_bytes, None);
     }
 }

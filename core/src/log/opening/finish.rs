@@ -187,6 +187,22 @@ impl Opening {
         log.log_start_offset = wanted.max(first).min(self.end_offset);
         self.is_epochs_changed |= log.epochs.truncate_from_end(self.end_offset);
         self.is_epochs_changed |= log.epochs.truncate_from_start(log.log_start_offset);
+        // Beyond the end it is of another log, or of one that lost its end: all is dirty.
+        let cleaned_to = self.found.cleaned_to.unwrap_or(Offset::ZERO);
+        log.cleaned_to = if cleaned_to > self.end_offset {
+            Offset::ZERO
+        } else {
+            cleaned_to
+        };
+        // After a crash a round may have been further than is on record.
+        let may_be_ahead = log.settings.compact && !self.found.is_clean;
+        let ahead = log.active.base_offset;
+        let gaps_to = log.gaps_to.max(log.cleaned_to);
+        log.gaps_to = if may_be_ahead {
+            gaps_to.max(ahead)
+        } else {
+            gaps_to
+        };
         for &offset in &self.files.snapshots {
             log.on_snapshot_found(offset);
         }

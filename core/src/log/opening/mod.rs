@@ -11,6 +11,7 @@ mod finish;
 mod scan;
 mod segment_scan;
 mod segments;
+mod swap;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -19,6 +20,7 @@ use bytes::{Bytes, BytesMut};
 
 use self::files::{FolderFiles, SegmentFiles};
 use self::segment_scan::SegmentScan;
+use self::swap::SwapScan;
 use super::segment::{ActiveSegment, ClosedSegment};
 use super::{BatchInfo, LeaderEpochs, Log, LogSettings, LogState, producer_snapshot};
 use crate::event::{Event, Severity};
@@ -40,6 +42,8 @@ pub struct LogFound {
     pub recovery_point: Option<Offset>,
     /// From `log-start-offset-checkpoint`; `None` where the log is not in it.
     pub log_start_offset: Option<Offset>,
+    /// From `cleaner-offset-checkpoint`; `None` where the log is not in it.
+    pub cleaned_to: Option<Offset>,
     /// The node was stopped cleanly.
     pub is_clean: bool,
 }
@@ -114,6 +118,8 @@ enum Stage {
     FirstHeader,
     /// The disk cuts the log.
     Truncating,
+    /// Looking through a segment that is to replace others.
+    Swap(Box<SwapScan>),
     /// The disk makes the log durable.
     Syncing,
     Done,
@@ -163,8 +169,7 @@ impl Opening {
             is_resumed: false,
             events: Vec::new(),
         };
-        opening.remove_leftovers(out);
-        opening.start(out);
+        opening.begin_swaps(out);
         opening
     }
 
@@ -201,6 +206,7 @@ impl Opening {
                 settings: Arc::clone(&log.settings),
                 recovery_point: Some(reopened.sound_to),
                 log_start_offset: Some(log.log_start_offset),
+                cleaned_to: Some(log.cleaned_to),
                 is_clean: false,
             },
             files: FolderFiles {
@@ -318,15 +324,6 @@ impl Opening {
     }
 
     fn start(&mut self, out: &mut Vec<DiskOp>) {
-        if let Some(name) = self.files.swaps.first() {
-            let message = format!(
-                "{name}: a compaction was interrupted while it replaced segments; start the broker \
-                 that wrote this directory once more, so that it finishes"
-            );
-            self.note(Severity::Error, message);
-            self.log.state = LogState::Offline;
-            return;
-        }
         if self
             .files
             .segments
@@ -377,6 +374,7 @@ impl Opening {
             }
             Stage::LastTime(base, files) => self.on_last_time(base, files, bytes, out),
             Stage::Segment(scan) => self.on_segment_bytes(scan, bytes, out),
+            Stage::Swap(scan) => self.on_swap_bytes(scan, bytes, out),
             Stage::FirstHeader => {
                 if let Ok(info) = BatchInfo::parse(bytes) {
                     self.log.active.first_timestamp = Some(info.max_timestamp);
@@ -514,6 +512,7 @@ impl Opening {
             base_offset,
             end_offset,
             size_bytes: u32::try_from(files.log_bytes).expect("checked when it began"),
+            first_timestamp: Timestamp::NONE,
             max_timestamp,
         }
     }

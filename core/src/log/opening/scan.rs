@@ -21,7 +21,8 @@ pub(super) struct Scanner {
     /// No record of this file has this offset or a higher one.
     bound: Offset,
     recovery_point: Offset,
-    allows_gaps: bool,
+    /// In front of offsets up to here, records may be missing.
+    gaps_to: Offset,
     /// Where the next batch should begin.
     position: u32,
     /// Where the last sound batch ends.
@@ -68,13 +69,13 @@ impl Scanner {
         (position, expected): (u32, Offset),
         bound: Offset,
         recovery_point: Offset,
-        allows_gaps: bool,
+        gaps_to: Offset,
     ) -> Self {
         Self {
             file_bytes,
             bound,
             recovery_point,
-            allows_gaps,
+            gaps_to,
             position,
             valid_bytes: position,
             expected,
@@ -89,7 +90,7 @@ impl Scanner {
     pub(super) fn behind(&self) -> Self {
         Self {
             recovery_point: Offset(i64::MAX),
-            allows_gaps: true,
+            gaps_to: Offset(i64::MAX),
             is_lost: true,
             bad: Vec::new(),
             large: None,
@@ -233,7 +234,7 @@ impl Scanner {
             return Look::Unsound(BatchDamage::Short, None);
         }
         let is_gap = info.base_offset > self.expected
-            && !self.allows_gaps
+            && info.base_offset > self.gaps_to
             && info.base_offset >= self.recovery_point;
         if info.base_offset < self.expected || info.end_offset() > self.bound || is_gap {
             return Look::Unsound(BatchDamage::Offsets, None);
@@ -369,7 +370,7 @@ mod tests {
             (0, Offset(0)),
             Offset(1000),
             Offset(recovery_point),
-            false,
+            Offset(0),
         );
         let mut step = scanner.begin();
         let mut seen = Vec::new();

@@ -131,7 +131,8 @@ impl Opening {
 
     /// Between the end of the last segment and `base` records are missing.
     fn check_gap(&mut self, base: Offset) {
-        if base <= self.end_offset || self.log.settings.compact {
+        let is_sound = self.log.settings.compact || base <= self.gaps_to();
+        if base <= self.end_offset || is_sound {
             return;
         }
         if self.end_offset < self.recovery_point() {
@@ -181,12 +182,17 @@ impl Opening {
     fn begin_batches(&mut self, mut scan: Box<SegmentScan>, out: &mut Vec<DiskOp>) {
         let position = scan.entry.map_or(0, |entry| entry.position);
         let bound = scan.next_base.unwrap_or(scan.base.plus(1 << 31));
+        let gaps_to = if self.log.settings.compact {
+            Offset(i64::MAX)
+        } else {
+            self.gaps_to()
+        };
         let scanner = Scanner::new(
             u32::try_from(scan.files.log_bytes).expect("checked when it began"),
             (position, self.end_offset.max(scan.base)),
             bound,
             self.recovery_point(),
-            self.log.settings.compact,
+            gaps_to,
         );
         let step = scanner.begin();
         scan.phase = Phase::Batches(scanner);
@@ -299,8 +305,10 @@ impl Opening {
         for range in bad {
             self.add_bad(range);
         }
-        let is_short = scan.next_base.is_some_and(|next| next > self.end_offset)
-            && !self.log.settings.compact
+        // Also of a compacted log: a round keeps the last batch of each segment, and what Kafka's
+        // took is below the clean point.
+        let known_to = self.end_offset.max(self.gaps_to());
+        let is_short = scan.next_base.is_some_and(|next| next > known_to)
             && self.end_offset >= self.recovery_point();
         match (cut, scan.next_base) {
             (None, Some(_)) if !is_short => {
@@ -344,6 +352,13 @@ impl Opening {
         } else {
             HISTORY_SCAN_BYTES
         }
+    }
+
+    /// Up to here compaction may have taken the records between two batches, as far as that is on
+    /// record.
+    fn gaps_to(&self) -> Offset {
+        let cleaned_to = self.found.cleaned_to.unwrap_or(Offset::ZERO);
+        cleaned_to.max(self.log.gaps_to)
     }
 
     /// Below this, damage is corruption.

@@ -16,7 +16,7 @@ use bytes::Bytes;
 use crate::ids::{Generation, LogId, Offset};
 use crate::rng::Rng;
 use crate::storage::{
-    DiskDone, DiskError, DiskOp, FailureScope, FolderListing, LogFile, StampedBatch,
+    DiskDone, DiskError, DiskOp, FailureScope, FolderListing, LogFile, StampedBatch, Token,
 };
 
 type Files = BTreeMap<String, Vec<u8>>;
@@ -170,9 +170,59 @@ impl MemoryDisk {
                 result: Ok(self.read(file, position, length)),
             }),
             ref other => {
+                if let Some(token) = self.compact(other) {
+                    return Some(DiskDone::Saved { token });
+                }
                 self.rename_or_remove(other);
                 None
             }
+        }
+    }
+
+    /// What a compaction asks for; its token where it is answered.
+    fn compact(&mut self, op: &DiskOp) -> Option<Token> {
+        match op {
+            DiskOp::ReplaceSegments {
+                segment,
+                sources,
+                token,
+                ..
+            } => {
+                for name in sources.iter().flat_map(|source| segment_names(*source)) {
+                    self.files.remove(&name);
+                }
+                for name in segment_names(*segment) {
+                    for suffix in [".swap", ".cleaned"] {
+                        if let Some(content) = self.files.remove(&format!("{name}{suffix}")) {
+                            self.files.insert(name.clone(), content);
+                        }
+                    }
+                }
+                self.durable = self.files.clone();
+                Some(*token)
+            }
+            DiskOp::SyncCleaned { token, .. } => {
+                for (name, content) in &self.files {
+                    if name.ends_with(".cleaned") {
+                        self.durable.insert(name.clone(), content.clone());
+                    }
+                }
+                Some(*token)
+            }
+            DiskOp::WriteCleaned {
+                file,
+                position,
+                bytes,
+                token,
+                ..
+            } => {
+                let content = self.files.entry(file.name() + ".cleaned").or_default();
+                assert!(*position == 0 || *position as usize == content.len());
+                content.truncate(*position as usize);
+                content.extend_from_slice(bytes);
+                Some(*token)
+            }
+            _other => None,
         }
     }
 
@@ -197,6 +247,12 @@ impl MemoryDisk {
             DiskOp::RemoveFile { file, .. } => {
                 self.files.remove(&file.name());
             }
+            DiskOp::RemoveCleaned { segment, .. } => {
+                for name in segment_names(*segment) {
+                    self.files.remove(&format!("{name}.cleaned"));
+                    self.files.remove(&format!("{name}.swap"));
+                }
+            }
             DiskOp::CreateLog { .. } | DiskOp::OpenLog { .. } => {}
             DiskOp::Append { .. }
             | DiskOp::AppendIndex { .. }
@@ -204,10 +260,13 @@ impl MemoryDisk {
             | DiskOp::Read { .. }
             | DiskOp::RemoveDirectoryFile { .. }
             | DiskOp::RemoveLog { .. }
+            | DiskOp::ReplaceSegments { .. }
             | DiskOp::SaveDirectoryFile { .. }
             | DiskOp::SaveLogFile { .. }
             | DiskOp::Sync { .. }
-            | DiskOp::Truncate { .. } => panic!("{op:?} is answered, or not a log's"),
+            | DiskOp::SyncCleaned { .. }
+            | DiskOp::Truncate { .. }
+            | DiskOp::WriteCleaned { .. } => panic!("{op:?} is answered, or not a log's"),
         }
     }
 
@@ -234,11 +293,15 @@ impl MemoryDisk {
             | DiskOp::Read { .. }
             | DiskOp::RemoveDirectoryFile { .. }
             | DiskOp::RemoveFile { .. }
+            | DiskOp::RemoveCleaned { .. }
             | DiskOp::RemoveLog { .. }
             | DiskOp::RemoveSegment { .. }
+            | DiskOp::ReplaceSegments { .. }
             | DiskOp::SaveDirectoryFile { .. }
             | DiskOp::SaveLogFile { .. }
-            | DiskOp::Truncate { .. } => false,
+            | DiskOp::SyncCleaned { .. }
+            | DiskOp::Truncate { .. }
+            | DiskOp::WriteCleaned { .. } => false,
         }
     }
 

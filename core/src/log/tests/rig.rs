@@ -32,6 +32,7 @@ pub(super) struct Rig {
     /// What the node's checkpoint files say.
     pub(super) recovery_point: Offset,
     pub(super) log_start_offset: Offset,
+    pub(super) cleaned_to: Offset,
     pub(super) incarnation: u32,
 }
 
@@ -64,6 +65,7 @@ impl Rig {
             model: Vec::new(),
             recovery_point: Offset::ZERO,
             log_start_offset: Offset::ZERO,
+            cleaned_to: Offset::ZERO,
             incarnation: 0,
         }
     }
@@ -134,7 +136,7 @@ impl Rig {
         }
     }
 
-    fn on_done(&mut self, done: &DiskDone) {
+    pub(super) fn on_done(&mut self, done: &DiskDone) {
         let mut out = Vec::new();
         match done {
             DiskDone::Appended {
@@ -204,6 +206,7 @@ impl Rig {
             settings: Arc::clone(&self.settings),
             recovery_point: Some(self.recovery_point),
             log_start_offset: Some(self.log_start_offset),
+            cleaned_to: Some(self.cleaned_to),
             is_clean,
         };
         let mut out = Vec::new();
@@ -267,6 +270,7 @@ impl Rig {
     pub(super) fn save_checkpoints(&mut self) {
         self.recovery_point = self.log.recovery_point();
         self.log_start_offset = self.log.log_start_offset();
+        self.cleaned_to = self.log.clean_point();
     }
 
     /// Reads, going through look-ups, and takes the answer apart: whole batches, and how many bytes
@@ -291,7 +295,7 @@ impl Rig {
         }
     }
 
-    fn answer(&self, op: &DiskOp) -> Bytes {
+    pub(super) fn answer(&self, op: &DiskOp) -> Bytes {
         let DiskOp::Read {
             file,
             position,

@@ -43,7 +43,7 @@ pub struct GroupLoad {
 
 #[derive(Clone, Debug)]
 enum Reading {
-    Batches,
+    Batches(u64),
     Position(Box<Lookup>),
 }
 
@@ -200,6 +200,7 @@ impl Broker {
             let replica = self.partitions.get_mut(log);
             let replica = replica.expect("it was read just now");
             let token = replica.log_mut().take_token();
+            let replacements = replica.log().replacements();
             out.disk.push(DiskOp::Read {
                 log,
                 file: LogFile::Log(*segment),
@@ -207,7 +208,8 @@ impl Broker {
                 length: *length,
                 token,
             });
-            self.await_load(partition, (log, token), Reading::Batches);
+            let reading = Reading::Batches(replacements);
+            self.await_load(partition, (log, token), reading);
             return;
         }
         let mut bytes = BytesMut::new();
@@ -242,10 +244,17 @@ impl Broker {
         let load = hosted.and_then(|hosted| hosted.load.as_mut());
         let reading = load.and_then(|load| load.reading.take());
         match (reading, bytes) {
-            (Some(Reading::Batches), Ok(bytes)) => {
-                self.take_loaded(now, partition, bytes.clone(), out);
+            (Some(Reading::Batches(replacements)), Ok(bytes)) => {
+                let replica = self.partitions.get_mut(key.0);
+                let is_stale =
+                    replica.is_some_and(|replica| replica.log().replacements() != replacements);
+                if is_stale {
+                    self.go_on_loading(now, partition, out);
+                } else {
+                    self.take_loaded(now, partition, bytes.clone(), out);
+                }
             }
-            (Some(Reading::Batches), Err(error)) => {
+            (Some(Reading::Batches(_)), Err(error)) => {
                 let why = format!("its disk does not answer: {error}");
                 self.fail_load(now, partition, &why, out);
             }

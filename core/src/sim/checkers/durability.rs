@@ -9,11 +9,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::Violation;
-use super::log_image::{FoundBatch, FoundLog, LogImage, i32_at, i64_at};
+use super::compaction::CompactionChecker;
+use super::log_image::{COMPACTED, FoundBatch, FoundLog, LogImage, i32_at, i64_at};
 use crate::ids::{LogId, Offset, TopicId};
 use crate::sim::disk::{DirectoryId, FileSystem};
 use crate::sim::trace::hash_of;
-use crate::storage::{DirectoryFile, DiskOp, StampedBatch};
+use crate::storage::{DirectoryFile, DiskOp, LogFile, StampedBatch};
 
 /// What is known of one batch.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -47,13 +48,25 @@ struct LogFacts {
 pub struct DurabilityChecker {
     logs: BTreeMap<(u32, String), LogFacts>,
     opened: BTreeMap<(u32, LogId), String>,
+    /// What compaction writes, until it replaces something.
+    cleaned: BTreeMap<(u32, LogId, Offset), Vec<u8>>,
+    /// Judges what compaction takes.
+    compaction: CompactionChecker,
     violations: Vec<Violation>,
 }
 
 impl DurabilityChecker {
     /// Takes what was found so far.
     pub fn take_violations(&mut self) -> Vec<Violation> {
+        self.violations
+            .append(&mut self.compaction.take_violations());
         std::mem::take(&mut self.violations)
+    }
+
+    /// What judges compaction.
+    #[must_use]
+    pub fn compaction(&self) -> &CompactionChecker {
+        &self.compaction
     }
 
     /// Folder of the partition of this topic id on a node.
@@ -70,6 +83,7 @@ impl DurabilityChecker {
 
     /// Notes an operation in the order of emission.
     pub fn on_op(&mut self, node: u32, op: &DiskOp) {
+        self.compaction.on_op(node, op);
         match op {
             DiskOp::CreateLog {
                 log,
@@ -97,15 +111,35 @@ impl DurabilityChecker {
             DiskOp::Truncate {
                 log, end_offset, ..
             } => self.on_truncate(node, *log, *end_offset),
+            DiskOp::WriteCleaned {
+                log,
+                file: LogFile::Log(base),
+                position,
+                bytes,
+                ..
+            } => {
+                let cleaned = self.cleaned.entry((node, *log, *base)).or_default();
+                cleaned.truncate(*position as usize);
+                cleaned.extend_from_slice(bytes);
+            }
+            DiskOp::ReplaceSegments {
+                log,
+                segment,
+                sources,
+                ..
+            } => self.on_replaced(node, *log, *segment, sources),
             DiskOp::AppendIndex { .. }
             | DiskOp::Read { .. }
+            | DiskOp::RemoveCleaned { .. }
             | DiskOp::RemoveDirectoryFile { .. }
             | DiskOp::RemoveFile { .. }
             | DiskOp::RemoveLog { .. }
             | DiskOp::RemoveSegment { .. }
             | DiskOp::SaveDirectoryFile { .. }
             | DiskOp::SaveLogFile { .. }
-            | DiskOp::Sync { .. } => {}
+            | DiskOp::Sync { .. }
+            | DiskOp::SyncCleaned { .. }
+            | DiskOp::WriteCleaned { .. } => {}
         }
     }
 
@@ -129,7 +163,9 @@ impl DurabilityChecker {
             .get(&base)
             .and_then(|variants| variants.last());
         let Some(fact) = fact.filter(|fact| fact.records_hash == records_hash) else {
-            if facts.segments.first().is_some_and(|first| base < *first) {
+            let is_deleted = facts.segments.first().is_some_and(|first| base < *first);
+            // A retry of a batch of which compaction left less, or nothing.
+            if is_deleted || folder.starts_with(COMPACTED) {
                 return;
             }
             let what = format!("{folder}: offset {base} acknowledged for other records: {fact:?}");
@@ -152,7 +188,13 @@ impl DurabilityChecker {
                 .batches
                 .get(&base)
                 .and_then(|variants| variants.last());
-            if written != Some(&fact) || fact.last_offset >= facts.end {
+            let is_older = folder.starts_with(COMPACTED)
+                && facts
+                    .batches
+                    .get(&base)
+                    .is_some_and(|all| all.contains(&fact));
+            let is_written = written == Some(&fact) || is_older;
+            if !is_written || fact.last_offset >= facts.end {
                 let what = format!("{folder}: served {fact:?} at {base}, written was {written:?}");
                 self.violations.push(Violation::new("R41", what));
                 return;
@@ -164,6 +206,7 @@ impl DurabilityChecker {
     /// Judges the files of a node whose process died, or whose power went.
     pub fn on_crash(&mut self, node: u32, files: &[&FileSystem], power: bool) {
         self.opened.retain(|(at, _), _| *at != node);
+        self.cleaned.retain(|(at, _, _), _| *at != node);
         let images: BTreeMap<String, (LogImage, FoundLog)> = files
             .iter()
             .flat_map(|files| LogImage::take_all(files))
@@ -172,6 +215,11 @@ impl DurabilityChecker {
                 (image.folder.clone(), (image, found))
             })
             .collect();
+        let all: Vec<&LogImage> = images.values().map(|(image, _)| image).collect();
+        self.compaction.on_crash(node, &all, |folder| {
+            let facts = self.logs.get(&(node, folder.to_owned()));
+            facts.map_or(Offset::ZERO, |facts| facts.promised(power))
+        });
         for files in files {
             self.check_marker(node, files, &images);
             self.check_recovery_points(files, &images);
@@ -304,6 +352,20 @@ impl DurabilityChecker {
         }
     }
 
+    /// What replaces segments was written too. Whether it may is `compaction`'s business.
+    fn on_replaced(&mut self, node: u32, log: LogId, segment: Offset, sources: &[Offset]) {
+        let cleaned = self.cleaned.remove(&(node, log, segment));
+        let Some((_folder, facts)) = self.facts(node, log) else {
+            return;
+        };
+        for (base, fact) in whole_batches(&cleaned.unwrap_or_default()) {
+            // Either may be left by a crash, and be read until then.
+            facts.batches.entry(base).or_default().push(fact);
+        }
+        facts.segments.retain(|base| !sources.contains(base));
+        facts.segments.insert(segment);
+    }
+
     /// R58: the marker of an orderly stop says that every log is whole.
     fn check_marker(
         &mut self,
@@ -342,6 +404,7 @@ impl DurabilityChecker {
             DirectoryFile::RecoveryPoints,
             DirectoryFile::HighWatermarks,
             DirectoryFile::LogStartOffsets,
+            DirectoryFile::CleanerOffsets,
         ] {
             let Some(content) = files.content(DirectoryId::ROOT, file.name()) else {
                 continue;
@@ -356,8 +419,13 @@ impl DurabilityChecker {
             };
             for (folder, point) in points {
                 let end = images.get(&folder).map(|(_, found)| found.end_offset());
-                if file == DirectoryFile::RecoveryPoints && end.is_some_and(|end| end < point) {
-                    let what = format!("{folder}: recovery point {point}, intact up to {end:?}");
+                let is_promise = matches!(
+                    file,
+                    DirectoryFile::RecoveryPoints | DirectoryFile::CleanerOffsets
+                );
+                if is_promise && end.is_some_and(|end| end < point) {
+                    let what =
+                        format!("{folder}: recovery or clean point {point}, intact up to {end:?}");
                     self.violations.push(Violation::new("R57", what));
                 }
             }
@@ -373,13 +441,17 @@ impl LogFacts {
         }
     }
 
-    /// R50: nothing promised is gone, nothing is there that was never written.
-    fn judge(&self, folder: &str, found: Option<&FoundLog>, power: bool) -> Result<(), Violation> {
-        let promised = if power {
+    fn promised(&self, power: bool) -> Offset {
+        if power {
             self.power_safe_end
         } else {
             self.crash_safe_end
-        };
+        }
+    }
+
+    /// R50: nothing promised is gone, nothing is there that was never written.
+    fn judge(&self, folder: &str, found: Option<&FoundLog>, power: bool) -> Result<(), Violation> {
+        let promised = self.promised(power);
         let violation = |what| Err(Violation::new("R50", format!("{folder}: {what}")));
         let Some(found) = found else {
             return match promised {
@@ -406,7 +478,7 @@ impl LogFacts {
             let variants = self.batches.get(&batch.base_offset);
             let variants = variants.map_or(&[][..], Vec::as_slice);
             let fact = BatchFact::from(batch);
-            let is_right = if batch.last_offset < promised {
+            let is_right = if batch.last_offset < promised && !folder.starts_with(COMPACTED) {
                 variants.last() == Some(&fact)
             } else {
                 variants.contains(&fact)

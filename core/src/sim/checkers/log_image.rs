@@ -12,7 +12,10 @@ use crate::sim::trace::hash_of;
 use crate::time::Timestamp;
 
 /// Bytes of a batch before its records.
-const HEADER: usize = 61;
+pub(super) const HEADER: usize = 61;
+
+/// What the names of compacted topics begin with, in every workload.
+pub const COMPACTED: &str = "compacted";
 /// Where the part under the CRC begins.
 const CRC_COVERS_FROM: usize = 21;
 
@@ -100,7 +103,7 @@ impl LogImage {
     #[must_use]
     pub fn take(files: &FileSystem, folder: &str) -> Option<Self> {
         let directory = files.folder(folder)?;
-        Some(Self {
+        let mut image = Self {
             folder: folder.to_owned(),
             files: files
                 .names(directory)
@@ -110,7 +113,9 @@ impl LogImage {
                 })
                 .collect(),
             start_offset: start_offset(files, folder),
-        })
+        };
+        super::swapped::finish_swaps(&mut image.files);
+        Some(image)
     }
 
     /// Every log folder of a data directory, leaving out those marked as deleted.
@@ -121,6 +126,13 @@ impl LogImage {
             .filter(|(name, _)| !name.ends_with("-delete"))
             .filter_map(|(name, _)| Self::take(files, name))
             .collect()
+    }
+
+    /// Whether records may be missing between two batches: the log is compacted, as its name says
+    /// in every workload.
+    #[must_use]
+    pub fn is_compacted(&self) -> bool {
+        self.folder.starts_with(COMPACTED)
     }
 
     /// The topic's id, from `partition.metadata`.
@@ -169,7 +181,8 @@ impl LogImage {
                 });
                 continue;
             }
-            found.end_offset = read_segment(segment, bytes, &mut found);
+            let allows_gaps = self.is_compacted();
+            found.end_offset = read_segment(segment, bytes, allows_gaps, &mut found);
             next = Some(found.end_offset);
         }
         found
@@ -187,11 +200,11 @@ fn start_offset(files: &FileSystem, folder: &str) -> Option<Offset> {
 }
 
 /// Reads one segment; answers the offset after its last intact batch.
-fn read_segment(segment: Offset, bytes: &[u8], found: &mut FoundLog) -> Offset {
+fn read_segment(segment: Offset, bytes: &[u8], allows_gaps: bool, found: &mut FoundLog) -> Offset {
     let mut next = segment;
     let mut at = 0;
     while at < bytes.len() {
-        match read_batch(segment, at, &bytes[at..], next) {
+        match read_batch((segment, at), &bytes[at..], next, allows_gaps) {
             Ok(batch) => {
                 next = batch.last_offset.plus(1);
                 at += batch.size_bytes as usize;
@@ -210,12 +223,12 @@ fn read_segment(segment: Offset, bytes: &[u8], found: &mut FoundLog) -> Offset {
     next
 }
 
-/// Reads the batch at the front of `bytes`; it must begin at `expected`.
+/// Reads the batch at the front of `bytes`; it must begin at `expected`, or after it.
 fn read_batch(
-    segment: Offset,
-    at: usize,
+    (segment, at): (Offset, usize),
     bytes: &[u8],
     expected: Offset,
+    allows_gaps: bool,
 ) -> Result<FoundBatch, String> {
     if bytes.len() < HEADER {
         return Err(format!("{} bytes are too few for a batch", bytes.len()));
@@ -240,7 +253,8 @@ fn read_batch(
     if delta < 0 {
         return Err(format!("last offset delta {delta}"));
     }
-    if base_offset != expected {
+    let is_gap = base_offset > expected && !allows_gaps;
+    if base_offset < expected || is_gap {
         return Err(format!(
             "a batch at offset {base_offset}, expected {expected}"
         ));

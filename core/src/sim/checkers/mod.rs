@@ -5,11 +5,13 @@
 //! such as R54 name the invariants of the project's reliability rules; `ARCHITECTURE.md` lists
 //! those.
 
+pub mod compaction;
 pub mod door;
 pub mod durability;
 pub mod log_files;
 pub mod log_image;
 pub mod sequences;
+mod swapped;
 
 use std::fmt;
 

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use super::cleaned;
 use super::steps::{self, Step};
 use super::{
     DirectoryId, DirectoryIndex, DiskDone, DiskError, DiskOp, FailureScope, QueueKey, SimulatedDisk,
@@ -19,11 +20,15 @@ impl SimulatedDisk {
             | DiskOp::AppendIndex { log, .. }
             | DiskOp::CreateSegment { log, .. }
             | DiskOp::MarkSegmentDeleted { log, .. }
+            | DiskOp::RemoveCleaned { log, .. }
             | DiskOp::RemoveFile { log, .. }
             | DiskOp::RemoveSegment { log, .. }
+            | DiskOp::ReplaceSegments { log, .. }
             | DiskOp::SaveLogFile { log, .. }
             | DiskOp::Sync { log, .. }
-            | DiskOp::Truncate { log, .. } => {
+            | DiskOp::SyncCleaned { log, .. }
+            | DiskOp::Truncate { log, .. }
+            | DiskOp::WriteCleaned { log, .. } => {
                 let opened = self.logs.get(log).expect("the contract knows the log");
                 let (volume, folder) = (opened.directory, opened.folder);
                 self.plan_in_log(op, *log, volume, folder)
@@ -99,15 +104,18 @@ impl SimulatedDisk {
                 folder,
                 LogFile::Log(*segment).name().into(),
             )]),
-            DiskOp::MarkSegmentDeleted { segment, .. } => Ok(steps::mark_segment_deleted(
-                self.files(volume),
-                folder,
-                *segment,
-            )),
+            DiskOp::MarkSegmentDeleted { segment, .. } => {
+                let files = self.files(volume);
+                Ok(steps::mark_segment_deleted(files, folder, *segment))
+            }
             DiskOp::RemoveFile { file, .. } => Ok(vec![Step::Remove(folder, file.name().into())]),
             DiskOp::RemoveSegment { segment, .. } => {
                 Ok(steps::remove_segment(self.files(volume), folder, *segment))
             }
+            DiskOp::RemoveCleaned { .. }
+            | DiskOp::ReplaceSegments { .. }
+            | DiskOp::SyncCleaned { .. }
+            | DiskOp::WriteCleaned { .. } => self.plan_compaction(op, volume, folder),
             DiskOp::SaveLogFile {
                 file, bytes, token, ..
             } => self.plan_save(volume, folder, &file.name(), bytes, *token),
@@ -119,12 +127,8 @@ impl SimulatedDisk {
                 segment, position, ..
             } => {
                 self.logs.get_mut(&log).expect("found above").full = None;
-                Ok(steps::truncate(
-                    self.files(volume),
-                    folder,
-                    *segment,
-                    *position,
-                ))
+                let files = self.files(volume);
+                Ok(steps::truncate(files, folder, *segment, *position))
             }
             DiskOp::CreateLog { .. }
             | DiskOp::MarkLogDeleted { .. }
@@ -133,6 +137,40 @@ impl SimulatedDisk {
             | DiskOp::RemoveDirectoryFile { .. }
             | DiskOp::RemoveLog { .. }
             | DiskOp::SaveDirectoryFile { .. } => unreachable!("not within a log: {op:?}"),
+        }
+    }
+
+    /// What compaction asks for.
+    #[allow(
+        clippy::wildcard_enum_match_arm,
+        reason = "the caller sorted the others out"
+    )]
+    fn plan_compaction(
+        &self,
+        op: &DiskOp,
+        volume: DirectoryIndex,
+        folder: DirectoryId,
+    ) -> Result<Vec<Step>, DiskDone> {
+        let files = self.files(volume);
+        match op {
+            DiskOp::RemoveCleaned { segment, .. } => Ok(cleaned::remove(files, folder, *segment)),
+            DiskOp::ReplaceSegments {
+                segment, sources, ..
+            } => Ok(cleaned::replace(files, folder, *segment, sources)),
+            DiskOp::SyncCleaned { segment, .. } => Ok(cleaned::sync(files, folder, *segment)),
+            DiskOp::WriteCleaned { bytes, token, .. } if !self.fits(volume, bytes.len() as u64) => {
+                Err(DiskDone::Failed {
+                    scope: FailureScope::Save(*token),
+                    error: DiskError::Full,
+                })
+            }
+            DiskOp::WriteCleaned {
+                file,
+                position,
+                bytes,
+                ..
+            } => Ok(cleaned::write(folder, *file, *position, bytes)),
+            _other => unreachable!("not of compaction: {op:?}"),
         }
     }
 
@@ -275,8 +313,11 @@ impl SimulatedDisk {
             }
             DiskOp::CreateLog { log, .. } => Some(DiskDone::Created { log: *log }),
             DiskOp::RemoveDirectoryFile { token, .. }
+            | DiskOp::ReplaceSegments { token, .. }
             | DiskOp::SaveDirectoryFile { token, .. }
-            | DiskOp::SaveLogFile { token, .. } => Some(DiskDone::Saved { token: *token }),
+            | DiskOp::SaveLogFile { token, .. }
+            | DiskOp::SyncCleaned { token, .. }
+            | DiskOp::WriteCleaned { token, .. } => Some(DiskDone::Saved { token: *token }),
             DiskOp::Sync {
                 log,
                 generation,
@@ -311,6 +352,7 @@ impl SimulatedDisk {
             | DiskOp::MarkSegmentDeleted { .. }
             | DiskOp::OpenLog { .. }
             | DiskOp::Read { .. }
+            | DiskOp::RemoveCleaned { .. }
             | DiskOp::RemoveFile { .. }
             | DiskOp::RemoveSegment { .. } => None,
         }
@@ -379,11 +421,15 @@ impl SimulatedDisk {
             | DiskOp::Read { .. }
             | DiskOp::RemoveDirectoryFile { .. }
             | DiskOp::RemoveFile { .. }
+            | DiskOp::RemoveCleaned { .. }
             | DiskOp::RemoveLog { .. }
             | DiskOp::RemoveSegment { .. }
+            | DiskOp::ReplaceSegments { .. }
             | DiskOp::SaveDirectoryFile { .. }
             | DiskOp::SaveLogFile { .. }
-            | DiskOp::Truncate { .. } => false,
+            | DiskOp::SyncCleaned { .. }
+            | DiskOp::Truncate { .. }
+            | DiskOp::WriteCleaned { .. } => false,
         }
     }
 

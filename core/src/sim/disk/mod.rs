@@ -6,6 +6,7 @@
 //! overtake appends and are overtaken, as the contract allows. What survives a crash is the file
 //! system alone. It decides nothing about faults: the nemesis asks for them.
 
+mod cleaned;
 pub mod content;
 mod execute;
 pub mod files;
@@ -289,8 +290,16 @@ impl SimulatedDisk {
                 let files = &self.volumes[usize::from(opened.directory.0)].files;
                 let name = LogFile::Log(*segment).name();
                 let deleted = format!("{name}{}", steps::DELETED_SUFFIX);
-                let content = files
-                    .content(opened.folder, &name)
+                let swapped = self.is_swapped_in(*log, *segment).then(|| {
+                    let names = cleaned::names_under_way(*segment);
+                    let found = names.iter();
+                    found
+                        .filter_map(|name| files.content(opened.folder, name))
+                        .next()
+                });
+                let content = swapped
+                    .flatten()
+                    .or_else(|| files.content(opened.folder, &name))
                     .or_else(|| files.content(opened.folder, &deleted))
                     .unwrap_or_else(|| panic!("{slice:?}: no such file"));
                 let bytes = content.read(*position, *length);
@@ -298,6 +307,15 @@ impl SimulatedDisk {
                 bytes.into()
             }
         }
+    }
+
+    /// Whether a segment was asked to be put in the place of others, and is not there yet.
+    fn is_swapped_in(&self, log: LogId, wanted: Offset) -> bool {
+        let queue = self.queues.get(&QueueKey::Log(log));
+        let mut pending = queue.into_iter().flat_map(|queue| &queue.pending);
+        pending.any(|pending| {
+            matches!(&pending.op, DiskOp::ReplaceSegments { segment, .. } if *segment == wanted)
+        })
     }
 
     /// The process died: what it asked for and did not see done may be half done.
@@ -565,10 +583,14 @@ fn queue_of(op: &DiskOp) -> QueueKey {
         | DiskOp::Read { log, .. }
         | DiskOp::RemoveFile { log, .. }
         | DiskOp::RemoveLog { log }
+        | DiskOp::RemoveCleaned { log, .. }
         | DiskOp::RemoveSegment { log, .. }
+        | DiskOp::ReplaceSegments { log, .. }
         | DiskOp::SaveLogFile { log, .. }
         | DiskOp::Sync { log, .. }
-        | DiskOp::Truncate { log, .. } => QueueKey::Log(*log),
+        | DiskOp::SyncCleaned { log, .. }
+        | DiskOp::Truncate { log, .. }
+        | DiskOp::WriteCleaned { log, .. } => QueueKey::Log(*log),
         DiskOp::RemoveDirectoryFile { directory, .. }
         | DiskOp::SaveDirectoryFile { directory, .. } => QueueKey::Directory(*directory),
     }
@@ -582,6 +604,8 @@ fn is_barrier(op: &DiskOp) -> bool {
             | DiskOp::AppendIndex { .. }
             | DiskOp::Read { .. }
             | DiskOp::Sync { .. }
+            | DiskOp::SyncCleaned { .. }
+            | DiskOp::WriteCleaned { .. }
     )
 }
 

@@ -136,7 +136,8 @@ pub(super) fn sync(files: &FileSystem, folder: DirectoryId, with_active_index: b
             LogFile::LeaderEpochs
             | LogFile::ProducerSnapshot(_)
             | LogFile::QuorumState
-            | LogFile::Snapshot(..),
+            | LogFile::Snapshot(..)
+            | LogFile::Swap(_),
         )
         | None => false,
     };
@@ -249,6 +250,7 @@ fn segment_of(name: &str) -> Option<Offset> {
         | LogFile::PartitionMetadata
         | LogFile::ProducerSnapshot(_)
         | LogFile::QuorumState
-        | LogFile::Snapshot(..) => None,
+        | LogFile::Snapshot(..)
+        | LogFile::Swap(_) => None,
     }
 }

@@ -14,7 +14,7 @@ use kafka_wire::{
 };
 use kafka_wire_core::StrBytes;
 
-use super::{Stage, TopicView};
+use super::{Stage, TopicView, is_compacted};
 use crate::client::message::ClientRequest;
 use crate::client::network::{Answer, CallId};
 use crate::time::Instant;
@@ -137,11 +137,23 @@ impl Admin {
         });
         let configs: Vec<CreatableTopicConfig> = configs.collect();
         let topics = names.iter().map(|name| {
+            let mut configs = configs.clone();
+            if is_compacted(name) {
+                let keeps_all = name.ends_with('0');
+                configs.push(made!(CreatableTopicConfig {
+                    name: StrBytes::from("cleanup.policy"),
+                    value: Some(StrBytes::from(if keeps_all {
+                        "compact"
+                    } else {
+                        "compact,delete"
+                    })),
+                }));
+            }
             made!(CreatableTopic {
                 name: StrBytes::from(&**name),
                 num_partitions: self.options.partitions,
                 replication_factor: 1,
-                configs: configs.clone(),
+                configs: configs,
             })
         });
         ClientRequest::CreateTopics(made!(CreateTopicsRequest {

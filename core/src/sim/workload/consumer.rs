@@ -14,7 +14,7 @@ use kafka_wire::list_offsets_request::{ListOffsetsPartition, ListOffsetsTopic};
 use kafka_wire::{FetchRequest, FetchResponse, ListOffsetsRequest};
 use kafka_wire_core::{StrBytes, Uuid};
 
-use super::{Stage, TopicView};
+use super::{Stage, TopicView, is_compacted};
 use crate::client::message::{Call, ClientRequest};
 use crate::client::network::{Answer, CallId};
 use crate::ids::TopicId;
@@ -314,7 +314,8 @@ impl Consumer {
                     0 => {
                         lane.high_watermark = partition.high_watermark;
                         let bytes = partition.records.clone().unwrap_or_default();
-                        match read_batches(&bytes, at) {
+                        let allows_gaps = name.as_deref().is_some_and(is_compacted);
+                        match read_batches(&bytes, at, allows_gaps) {
                             Ok(next) => {
                                 lane.position = Some(next);
                                 if next > at {
@@ -362,7 +363,7 @@ fn list_offsets(topic: &str, partition: i32, timestamp: i64) -> ListOffsetsReque
 
 /// The position after the whole batches of a response that was asked for from `position`; the last
 /// batch may be cut short.
-fn read_batches(bytes: &Bytes, position: i64) -> Result<i64, String> {
+fn read_batches(bytes: &Bytes, position: i64, allows_gaps: bool) -> Result<i64, String> {
     let mut rest = &bytes[..];
     let mut next = position;
     let mut is_first = true;
@@ -386,7 +387,9 @@ fn read_batches(bytes: &Bytes, position: i64) -> Result<i64, String> {
             return Err(format!("the batch at {base} has a wrong CRC"));
         }
         let last = base + i64::from(field(23));
-        let follows = if is_first {
+        let follows = if allows_gaps {
+            next <= last && (is_first || base >= next)
+        } else if is_first {
             base <= next && next <= last
         } else {
             base == next

@@ -34,6 +34,12 @@ use crate::ids::TopicId;
 use crate::rng::Rng;
 use crate::time::Instant;
 
+/// Whether a topic of this name is compacted: in every workload the name says so.
+#[must_use]
+pub fn is_compacted(topic: &str) -> bool {
+    topic.starts_with(crate::sim::checkers::log_image::COMPACTED)
+}
+
 /// What an actor may use while it is stepped.
 #[derive(Debug)]
 pub struct Stage<'a> {

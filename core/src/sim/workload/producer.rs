@@ -13,7 +13,7 @@ use kafka_wire::produce_request::{PartitionProduceData, TopicProduceData};
 use kafka_wire::{InitProducerIdRequest, ProduceRequest, ProduceResponse};
 use kafka_wire_core::StrBytes;
 
-use super::{Stage, TopicView};
+use super::{Stage, TopicView, is_compacted};
 use crate::client::message::{Call, ClientRequest, ClientResponse};
 use crate::client::network::{Answer, CallError, CallId};
 use crate::error::ErrorCode;
@@ -48,6 +48,8 @@ pub struct ProducerOptions {
     pub batch_records_max: u64,
     /// Most bytes of a value.
     pub value_bytes_max: u64,
+    /// Keys of records for compacted topics.
+    pub compacted_keys: u64,
     /// Longest pause between batches, in milliseconds.
     pub pause_ms_max: u64,
     /// Highest version of Produce it speaks.
@@ -252,7 +254,7 @@ impl Producer {
             return;
         }
         let sequence = lane.next_sequence;
-        let (bytes, records) = self.build(stage, sequence);
+        let (bytes, records) = self.build(stage, sequence, is_compacted(topic));
         let lane = self
             .lanes
             .entry((Arc::clone(topic), partition))
@@ -266,7 +268,7 @@ impl Producer {
         });
     }
 
-    fn build(&mut self, stage: &mut Stage<'_>, sequence: i32) -> (Bytes, i32) {
+    fn build(&mut self, stage: &mut Stage<'_>, sequence: i32, is_compacted: bool) -> (Bytes, i32) {
         // No LZ4: its encoder hashes eight bytes on a 64-bit machine and four on a 32-bit one, so
         // the same batch would have other bytes in WebAssembly.
         let codec = match stage.rng.below(12) {
@@ -289,6 +291,12 @@ impl Producer {
             let length = stage.rng.below(self.options.value_bytes_max + 1);
             let filler = stage.rng.next_u64().to_le_bytes();
             value.extend(filler.iter().cycle().take(length as usize));
+            if is_compacted {
+                let key = format!("key {}", stage.rng.below(self.options.compacted_keys));
+                let value = stage.rng.chance(4, 5).then_some(&value[..]);
+                builder.push(timestamp, Some(key.as_bytes()), value);
+                continue;
+            }
             let key = stage.rng.chance(3, 4).then_some(key.as_bytes());
             builder.push(timestamp, key, Some(&value));
         }

@@ -1,0 +1,213 @@
+//! Which logs are compacted, when, and how fast.
+//!
+//! Looks for the dirtiest log every `log.cleaner.backoff.ms`, and at once after a round. Rounds go
+//! on a piece in each turn, one operation of the disk at a time, within
+//! `log.cleaner.io.max.bytes.per.second` for all of them together. What a round does is its own
+//! business (`log::compaction`). Compare Kafka's `LogCleaner`, `LogCleanerManager`, 4.3.1.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::broker::{Broker, event};
+use super::door::Outbox;
+use crate::event::Severity;
+use crate::ids::LogId;
+use crate::log::compaction::{Compaction, CompactionEnd, CompactionOptions, Dirtiness};
+use crate::storage::{DiskDone, FailureScope};
+use crate::time::{Instant, Now};
+
+/// The rounds under way.
+#[derive(Clone, Debug, Default)]
+pub struct Compactions {
+    rounds: BTreeMap<LogId, Compaction>,
+    /// When logs are looked at again.
+    check: Instant,
+    /// When the throttle lets the next operation through.
+    open_from: Instant,
+    /// Logs that are damaged; they are not tried again before the next start.
+    uncleanable: BTreeSet<LogId>,
+}
+
+impl Compactions {
+    /// The rounds under way.
+    pub fn rounds(&self) -> impl Iterator<Item = (LogId, &Compaction)> {
+        self.rounds.iter().map(|(log, round)| (*log, round))
+    }
+
+    /// Whether a log was found to be damaged, and is compacted no more.
+    #[must_use]
+    pub fn is_uncleanable(&self, log: LogId) -> bool {
+        self.uncleanable.contains(&log)
+    }
+
+    /// A directory is lost: its logs are compacted no more.
+    pub(super) fn forget(&mut self, log: LogId) {
+        self.rounds.remove(&log);
+    }
+
+    /// When there is something to do by the clock.
+    pub(super) fn next_deadline(&self) -> (Instant, &'static str) {
+        let is_held = self.rounds.values().any(|round| round.has_op());
+        if is_held && self.open_from < self.check {
+            (self.open_from, "compaction goes on")
+        } else {
+            (self.check, "compaction")
+        }
+    }
+}
+
+impl Broker {
+    /// Starts the clock.
+    pub(super) fn begin_compactions(&mut self, now: Now) {
+        self.compactions.check = now.after(self.config.compaction.backoff);
+    }
+
+    /// Whether logs are compacted at all.
+    pub(super) fn is_compacting(&self) -> bool {
+        self.config.compaction.is_enabled && self.config.compaction.rounds_max > 0
+    }
+
+    /// Begins rounds where that is due.
+    pub(super) fn compact(&mut self, now: Now) {
+        if !self.is_compacting() || self.compactions.check > now.instant {
+            return;
+        }
+        self.compactions.check = now.after(self.config.compaction.backoff);
+        let under_way = self.compactions.rounds.len();
+        let room = self.config.compaction.rounds_max.saturating_sub(under_way);
+        if room == 0 {
+            return;
+        }
+        let mut due: Vec<(u32, LogId, Dirtiness)> = Vec::new();
+        for partition in self.partitions.iter() {
+            let log = partition.identity().log;
+            let is_excluded = self.compactions.rounds.contains_key(&log)
+                || self.compactions.uncleanable.contains(&log);
+            if is_excluded {
+                continue;
+            }
+            let found = partition
+                .log()
+                .dirtiness(now, partition.last_stable_offset());
+            if let Some(found) = found
+                && partition.log().is_cleaning_due(&found)
+            {
+                due.push((found.ratio_millionths(), log, found));
+            }
+        }
+        // The dirtiest first.
+        due.sort_unstable_by_key(|&(ratio, log, _)| (std::cmp::Reverse(ratio), log));
+        for (_ratio, log, found) in due.into_iter().take(room) {
+            self.begin_round(now, log, &found);
+        }
+    }
+
+    fn begin_round(&mut self, now: Now, log: LogId, found: &Dirtiness) {
+        let config = &self.config.compaction;
+        let options = CompactionOptions {
+            key_map_bytes: config.key_map_bytes / config.rounds_max.max(1) as u64,
+            load_millionths: config.load_millionths,
+            salt: self.rng.next_u64(),
+        };
+        let partition = self.partitions.get_mut(log).expect("it was just found");
+        let round = Compaction::begin(now, partition.log_mut(), found, options);
+        self.compactions.rounds.insert(log, round);
+    }
+
+    /// Brings an answer to the round that awaits it; answers whether there is one.
+    pub(super) fn is_for_compaction(&mut self, done: &DiskDone, out: &mut Outbox) -> bool {
+        let (DiskDone::Read { token, .. }
+        | DiskDone::Saved { token }
+        | DiskDone::Failed {
+            scope: FailureScope::Save(token),
+            ..
+        }) = done
+        else {
+            return false;
+        };
+        let Some(log) = token.log() else {
+            return false;
+        };
+        let Some(round) = self.compactions.rounds.get_mut(&log) else {
+            return false;
+        };
+        if !round.awaits(*token) {
+            return false;
+        }
+        match self.partitions.get_mut(log) {
+            Some(partition) => round.on_done(partition.log_mut(), done, &mut out.disk),
+            // The topic was deleted, and its files go with it.
+            None => self.compactions.forget(log),
+        }
+        true
+    }
+
+    /// The end of a turn, after everything that reads: swaps finished segments in, emits what the
+    /// throttle lets through, and says how rounds ended.
+    pub(super) fn settle_compactions(&mut self, now: Now, out: &mut Outbox) {
+        if self.compactions.rounds.is_empty() {
+            return;
+        }
+        let logs: Vec<LogId> = self.compactions.rounds.keys().copied().collect();
+        for log in logs {
+            let round = self.compactions.rounds.get_mut(&log);
+            let round = round.expect("it was just listed");
+            let Some(partition) = self.partitions.get_mut(log) else {
+                self.compactions.forget(log);
+                continue;
+            };
+            round.swap(partition.log_mut(), &mut self.memory, &mut out.disk);
+            if let Some(end) = round.end().cloned() {
+                let name = partition.topic_partition().to_string();
+                self.compactions.forget(log);
+                self.on_round_over(now, log, (&name, &end), out);
+                continue;
+            }
+            if self.compactions.open_from <= now.instant {
+                let bytes = round.op_bytes();
+                out.disk.extend(round.take_op());
+                let cost = self.config.compaction.time_of(bytes);
+                self.compactions.open_from = now.after(cost);
+            }
+        }
+    }
+
+    fn on_round_over(
+        &mut self,
+        now: Now,
+        log: LogId,
+        (name, end): (&str, &CompactionEnd),
+        out: &mut Outbox,
+    ) {
+        let (severity, message) = match end {
+            CompactionEnd::Abandoned(why) => {
+                (Severity::Info, format!("compaction was given up: {why}"))
+            }
+            CompactionEnd::Done(done) => {
+                // There may be another log, or more of this one.
+                self.compactions.check = now.instant;
+                self.housekeeping.save_checkpoints_soon(now);
+                let message = format!(
+                    "compacted up to offset {}, from {} on: {} bytes became {}",
+                    done.end_offset, done.first_dirty, done.before_bytes, done.after_bytes
+                );
+                (Severity::Info, message)
+            }
+            CompactionEnd::Uncleanable(what) => {
+                self.compactions.uncleanable.insert(log);
+                let message = format!(
+                    "cannot be compacted: {what}. It is served as it is, and grows, until the \
+                     damage is repaired and the broker is started again"
+                );
+                (Severity::Error, message)
+            }
+        };
+        out.events.push(event(severity, name, message));
+    }
+
+    /// Gives every round up: the node stops.
+    pub(super) fn abandon_compactions(&mut self, out: &mut Outbox) {
+        for (_log, mut round) in std::mem::take(&mut self.compactions.rounds) {
+            round.abandon("the broker stops", &mut out.disk);
+        }
+    }
+}

@@ -1,0 +1,473 @@
+//! R60: what compaction may take, judged from outside.
+//!
+//! It keeps every record of the compacted logs as it was appended, and reads what is to replace
+//! segments with a reader of its own. A record may go if it has no key, if a later one of its key
+//! is there, or if it is a tombstone whose time was set by a round before. Everything else must be
+//! there, at its offset, byte for byte; and batches keep their headers. After a crash, of each key
+//! the last record that was promised must be there, or a later one.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::Violation;
+use super::log_image::{COMPACTED, HEADER, LogImage, i16_at, i32_at, i64_at};
+use crate::ids::{LogId, Offset};
+use crate::limits::decompressed_bytes_max;
+use crate::sim::trace::hash_of;
+use crate::storage::{DiskOp, LogFile};
+use crate::wire::batch::Compression;
+use crate::wire::compression::decompress;
+
+/// One record.
+#[derive(Clone, Debug, Eq, PartialEq)]
+struct Fact {
+    key: Option<Vec<u8>>,
+    is_tombstone: bool,
+    timestamp: i64,
+    /// Of everything from the key on.
+    hash: u64,
+}
+
+/// What a batch keeps.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+struct Head {
+    last_offset: i64,
+    leader_epoch: i32,
+    producer: (i64, i16, i32),
+    /// Codec, timestamp type, transactional, control.
+    attributes: i16,
+}
+
+/// A batch, read.
+struct Batch {
+    base: i64,
+    head: Head,
+    horizon: Option<i64>,
+    is_empty: bool,
+    records: Vec<(i64, Fact)>,
+}
+
+/// What one log holds.
+#[derive(Clone, Debug, Default)]
+struct Model {
+    heads: BTreeMap<i64, Head>,
+    records: BTreeMap<i64, Fact>,
+    /// When tombstones may go, by offset.
+    horizons: BTreeMap<i64, i64>,
+    segments: BTreeSet<i64>,
+}
+
+/// See the module.
+#[derive(Clone, Debug, Default)]
+pub struct CompactionChecker {
+    logs: BTreeMap<(u32, String), Model>,
+    opened: BTreeMap<(u32, LogId), String>,
+    /// What is being written, until it replaces something.
+    cleaned: BTreeMap<(u32, LogId, Offset), Vec<u8>>,
+    /// Segments that were replaced.
+    pub replaced: u64,
+    violations: Vec<Violation>,
+}
+
+impl CompactionChecker {
+    /// Takes what was found so far.
+    pub fn take_violations(&mut self) -> Vec<Violation> {
+        std::mem::take(&mut self.violations)
+    }
+
+    /// Notes an operation in the order of emission.
+    #[allow(
+        clippy::wildcard_enum_match_arm,
+        reason = "a checker names what it looks at; the rest changes no record"
+    )]
+    pub fn on_op(&mut self, node: u32, op: &DiskOp) {
+        match op {
+            DiskOp::CreateLog { log, folder, .. } if folder.starts_with(COMPACTED) => {
+                self.opened.insert((node, *log), folder.to_string());
+                self.logs
+                    .insert((node, folder.to_string()), Model::default());
+            }
+            DiskOp::OpenLog { log, folder, .. } if folder.starts_with(COMPACTED) => {
+                self.opened.insert((node, *log), folder.to_string());
+            }
+            DiskOp::MarkLogDeleted { log, .. } => {
+                if let Some(folder) = self.opened.remove(&(node, *log)) {
+                    self.logs.remove(&(node, folder));
+                }
+            }
+            DiskOp::WriteCleaned {
+                log,
+                file: LogFile::Log(base),
+                position,
+                bytes,
+                ..
+            } => {
+                let cleaned = self.cleaned.entry((node, *log, *base)).or_default();
+                cleaned.truncate(*position as usize);
+                cleaned.extend_from_slice(bytes);
+            }
+            DiskOp::ReplaceSegments {
+                log,
+                segment,
+                sources,
+                ..
+            } => {
+                // Without bytes it goes on with what another process wrote.
+                if let Some(bytes) = self.cleaned.remove(&(node, *log, *segment)) {
+                    self.on_replaced((node, *log), &bytes, sources);
+                }
+            }
+            _other => {
+                let log = match op {
+                    DiskOp::Append { log, .. }
+                    | DiskOp::CreateSegment { log, .. }
+                    | DiskOp::MarkSegmentDeleted { log, .. }
+                    | DiskOp::Truncate { log, .. } => *log,
+                    _other => return,
+                };
+                if let Some(folder) = self.opened.get(&(node, log))
+                    && let Some(model) = self.logs.get_mut(&(node, folder.clone()))
+                {
+                    model.on_op(op);
+                }
+            }
+        }
+    }
+
+    /// Judges what a crash left; below `promised` of a folder, its records were promised.
+    pub fn on_crash(&mut self, node: u32, images: &[&LogImage], promised: impl Fn(&str) -> Offset) {
+        self.opened.retain(|(at, _), _| *at != node);
+        self.cleaned.retain(|(at, _, _), _| *at != node);
+        for image in images.iter().filter(|image| image.is_compacted()) {
+            let left = Model::of(image);
+            let key = (node, image.folder.clone());
+            if let Some(before) = self.logs.get(&key)
+                && let Err(what) = before.judge_crash(&left, promised(&image.folder).0)
+            {
+                let what = format!("{}: {what}", image.folder);
+                self.violations.push(Violation::new("R60", what));
+            }
+            self.logs.insert(key, left);
+        }
+    }
+
+    fn on_replaced(&mut self, (node, log): (u32, LogId), bytes: &[u8], sources: &[Offset]) {
+        let Some(folder) = self.opened.get(&(node, log)) else {
+            return;
+        };
+        let key = (node, folder.clone());
+        let Some(model) = self.logs.get_mut(&key) else {
+            return;
+        };
+        self.replaced += sources.len() as u64;
+        if let Err(what) = model.replace(bytes, sources) {
+            let what = format!("{}: {what}", key.1);
+            self.violations.push(Violation::new("R60", what));
+        }
+    }
+}
+
+impl Model {
+    fn of(image: &LogImage) -> Self {
+        let mut model = Self::default();
+        for (segment, bytes) in image.segments() {
+            model.segments.insert(segment.0);
+            for batch in read_batches(bytes) {
+                model.add(batch);
+            }
+        }
+        model
+    }
+
+    fn add(&mut self, batch: Batch) {
+        self.heads.insert(batch.base, batch.head);
+        for (offset, fact) in batch.records {
+            if let Some(horizon) = batch.horizon
+                && fact.is_tombstone
+            {
+                self.horizons.insert(offset, horizon);
+            }
+            self.records.insert(offset, fact);
+        }
+    }
+
+    #[allow(
+        clippy::wildcard_enum_match_arm,
+        reason = "the caller chose what comes here"
+    )]
+    fn on_op(&mut self, op: &DiskOp) {
+        match op {
+            DiskOp::Append { batches, .. } => {
+                for batch in batches {
+                    for batch in read_batches(&batch.to_bytes()) {
+                        self.add(batch);
+                    }
+                }
+            }
+            DiskOp::CreateSegment { segment, .. } => {
+                self.segments.insert(segment.0);
+            }
+            DiskOp::MarkSegmentDeleted { segment, .. } => {
+                self.segments.remove(&segment.0);
+                let first = self.segments.first().copied().unwrap_or(i64::MAX);
+                self.records = self.records.split_off(&first);
+                self.heads = self.heads.split_off(&first);
+            }
+            DiskOp::Truncate { end_offset, .. } => {
+                self.records.split_off(&end_offset.0);
+                self.heads.split_off(&end_offset.0);
+                self.horizons.split_off(&end_offset.0);
+                self.segments.retain(|base| *base <= end_offset.0);
+            }
+            _other => {}
+        }
+    }
+
+    /// Judges what is to replace `sources`, and takes it over.
+    fn replace(&mut self, bytes: &[u8], sources: &[Offset]) -> Result<(), String> {
+        let (Some(first), Some(last)) = (sources.first(), sources.last()) else {
+            return Err("replaces nothing".to_owned());
+        };
+        let after = self.segments.range(last.0 + 1..).next().copied();
+        let Some(end) = after else {
+            return Err(format!("segment {last} is in use"));
+        };
+        let range = first.0..end;
+        let mut left = Self::default();
+        let mut next = first.0;
+        for batch in read_batches(bytes) {
+            let (base, head) = (batch.base, batch.head);
+            let before = self.heads.get(&base).copied();
+            let is_same = before.is_some_and(|before| {
+                let codec_bits = if batch.is_empty { 0x07 } else { 0 };
+                Head {
+                    attributes: before.attributes & !codec_bits,
+                    ..before
+                } == head
+            });
+            if !is_same || base < next || !range.contains(&head.last_offset) {
+                return Err(format!("batch {base} is {head:?}, and was {before:?}"));
+            }
+            next = head.last_offset + 1;
+            left.add(batch);
+        }
+        if next != end {
+            return Err(format!(
+                "the new segment ends at {next}, the old ones at {end}"
+            ));
+        }
+        self.judge_records(range.clone(), &left)?;
+        let tail = self.records.split_off(&range.end);
+        self.records.split_off(&range.start);
+        self.records.extend(left.records);
+        self.records.extend(tail);
+        self.heads.retain(|base, _| !range.contains(base));
+        self.heads.extend(left.heads);
+        self.horizons.extend(left.horizons);
+        self.segments
+            .retain(|base| !sources.contains(&Offset(*base)));
+        self.segments.insert(range.start);
+        Ok(())
+    }
+
+    fn judge_records(&self, range: std::ops::Range<i64>, left: &Self) -> Result<(), String> {
+        for (offset, fact) in &left.records {
+            if self.records.get(offset) != Some(fact) {
+                let before = self.records.get(offset);
+                return Err(format!("offset {offset} is {fact:?}, and was {before:?}"));
+            }
+        }
+        for (offset, horizon) in &left.horizons {
+            if self.horizons.get(offset).is_some_and(|set| set != horizon) {
+                return Err(format!("the tombstone at {offset} got another horizon"));
+            }
+        }
+        let newest = self.newest(i64::MAX);
+        for (offset, fact) in self.records.range(range) {
+            let Some(key) = &fact.key else {
+                continue;
+            };
+            let is_last = newest.get(key) == Some(offset);
+            let is_over = fact.is_tombstone && self.horizons.contains_key(offset);
+            if is_last && !is_over && !left.records.contains_key(offset) {
+                return Err(format!(
+                    "the last record of a key is gone, at {offset}: {fact:?}"
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// The last offset of each key, below a bound.
+    fn newest(&self, bound: i64) -> BTreeMap<&Vec<u8>, i64> {
+        let mut newest = BTreeMap::new();
+        for (offset, fact) in self.records.range(..bound) {
+            if let Some(key) = &fact.key {
+                newest.insert(key, *offset);
+            }
+        }
+        newest
+    }
+
+    fn judge_crash(&self, left: &Self, promised: i64) -> Result<(), String> {
+        let there = left.newest(i64::MAX);
+        let start = left.segments.first().copied().unwrap_or(0);
+        for (key, offset) in self.newest(promised) {
+            let is_there = there.get(key).is_some_and(|found| *found >= offset);
+            let may_be_gone = self.horizons.contains_key(&offset) || offset < start;
+            if !is_there && !may_be_gone {
+                return Err(format!(
+                    "the last record of a key that was promised, at {offset}, is gone"
+                ));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The whole batches of some bytes, as far as they can be read.
+fn read_batches(bytes: &[u8]) -> Vec<Batch> {
+    let mut rest = bytes;
+    let mut batches = Vec::new();
+    while rest.len() >= HEADER {
+        let size = usize::try_from(i64::from(i32_at(rest, 8)) + 12).unwrap_or(usize::MAX);
+        let Some(batch) = rest.get(..size).filter(|batch| batch.len() >= HEADER) else {
+            break;
+        };
+        let Some(read) = read_batch(batch) else { break };
+        batches.push(read);
+        rest = &rest[size..];
+    }
+    batches
+}
+
+fn read_batch(bytes: &[u8]) -> Option<Batch> {
+    let base = i64_at(bytes, 0);
+    let attributes = i16_at(bytes, 21);
+    let base_timestamp = i64_at(bytes, 27);
+    let count = i32_at(bytes, 57);
+    let head = Head {
+        last_offset: base + i64::from(i32_at(bytes, 23)),
+        leader_epoch: i32_at(bytes, 12),
+        producer: (i64_at(bytes, 43), i16_at(bytes, 51), i32_at(bytes, 53)),
+        attributes: attributes & 0x3f,
+    };
+    let records = &bytes[HEADER..];
+    let opened = match Compression::from_id(attributes & 0x07)? {
+        Compression::None => records.to_vec(),
+        _codec if count == 0 => Vec::new(),
+        codec => decompress(codec, records, decompressed_bytes_max(records.len())).ok()?,
+    };
+    let stamped = (attributes & 0x08 != 0).then(|| i64_at(bytes, 35));
+    let mut rest = &opened[..];
+    let mut found = Vec::new();
+    for _record in 0..count {
+        let length = usize::try_from(varint(&mut rest)?).ok()?;
+        let mut body = rest.get(..length)?;
+        rest = &rest[length..];
+        body = body.get(1..)?;
+        let timestamp = base_timestamp + varint(&mut body)?;
+        let offset = base + varint(&mut body)?;
+        let hash = hash_of(body);
+        let key_length = varint(&mut body)?;
+        let key = match usize::try_from(key_length) {
+            Ok(length) => {
+                let key = body.get(..length)?.to_vec();
+                body = &body[length..];
+                Some(key)
+            }
+            Err(_null) => None,
+        };
+        let fact = Fact {
+            key,
+            is_tombstone: varint(&mut body)? < 0,
+            timestamp: stamped.unwrap_or(timestamp),
+            hash,
+        };
+        found.push((offset, fact));
+    }
+    Some(Batch {
+        base,
+        head,
+        horizon: (attributes & 0x40 != 0).then_some(base_timestamp),
+        is_empty: count == 0,
+        records: found,
+    })
+}
+
+/// A zigzag varint, by its definition.
+fn varint(bytes: &mut &[u8]) -> Option<i64> {
+    let mut value = 0u64;
+    for shift in (0..64).step_by(7) {
+        let (&byte, rest) = bytes.split_first()?;
+        *bytes = rest;
+        value |= u64::from(byte & 0x7f) << shift;
+        if byte & 0x80 == 0 {
+            return Some((value >> 1).cast_signed() ^ -((value & 1).cast_signed()));
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ids::LeaderEpoch;
+    use crate::time::Timestamp;
+    use crate::wire::builder::BatchBuilder;
+
+    fn batch(base: i64, records: &[(&str, Option<&str>)]) -> Vec<u8> {
+        let mut builder = BatchBuilder::new(Compression::None).at(Offset(base), LeaderEpoch(0));
+        for (key, value) in records {
+            let value = value.map(str::as_bytes);
+            builder.push(Timestamp(5), Some(key.as_bytes()), value);
+        }
+        builder.build().to_vec()
+    }
+
+    fn model(batches: &[Vec<u8>]) -> Model {
+        let mut model = Model {
+            segments: BTreeSet::from([0, 2, 4]),
+            ..Model::default()
+        };
+        for batch in read_batches(&batches.concat()) {
+            model.add(batch);
+        }
+        model
+    }
+
+    #[test]
+    fn the_last_of_a_key_must_stay() {
+        let first = batch(0, &[("a", Some("1")), ("b", Some("1"))]);
+        let second = batch(2, &[("a", Some("2")), ("b", Some("2"))]);
+        let world = model(&[first.clone(), second.clone()]);
+        let sources = [Offset(0), Offset(2)];
+        let check = |bytes: &[u8]| world.clone().replace(bytes, &sources);
+        assert_eq!(check(&[first, second.clone()].concat()), Ok(()));
+        assert_eq!(check(&second), Ok(()));
+        let changed = batch(2, &[("a", Some("3")), ("b", Some("2"))]);
+        assert!(check(&changed).is_err(), "another value");
+        let mut other = second.clone();
+        other[15] = 1;
+        assert!(check(&other).is_err(), "another epoch");
+        assert!(check(&[]).is_err(), "the end is lost");
+        let half = batch(2, &[("a", Some("2"))]);
+        assert!(check(&half).is_err(), "the batch is shorter");
+        assert!(
+            world.clone().replace(&second, &[Offset(4)]).is_err(),
+            "in use"
+        );
+    }
+
+    #[test]
+    fn a_tombstone_without_a_horizon_must_stay() {
+        let only = batch(0, &[("a", None), ("b", Some("1"))]);
+        let mut world = model(std::slice::from_ref(&only));
+        let mut gone = BatchBuilder::new(Compression::None).at(Offset(0), LeaderEpoch(0));
+        gone.push(Timestamp(5), Some(b"x"), Some(b"1"));
+        assert!(world.clone().replace(&gone.build(), &[Offset(0)]).is_err());
+        assert_eq!(world.clone().replace(&only, &[Offset(0)]), Ok(()));
+        world.horizons.insert(0, 9);
+        assert!(world.judge_crash(&Model::default(), 1).is_ok());
+        assert!(world.judge_crash(&Model::default(), 2).is_err());
+    }
+}
