@@ -12,11 +12,13 @@ use super::{Handled, Requester};
 use crate::config::Settings;
 use crate::config::describe::describe_topic;
 use crate::controller::Decision;
-use crate::controller::internal_topics::{CONSUMER_OFFSETS, consumer_offsets};
+use crate::controller::internal_topics::{CONSUMER_OFFSETS, consumer_offsets, is_internal};
 use crate::controller::topics::{CreatedTopic, NewTopic, TopicCreation, create_topics};
 use crate::error::ErrorCode;
+use crate::event::Severity;
 use crate::ids::NodeId;
 use crate::node::Broker;
+use crate::node::broker::event;
 use crate::node::door::Outbox;
 use crate::time::Now;
 use crate::wire::request::Reply;
@@ -66,6 +68,16 @@ pub(super) fn create_automatically(
         })
         .collect();
     let decision = create_topics(&Ground::of(broker).scene(), &mut broker.rng, &topics);
+    for result in &decision.results {
+        if let Err(refusal) = &result.outcome
+            && is_internal(&result.name)
+            && refusal.code != ErrorCode::TopicAlreadyExists
+        {
+            let why = refusal.message.as_deref().unwrap_or(refusal.code.name());
+            let what = format!("the topic could not be created, and clients wait for it: {why}");
+            out.events.push(event(Severity::Error, &result.name, what));
+        }
+    }
     if !decision.records.is_empty() {
         // Where it cannot be written now, the next request for the metadata tries again.
         let _ = broker.propose_unanswered(now, decision.records, out);

@@ -70,7 +70,7 @@ impl Bench {
     }
 
     /// One answer of the disk and its turn; says whether there was one.
-    fn step(&mut self) -> bool {
+    pub(super) fn step(&mut self) -> bool {
         for op in self.out.disk.drain(..) {
             self.disk.submit(op, self.now.instant.0);
         }

@@ -9,10 +9,18 @@ use super::tests::{Bench, empty_disk, start};
 use super::*;
 use crate::controller::internal_topics::CONSUMER_OFFSETS;
 use crate::event::Event;
-use crate::ids::{DirectoryIndex, PartitionIndex};
+use crate::group::{OffsetCommit, OffsetKey, RecordKey};
+use crate::ids::{
+    DirectoryIndex, LeaderEpoch, Offset, PartitionIndex, ProducerEpoch, ProducerId, Sequence,
+    TopicId,
+};
+use crate::log::LeaderBatch;
 use crate::metadata::records::{MetadataRecord, RemoveTopicRecord};
 use crate::sim::disk::PowerLoss;
 use crate::storage::{DiskError, DiskOp, FailureScope};
+use crate::time::Timestamp;
+use crate::wire::batch::{Compression, PreparedBatch};
+use crate::wire::builder::BatchBuilder;
 use crate::wire::request::{Reply, Request};
 
 const ONE_PARTITION: &str = "offsets.topic.num.partitions=1";
@@ -43,14 +51,19 @@ impl Bench {
     }
 
     fn commit(&mut self, sequence: u64, offset: i64) {
+        self.commit_for("g", sequence, (offset, ""));
+    }
+
+    fn commit_for(&mut self, group: &str, sequence: u64, (offset, note): (i64, &str)) {
         let mut partition = OffsetCommitRequestPartition::default();
         partition.committed_offset = offset;
+        partition.committed_metadata = Some(note.into());
         partition.committed_leader_epoch = -1;
         let mut topic = OffsetCommitRequestTopic::default();
         topic.name = "topic".into();
         topic.partitions = vec![partition];
         let mut request = kafka_wire::OffsetCommitRequest::default();
-        request.group_id = "g".into();
+        request.group_id = group.into();
         request.generation_id_or_member_epoch = -1;
         request.topics = vec![topic];
         self.ask(sequence, 7, Request::OffsetCommit(request));
@@ -59,20 +72,26 @@ impl Bench {
     /// The errors of commits that were answered, by request.
     fn commits(&mut self) -> Vec<(u64, i16)> {
         let replies = self.replies().into_iter();
-        let codes = replies.map(|(sequence, reply)| match reply {
-            Reply::OffsetCommit(reply) => (sequence, reply.topics[0].partitions[0].error_code),
-            other => panic!("{other:?}"),
+        let codes = replies.map(|(sequence, reply)| {
+            let Reply::OffsetCommit(reply) = reply else {
+                panic!("{reply:?}");
+            };
+            (sequence, reply.topics[0].partitions[0].error_code)
         });
         codes.collect()
     }
 
     /// The committed offset, or the error of the group.
     fn committed(&mut self) -> Result<i64, i16> {
+        self.committed_for("g")
+    }
+
+    fn committed_for(&mut self, group: &str) -> Result<i64, i16> {
         let mut topic = OffsetFetchRequestTopic::default();
         topic.name = "topic".into();
         topic.partition_indexes = vec![0];
         let mut request = kafka_wire::OffsetFetchRequest::default();
-        request.group_id = "g".into();
+        request.group_id = group.into();
         request.topics = Some(vec![topic]);
         self.ask(950, 5, Request::OffsetFetch(request));
         match self.replies().pop() {
@@ -114,6 +133,25 @@ impl Bench {
         let replica = broker.partitions.find(topic, PartitionIndex(0));
         let log = replica.expect("it is hosted").log();
         (log.id(), log.generation())
+    }
+
+    /// Appends a batch to the log of groups behind the back of its shard.
+    fn append(&mut self, batch: BatchBuilder) {
+        let (log, _) = self.offsets_log();
+        let now = self.now;
+        let mut disk = Vec::new();
+        let broker = self.broker();
+        let replica = broker.partitions.get_mut(log).expect("it is hosted");
+        let (end, epoch) = (replica.log().log_end_offset(), replica.leader_epoch());
+        let batch = PreparedBatch::from_log(batch.at(end, epoch).build()).expect("whole");
+        let batch = LeaderBatch::new(&batch);
+        let log_mut = replica.log_mut();
+        let appended = log_mut.append_as_follower(now, &batch, &mut broker.memory, &mut disk);
+        appended.expect("there is room");
+        broker.touched.insert(log);
+        self.out.disk.append(&mut disk);
+        self.turn(Vec::new());
+        self.run();
     }
 
     fn power_cycle(self) -> Self {
@@ -174,6 +212,18 @@ fn while_a_shard_loads_its_groups_are_told_to_wait() {
 }
 
 #[test]
+fn a_topic_of_groups_that_cannot_be_made_is_complained_about() {
+    let properties = format!("{ONE_PARTITION}\noffsets.topic.replication.factor=2");
+    let mut bench = Bench::boot_with(&properties, empty_disk(), start());
+    bench.connect();
+    bench.find(0, 15);
+    let told = |event: &Event| event.severity == Severity::Error;
+    assert!(bench.out.events.iter().any(told), "{:?}", bench.out.events);
+    bench.run();
+    bench.find(1, 15);
+}
+
+#[test]
 fn a_shard_whose_log_is_damaged_says_so_and_answers_nobody() {
     let mut bench = Bench::with_groups();
     bench.commit(0, 5);
@@ -217,6 +267,19 @@ fn a_commit_that_does_not_fit_is_refused_and_the_next_goes_on() {
 }
 
 #[test]
+fn a_lost_directory_ends_the_shards_that_lie_in_it() {
+    let mut bench = Bench::with_groups();
+    bench.commit(0, 5);
+    drop(bench.take_operations());
+    bench.turn(vec![Input::Disk(DiskDone::Failed {
+        scope: FailureScope::Directory(DirectoryIndex(0)),
+        error: DiskError::Io("gone".into()),
+    })]);
+    assert_eq!(bench.commits(), [(0, NOT_COORDINATOR)]);
+    assert_eq!(bench.heartbeat(), NOT_COORDINATOR);
+}
+
+#[test]
 fn who_waits_for_a_topic_of_groups_that_is_deleted_is_told() {
     let mut bench = Bench::with_groups();
     bench.commit(0, 5);
@@ -227,12 +290,11 @@ fn who_waits_for_a_topic_of_groups_that_is_deleted_is_told() {
     })]);
     let mut told: Vec<(u64, i16)> = Vec::new();
     for (sequence, reply) in bench.replies() {
-        match reply {
-            Reply::JoinGroup(reply) => told.push((sequence, reply.error_code)),
-            Reply::OffsetCommit(reply) => {
-                told.push((sequence, reply.topics[0].partitions[0].error_code));
-            }
-            other => panic!("{other:?}"),
+        if let Reply::JoinGroup(reply) = &reply {
+            told.push((sequence, reply.error_code));
+        }
+        if let Reply::OffsetCommit(reply) = &reply {
+            told.push((sequence, reply.topics[0].partitions[0].error_code));
         }
     }
     told.sort_unstable();
@@ -273,4 +335,91 @@ fn a_member_whose_connection_is_gone_is_not_answered() {
     bench.pass(4);
     bench.run();
     assert_eq!(bench.replies(), [], "nobody is there to hear it");
+}
+
+#[test]
+fn a_large_log_is_loaded_piece_by_piece() {
+    let mut bench = Bench::with_groups();
+    let note = "n".repeat(4_096);
+    for at in 0..600 {
+        let group = format!("group-{}", at % 200);
+        bench.commit_for(&group, u64::try_from(at).expect("small"), (at, &note));
+        bench.run();
+    }
+    assert!(bench.commits().iter().all(|(_, code)| *code == 0));
+    let Bench { mut disk, now, .. } = bench;
+    disk.lose_power(&PowerLoss::LOSE_ALL);
+    let mut bench = Bench::boot_until_ready(ONE_PARTITION, disk, now);
+    bench.connect();
+    let mut reads = 0;
+    while bench.committed() == Err(LOADING) {
+        let is_read = |op: &&DiskOp| matches!(op, DiskOp::Read { .. });
+        reads += bench.out.disk.iter().filter(is_read).count();
+        assert!(bench.step(), "the disk answers what a load asks for");
+    }
+    assert!(reads >= 3, "2.4 MiB are read in pieces of 1 MiB: {reads}");
+    for at in 0..200 {
+        assert_eq!(bench.committed_for(&format!("group-{at}")), Ok(400 + at));
+    }
+}
+
+/// The record of an offset that the group `g` committed for `topic-0`.
+fn record_of(offset: i64) -> (bytes::Bytes, bytes::Bytes) {
+    let key = OffsetKey {
+        topic: "topic".into(),
+        partition: PartitionIndex(0),
+    };
+    let value = OffsetCommit {
+        offset: Offset(offset),
+        leader_epoch: LeaderEpoch::NONE,
+        metadata: StrBytes::default(),
+        commit_timestamp: start().wall,
+        expire_timestamp: Timestamp::NONE,
+        topic_id: TopicId::ZERO,
+    };
+    (RecordKey::Offset("g".into(), key).encode(), value.encode())
+}
+
+fn transaction(producer: i64, offset: i64) -> BatchBuilder {
+    let (key, value) = record_of(offset);
+    let mut batch = BatchBuilder::new(Compression::Lz4)
+        .producer(ProducerId(producer), ProducerEpoch(0), Sequence(0))
+        .transactional();
+    batch.push(start().wall, Some(&key), Some(&value));
+    batch
+}
+
+fn marker(producer: i64, kind: u8) -> BatchBuilder {
+    let mut batch = BatchBuilder::new(Compression::None)
+        .producer(ProducerId(producer), ProducerEpoch(0), Sequence::NONE)
+        .transactional()
+        .control();
+    batch.push(start().wall, Some(&[0, 0, 0, kind]), Some(&[0; 6]));
+    batch
+}
+
+#[test]
+fn offsets_of_transactions_count_when_they_are_decided() {
+    let mut bench = Bench::with_groups();
+    let (key, value) = record_of(1);
+    let mut plain = BatchBuilder::new(Compression::Zstd);
+    plain.push(start().wall, Some(&key), Some(&value));
+    bench.append(plain);
+    bench.append(transaction(1, 2));
+    bench.append(transaction(2, 3));
+    bench.append(marker(2, 0));
+    let mut bench = bench.power_cycle();
+    assert_eq!(bench.committed(), Ok(1), "one is open, the other aborted");
+    bench.append(marker(1, 1));
+    assert_eq!(bench.power_cycle().committed(), Ok(2));
+}
+
+#[test]
+fn a_record_that_makes_no_sense_is_not_passed_over() {
+    let mut bench = Bench::with_groups();
+    let mut batch = BatchBuilder::new(Compression::None);
+    batch.push(start().wall, Some(b"\0"), Some(b"?"));
+    bench.append(batch);
+    let mut bench = bench.power_cycle();
+    assert_eq!(bench.committed(), Err(NOT_COORDINATOR));
 }

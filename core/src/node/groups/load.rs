@@ -1,9 +1,9 @@
 //! Loading a shard: its log, read from its start to its end and replayed, once all of that is
 //! committed.
 //!
-//! A job of reads of at most [`JOB_READ_BYTES`], or of one batch where that is larger. A log that is
-//! damaged makes its shard resign: offsets that were acknowledged may lie in the damage, and a shard
-//! that answered without them would move consumers back without a word. Compare Kafka's
+//! A job of reads of at most [`JOB_READ_BYTES`], or of one batch where that is larger. A log that
+//! is damaged makes its shard resign: offsets that were acknowledged may lie in the damage, and a
+//! shard that answered without them would move consumers back without a word. Compare Kafka's
 //! `CoordinatorLoaderImpl`.
 
 use std::collections::BTreeMap;
@@ -37,8 +37,6 @@ pub struct GroupLoad {
     undecided: BTreeMap<ProducerId, Vec<Record>>,
     /// Records replayed.
     records: u64,
-    /// Records passed over because nothing could be made of them.
-    strange: u64,
 }
 
 #[derive(Clone, Debug)]
@@ -54,7 +52,6 @@ impl GroupLoad {
             reading: None,
             undecided: BTreeMap::new(),
             records: 0,
-            strange: 0,
         }
     }
 
@@ -89,25 +86,25 @@ impl GroupLoad {
                 let decided = self.undecided.remove(&header.producer_id);
                 if is_commit(&record) {
                     for record in decided.into_iter().flatten() {
-                        self.replay(&record, shard);
+                        self.replay(&record, shard)?;
                     }
                 }
             } else if header.attributes.is_transactional() {
                 let undecided = self.undecided.entry(header.producer_id).or_default();
                 undecided.push(record);
             } else {
-                self.replay(&record, shard);
+                self.replay(&record, shard)?;
             }
         }
         Ok(())
     }
 
-    fn replay(&mut self, record: &Record, shard: &mut Shard) {
+    fn replay(&mut self, record: &Record, shard: &mut Shard) -> Result<(), String> {
         let key = record.key.as_deref().unwrap_or_default();
-        match shard.replay(key, record.value.as_deref()) {
-            Ok(()) => self.records += 1,
-            Err(_not_understood) => self.strange += 1,
-        }
+        let replayed = shard.replay(key, record.value.as_deref());
+        replayed.map_err(|error| format!("{error} of the record at {}", record.offset))?;
+        self.records += 1;
+        Ok(())
     }
 }
 
@@ -304,16 +301,9 @@ impl Broker {
             return;
         };
         let load = hosted.load.take().expect("a load ends once");
-        let (severity, strange) = match load.strange {
-            0 => (Severity::Debug, String::new()),
-            strange => (
-                Severity::Warning,
-                format!("; {strange} more are of no kind known here and were passed over"),
-            ),
-        };
-        let name = name_of(partition);
-        let text = format!("groups are loaded from {} records{strange}", load.records);
-        out.events.push(event(severity, &name, text));
+        let text = format!("groups are loaded from {} records", load.records);
+        out.events
+            .push(event(Severity::Debug, &name_of(partition), text));
         let mut effects = GroupEffects::default();
         if let Some(hosted) = self.groups.shards.get_mut(&partition) {
             hosted.shard.finish_loading(now, &mut effects);
