@@ -141,6 +141,34 @@ fn coordinate(
             Handled::Reply(offset_fetch::handle(broker, from, &request))
         }
         Request::SyncGroup(request) => sync_group::handle(broker, now, from, &request, out),
+        other => change_metadata(broker, now, from, other, out),
+    }
+}
+
+/// Hands a request that changes the metadata to the file of its API.
+#[allow(
+    clippy::wildcard_enum_match_arm,
+    reason = "the rest is matched one by one in the next function"
+)]
+fn change_metadata(
+    broker: &mut Broker,
+    now: Now,
+    from: &Requester,
+    request: Request,
+    out: &mut Outbox,
+) -> Handled {
+    match request {
+        Request::AlterConfigs(request) => {
+            alter_configs::handle_legacy(broker, now, from, &request, out)
+        }
+        Request::CreatePartitions(request) => {
+            create_partitions::handle(broker, now, from, &request, out)
+        }
+        Request::CreateTopics(request) => create_topics::handle(broker, now, from, &request, out),
+        Request::DeleteTopics(request) => delete_topics::handle(broker, now, from, &request, out),
+        Request::IncrementalAlterConfigs(request) => {
+            alter_configs::handle_incremental(broker, now, from, &request, out)
+        }
         other => administer(broker, now, from, other, out),
     }
 }
@@ -184,27 +212,17 @@ fn administer(
         Request::ListConfigResources(request) => describe::config_resources(broker, from, &request),
         Request::Metadata(request) => metadata::handle(broker, now, from, &request, out),
         Request::RenewDelegationToken(_) => Reply::RenewDelegationToken(delegation_tokens::renew()),
-        Request::AlterConfigs(request) => {
-            return alter_configs::handle_legacy(broker, now, from, &request, out);
-        }
-        Request::CreatePartitions(request) => {
-            return create_partitions::handle(broker, now, from, &request, out);
-        }
-        Request::CreateTopics(request) => {
-            return create_topics::handle(broker, now, from, &request, out);
-        }
-        Request::DeleteTopics(request) => {
-            return delete_topics::handle(broker, now, from, &request, out);
-        }
-        Request::IncrementalAlterConfigs(request) => {
-            return alter_configs::handle_incremental(broker, now, from, &request, out);
-        }
-        Request::DeleteGroups(_)
+        Request::AlterConfigs(_)
+        | Request::CreatePartitions(_)
+        | Request::CreateTopics(_)
+        | Request::DeleteGroups(_)
         | Request::DeleteRecords(_)
+        | Request::DeleteTopics(_)
         | Request::DescribeGroups(_)
         | Request::Fetch(_)
         | Request::FindCoordinator(_)
         | Request::Heartbeat(_)
+        | Request::IncrementalAlterConfigs(_)
         | Request::InitProducerId(_)
         | Request::JoinGroup(_)
         | Request::LeaveGroup(_)
@@ -215,6 +233,6 @@ fn administer(
         | Request::OffsetFetch(_)
         | Request::OffsetForLeaderEpoch(_)
         | Request::Produce(_)
-        | Request::SyncGroup(_) => unreachable!("the callers took those of data and groups"),
+        | Request::SyncGroup(_) => unreachable!("the callers took these"),
     })
 }
