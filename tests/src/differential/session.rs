@@ -175,8 +175,8 @@ impl Session {
         }
     }
 
-    /// Sends a request on the second connection: one that the broker parks. Says whether the version
-    /// can say it.
+    /// Sends a request on the second connection: one that the broker parks. Says whether the
+    /// version can say it.
     ///
     /// # Errors
     ///

@@ -104,80 +104,55 @@ fn joins_alone(session: &mut Session) -> Result<(), Stopped> {
     session.ask("with one it did not have", &request)
 }
 
+/// Asks to join with one thing wrong.
+fn ask_changed(
+    session: &mut Session,
+    label: &str,
+    good: &JoinGroupRequest,
+    change: impl FnOnce(&mut JoinGroupRequest),
+) -> Result<(), Stopped> {
+    let mut request = good.clone();
+    change(&mut request);
+    session.ask(label, &request)
+}
+
 fn joins_refused(session: &mut Session) -> Result<(), Stopped> {
     let (busy, member) = stable(session, "busy", None)?;
     let group = group(session, "g")?;
     let nobody = text("");
-    let ask = |session: &mut Session, label: &str, request: JoinGroupRequest| {
-        session.ask(label, &request)
-    };
     let good = join_request(&group, &nobody);
-    let changed = |change: &dyn Fn(&mut JoinGroupRequest)| {
-        let mut request = good.clone();
-        change(&mut request);
-        request
-    };
-    ask(session, "no group", changed(&|r| r.group_id = text("")))?;
-    ask(
-        session,
-        "an unknown member",
-        changed(&|r| r.member_id = text(NOBODY)),
-    )?;
-    ask(
-        session,
-        "a short session",
-        changed(&|r| r.session_timeout_ms = 5_999),
-    )?;
-    ask(
-        session,
-        "a long session",
-        changed(&|r| r.session_timeout_ms = 1_800_001),
-    )?;
-    ask(
-        session,
-        "a session of none",
-        changed(&|r| r.session_timeout_ms = -1),
-    )?;
-    ask(
-        session,
-        "no protocols",
-        changed(&|r| r.protocols = Vec::new()),
-    )?;
-    ask(
-        session,
-        "no protocol type",
-        changed(&|r| r.protocol_type = text("")),
-    )?;
-    let at_busy = |change: &dyn Fn(&mut JoinGroupRequest)| {
-        let mut request = join_request(&busy, &nobody);
-        change(&mut request);
-        request
-    };
-    ask(
-        session,
-        "another protocol type",
-        at_busy(&|r| r.protocol_type = text("connect")),
-    )?;
-    ask(
-        session,
-        "no common protocol",
-        at_busy(&|r| r.protocols = protocols(&["other"])),
-    )?;
-    ask(
-        session,
-        "no protocols, busy",
-        at_busy(&|r| r.protocols = Vec::new()),
-    )?;
-    ask(
-        session,
-        "an unknown member, busy",
-        at_busy(&|r| r.member_id = text(NOBODY)),
-    )?;
-    let of_member = at_busy(&|r| {
+    ask_changed(session, "no group", &good, |r| r.group_id = text(""))?;
+    ask_changed(session, "an unknown member", &good, |r| {
+        r.member_id = text(NOBODY);
+    })?;
+    for (label, timeout_ms) in [
+        ("a short session", 5_999),
+        ("a long session", 1_800_001),
+        ("a session of none", -1),
+    ] {
+        ask_changed(session, label, &good, |r| r.session_timeout_ms = timeout_ms)?;
+    }
+    ask_changed(session, "no protocols", &good, |r| r.protocols = Vec::new())?;
+    ask_changed(session, "no protocol type", &good, |r| {
+        r.protocol_type = text("");
+    })?;
+    let good = join_request(&busy, &nobody);
+    ask_changed(session, "another protocol type", &good, |r| {
+        r.protocol_type = text("connect");
+    })?;
+    ask_changed(session, "no common protocol", &good, |r| {
+        r.protocols = protocols(&["other"]);
+    })?;
+    ask_changed(session, "no protocols, busy", &good, |r| {
+        r.protocols = Vec::new();
+    })?;
+    ask_changed(session, "an unknown member, busy", &good, |r| {
+        r.member_id = text(NOBODY);
+    })?;
+    ask_changed(session, "a member with another type", &good, |r| {
         r.member_id = member.id.clone();
         r.protocol_type = text("connect");
-    });
-    ask(session, "a member with another type", of_member)
+    })
 }
 
 fn joins_static(session: &mut Session) -> Result<(), Stopped> {
