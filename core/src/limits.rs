@@ -213,7 +213,8 @@ pub const PROTOCOLS_PER_MEMBER_MAX: usize = 128;
 /// than 100; an id must fit a string of the protocol with the 37 bytes that follow.
 pub const MEMBER_ID_PREFIX_BYTES_MAX: usize = 1_024;
 
-/// Bytes of one write that deletes offsets: a quarter of the largest batch a topic takes by default.
+/// Bytes of one write that deletes offsets: a quarter of the largest batch that a topic takes by
+/// default.
 pub const TOMBSTONE_BYTES_PER_WRITE: usize = 256 * 1024;
 
 /// How long a member may be silent between its first JoinGroup and the first generation it is told
