@@ -98,12 +98,6 @@ impl Broker {
         format!("127.0.0.1:{}", self.port)
     }
 
-    /// The port it listens on.
-    #[must_use]
-    pub fn port(&self) -> u16 {
-        self.port
-    }
-
     /// Process id.
     #[must_use]
     pub fn pid(&self) -> u32 {

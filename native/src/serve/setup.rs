@@ -42,7 +42,14 @@ pub(crate) fn settings(options: &Options) -> Result<Settings, Refusal> {
 
 /// The node's own configuration.
 pub(crate) fn config(settings: &Settings) -> Result<BrokerConfig, Refusal> {
-    BrokerConfig::of(settings).map_err(|errors| joined(&errors))
+    let mut config = BrokerConfig::of(settings).map_err(|errors| joined(&errors))?;
+    let own = [&mut config.metadata_log_dir];
+    for path in config.log_dirs.iter_mut().chain(own) {
+        // Clients are told where the data is, and they run in other folders.
+        let absolute = std::path::absolute(&*path).map_err(|error| format!("{path}: {error}"))?;
+        *path = absolute.display().to_string();
+    }
+    Ok(config)
 }
 
 /// Opens and locks the data directories.

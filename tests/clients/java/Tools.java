@@ -430,8 +430,11 @@ public class Tools {
                 lines.removeIf(line -> !only.matcher(line).find());
             }
         }
+        // Kafka's broker sets it for the whole cluster.
+        lines.removeIf(line -> line.startsWith("  min.insync.replicas="));
         for (int i = 0; i < lines.size(); i++) {
             String line = lines.get(i).replace(broker, "BROKER").replace(data, "DATA")
+                    .replaceAll("min\\.insync\\.replicas=1,?", "")
                     .replaceAll("127\\.0\\.0\\.1( +)" + port, "HOST$1PORT")
                     .replaceAll("[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", "UUID")
                     .replaceAll("(TopicId: |Cluster ID: |ClusterId: +|directoryId\":\")"

@@ -1,4 +1,4 @@
-"""A group member on kafka-python, at 2.0.2 and today's: see `member.py`."""
+"""A group member on kafka-python of the second series: see `member.py`."""
 import kafka
 from kafka import ConsumerRebalanceListener, KafkaConsumer, TopicPartition
 from kafka.coordinator.assignors.range import RangePartitionAssignor

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use super::command::{cargo, command, quiet, run};
-use super::{Tally, Workshop, go, setup};
+use super::{Tally, Workshop, go, results, setup};
 use crate::broker::Broker;
 
 /// Seconds for all checks of one client.
@@ -69,7 +69,11 @@ pub(super) fn binary(workshop: &Workshop) -> Result<PathBuf, String> {
 pub fn clients(workshop: &Workshop) -> Result<Tally, String> {
     let folder = empty_folder(workshop, "clients")?;
     let broker = Broker::start(&binary(workshop)?, &folder, &["num.partitions=4"])?;
-    let mut tally = clients_against(workshop, &broker.address());
+    let mut tally = Tally::default();
+    for (name, counted) in clients_against(workshop, &broker.address()) {
+        results::note(workshop, name, "checks", &counted)?;
+        tally.add(counted);
+    }
     end(broker, &mut tally)?;
     Ok(tally)
 }
@@ -95,16 +99,15 @@ pub(super) fn end(broker: Broker, tally: &mut Tally) -> Result<(), String> {
 }
 
 /// The same against a broker that runs already, for instance Apache Kafka itself.
-pub fn clients_against(workshop: &Workshop, address: &str) -> Tally {
-    let mut tally = Tally::default();
+pub fn clients_against(workshop: &Workshop, address: &str) -> Vec<(&'static str, Tally)> {
+    let mut tallies = Vec::new();
     for (name, client) in all(workshop, address) {
         println!("-- {name}");
-        match client.and_then(|mut client| run(&mut client)) {
-            Ok(counted) => tally.add(counted),
-            Err(problem) => tally.add(failure(format!("{name}: {problem}"))),
-        }
+        let counted = client.and_then(|mut client| run(&mut client));
+        let tally = counted.unwrap_or_else(|problem| failure(format!("{name}: {problem}")));
+        tallies.push((name, tally));
     }
-    tally
+    tallies
 }
 
 type Prepared = Result<Command, String>;
@@ -148,12 +151,12 @@ fn all(workshop: &Workshop, address: &str) -> Vec<(&'static str, Prepared)> {
     };
     let mut clients = vec![
         ("kafka-python 2.0.2", python("old", "kafka_python.py")),
-        ("kafka-python", python("new", "kafka_python.py")),
-        ("confluent-kafka", python("new", "confluent.py")),
-        ("aiokafka", python("new", "aio.py")),
-        ("kcat", kcat()),
-        ("KafkaJS", kafkajs()),
-        ("kafka-clients", java()),
+        ("kafka-python 3.0.12", python("new", "kafka_python.py")),
+        ("confluent-kafka 2.16.1", python("new", "confluent.py")),
+        ("aiokafka 0.14.0", python("new", "aio.py")),
+        ("kcat 1.7.1", kcat()),
+        ("KafkaJS 2.2.4", kafkajs()),
+        ("kafka-clients 4.3.1", java()),
     ];
     clients.extend(go::ALL.iter().map(|program| (program.name, go(*program))));
     clients

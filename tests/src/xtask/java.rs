@@ -8,7 +8,7 @@ use std::process::Command;
 
 use super::clients::{JAVA, binary, empty_folder, end};
 use super::command::{command, run};
-use super::{Tally, Workshop, setup};
+use super::{Tally, Workshop, results, setup};
 use crate::broker::Broker;
 
 /// Seconds for one program.
@@ -21,6 +21,12 @@ const SETTINGS: &[&str] = &[
     "group.initial.rebalance.delay.ms=0",
 ];
 
+/// The programs besides the tools.
+const PROGRAMS: [(&str, &str); 2] = [
+    ("Kafka Streams 4.3.1", "Streams.java"),
+    ("Kafka Connect 4.3.1", "Connect.java"),
+];
+
 /// Kafka's tools against a broker of their own.
 ///
 /// # Errors
@@ -30,6 +36,7 @@ pub fn tools(workshop: &Workshop) -> Result<Tally, String> {
     let folder = empty_folder(workshop, "tools")?;
     let broker = Broker::start(&binary(workshop)?, &folder, SETTINGS)?;
     let mut tally = tools_of(workshop, &broker.address(), &folder.join("data"))?;
+    results::note(workshop, "Kafka's tools 4.3.1", "checks", &tally)?;
     end(broker, &mut tally)?;
     Ok(tally)
 }
@@ -58,7 +65,12 @@ pub fn tools_of(workshop: &Workshop, address: &str, data: &Path) -> Result<Tally
 pub fn streams_and_connect(workshop: &Workshop) -> Result<Tally, String> {
     let folder = empty_folder(workshop, "streams")?;
     let broker = Broker::start(&binary(workshop)?, &folder, SETTINGS)?;
-    let mut tally = streams_and_connect_of(workshop, &broker.address())?;
+    let mut tally = Tally::default();
+    for (name, source) in PROGRAMS {
+        let counted = run(program(workshop, source)?.arg(broker.address()))?;
+        results::note(workshop, name, "checks", &counted)?;
+        tally.add(counted);
+    }
     end(broker, &mut tally)?;
     Ok(tally)
 }
@@ -70,7 +82,7 @@ pub fn streams_and_connect(workshop: &Workshop) -> Result<Tally, String> {
 /// A program could not be run.
 pub fn streams_and_connect_of(workshop: &Workshop, address: &str) -> Result<Tally, String> {
     let mut tally = Tally::default();
-    for source in ["Streams.java", "Connect.java"] {
+    for (_, source) in PROGRAMS {
         tally.add(run(program(workshop, source)?.arg(address))?);
     }
     Ok(tally)
@@ -81,6 +93,8 @@ fn program(workshop: &Workshop, source: &str) -> Result<Command, String> {
     let source = workshop.tests("clients/java").join(source);
     let class_path = setup::java_classes(workshop, &source)?;
     let mut java = command(workshop, LIMIT_S, "java");
+    // The tools' driver ends them by the hooks that they add to the process.
+    java.args(["--add-opens", "java.base/java.lang=ALL-UNNAMED"]);
     java.args(JAVA).arg("-cp").arg(class_path);
     java.arg(source.file_stem().expect("a source has a name"));
     Ok(java)

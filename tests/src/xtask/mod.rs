@@ -15,6 +15,7 @@ mod go;
 pub mod groups;
 pub mod java;
 pub mod report;
+pub mod results;
 pub mod setup;
 pub mod steps;
 pub mod suites;
@@ -40,6 +41,7 @@ usage: cargo xtask COMMAND
   groups HOST:PORT [P]   the group scenarios against such a broker; P starts it anew
   tools HOST:PORT DATA   Kafka's tools against such a broker; with UPDATE=1 recorded from it
   streams HOST:PORT      Kafka Streams and Connect against such a broker
+  table                  makes what the last runs counted the README's table
   suites HOST:PORT       the suites beside the repository against such a broker
   help                   this text";
 
@@ -66,7 +68,11 @@ pub fn main(arguments: &[String]) -> ExitCode {
         },
         ["setup"] => run_steps(&workshop, chosen(|step| step.name == "setup")),
         ["clients", address] => against("clients", || {
-            Ok(clients::clients_against(&workshop, address))
+            let mut tally = Tally::default();
+            for (_, counted) in clients::clients_against(&workshop, address) {
+                tally.add(counted);
+            }
+            Ok(tally)
         }),
         ["groups", address, again @ ..] if again.len() < 2 => against("groups", || {
             groups::groups_of(&workshop, address, again.first().copied())
@@ -77,6 +83,7 @@ pub fn main(arguments: &[String]) -> ExitCode {
         ["streams", address] => against("streams", || {
             java::streams_and_connect_of(&workshop, address)
         }),
+        ["table"] => against("table", || results::table(&workshop)),
         ["suites", address] => against("suites", || suites::suites_against(&workshop, address)),
         ["help" | "--help" | "-h"] => {
             println!("{USAGE}");

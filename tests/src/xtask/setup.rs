@@ -29,6 +29,7 @@ pub fn everything(workshop: &Workshop) -> Result<Tally, String> {
     let parts = [
         python(workshop, "old").map(drop),
         python(workshop, "new").map(drop),
+        python(workshop, "groups").map(drop),
         kcat(workshop),
         node_modules(workshop).map(drop),
         java(workshop).map(drop),

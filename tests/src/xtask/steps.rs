@@ -5,7 +5,7 @@
 use std::process::Command;
 
 use super::command::{cargo, run};
-use super::{Tally, Workshop, clients, setup, suites, wasm};
+use super::{Tally, Workshop, clients, groups, java, results, setup, suites, wasm};
 
 /// One step.
 #[derive(Clone, Copy, Debug)]
@@ -78,6 +78,26 @@ pub const STEPS: &[Step] = &[
         name: "dump",
         what: "Kafka's own dump tool reads every file the clients left behind",
         run: clients::dump,
+    },
+    Step {
+        name: "groups",
+        what: "groups of every client share, rebalance and commit, over a crash of the broker too",
+        run: groups::groups,
+    },
+    Step {
+        name: "tools",
+        what: "Kafka's own tools print what they print with Kafka",
+        run: java::tools,
+    },
+    Step {
+        name: "streams",
+        what: "Kafka Streams counts words, Kafka Connect copies a file",
+        run: java::streams_and_connect,
+    },
+    Step {
+        name: "table",
+        what: "the README's table of clients is what these steps counted",
+        run: results::is_current,
     },
     Step {
         name: "suites",
