@@ -204,7 +204,14 @@ impl Broker {
             .configs(&ConfigResource::broker(self.identity.node));
         Arc::make_mut(&mut self.settings).set_dynamic(everywhere, here);
         match crate::config::BrokerConfig::of(&self.settings) {
-            Ok(config) => self.config = Arc::new(config),
+            Ok(mut config) => {
+                // The driver made these paths absolute; they do not change while the broker runs.
+                config.log_dirs.clone_from(&self.config.log_dirs);
+                config
+                    .metadata_log_dir
+                    .clone_from(&self.config.metadata_log_dir);
+                self.config = Arc::new(config);
+            }
             // The controller validated each value; together they are what they were.
             Err(_kept) => return,
         }

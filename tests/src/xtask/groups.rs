@@ -204,7 +204,8 @@ fn all(workshop: &Workshop) -> Vec<Result<Client, String>> {
             "groups",
             "kafka_python.py",
             &["range", "roundrobin", "sticky"],
-            EVERYTHING,
+            // Now and then it joins no more when its pattern finds a new topic, with Kafka too.
+            &[Commit, CommitAsync, Pause, Seek, Static],
         ),
         python(
             "confluent-kafka 2.16.1",

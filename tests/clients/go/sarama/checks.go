@@ -123,6 +123,8 @@ func topics(broker string, config *sarama.Config) error {
 }
 
 func offsets(broker string, config *sarama.Config) error {
+	// What is acknowledged by the write alone may be visible a moment later.
+	config.Producer.RequiredAcks = sarama.WaitForAll
 	topic, admin, err := create(broker, config, "offsets")
 	if err != nil {
 		return err
