@@ -23,7 +23,11 @@ brokers() { cat_ -L | grep -c '^  broker 1 at '; }
 topics_in_json() { cat_ -L -J -t "$name" | grep -c "\"topic\":\"$name\""; }
 produce() { seq 1 500 | cat_ -P -t "$name" -p 0 "$@"; }
 consume() { cat_ -C -t "$name" -p 0 -e -q "$@"; }
-round_trip() { produce -z "$1" -X acks="$2" && consume -o -500 | cksum; }
+# What is acknowledged by the write alone (acks=1) may be visible a moment later: the end is not
+# asked for.
+round_trip() {
+  produce -z "$1" -X acks="$2" && cat_ -C -t "$name" -p 0 -q -o "$offset" -c 500 | cksum
+}
 keyed() {
   printf 'k1:v1\nk2:\n' | cat_ -P -t "$name-keys" -p 0 -K: -Z -H a=1 -H b=2 &&
     cat_ -C -t "$name-keys" -p 0 -e -q -Z -f '%k=%s@%o[%h];'
