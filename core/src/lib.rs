@@ -43,6 +43,7 @@ pub mod node;
 pub mod one_or_many;
 pub mod partition;
 pub mod quorum;
+pub mod quota;
 pub mod rng;
 #[cfg(feature = "sim")]
 pub mod sim;

@@ -167,8 +167,16 @@ pub const OFFSETS_FETCHED_MAX: usize = 500_000;
 /// request may name a large group in each of its 4 bytes. Twice what one group may have.
 pub const MEMBERS_DESCRIBED_BYTES_MAX: usize = 128 * 1024 * 1024;
 
-/// Most records of one metadata batch (Kafka's `MAX_RECORDS_PER_BATCH`).
+/// Most records of a metadata batch in which a node registers itself and elects leaders; there may
+/// be one for each partition it has (Kafka's `MAX_RECORDS_PER_BATCH`).
 pub const METADATA_BATCH_RECORDS_MAX: usize = 10_000;
+
+/// Largest metadata batch (Kafka's bound on what its quorum replicates at once). A change of the
+/// metadata is one batch, so this bounds a request too: 10,000 topics of long names have 3 MB.
+pub const METADATA_BATCH_BYTES_MAX: usize = 8 * 1024 * 1024;
+
+/// Records of one batch that are named one by one when the batch is refused for their sake.
+pub const RECORD_ERRORS_MAX: usize = 1_000;
 
 /// Partitions that one request may create (Kafka's bound on the records of one operation).
 pub const PARTITIONS_PER_REQUEST_MAX: i64 = 10_000;
@@ -224,3 +232,7 @@ pub const NEW_MEMBER_JOIN_TIMEOUT: Duration = Duration::from_secs(5 * 60);
 /// After a write of a group failed, its record is written again this much later: long enough for a
 /// full disk not to be asked in vain all the time.
 pub const GROUP_REWRITE_DELAY: Duration = Duration::from_secs(1);
+
+/// Users, client ids or addresses that are remembered for their quotas at a time; the first of them
+/// are forgotten where more are at work within one window. At about 400 bytes each, 6 MB.
+pub const QUOTA_SHARERS_MAX: usize = 16_384;

@@ -617,6 +617,17 @@ pub struct DirectoryListing {
     pub files: Vec<(DirectoryFile, Bytes)>,
     /// The folders, sorted by name.
     pub folders: Vec<FolderListing>,
+    /// The room on its disk; `None` where the driver cannot tell.
+    pub space: Option<DiskSpace>,
+}
+
+/// The room on the disk that a data directory lies on, in bytes.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct DiskSpace {
+    /// All of it.
+    pub total_bytes: u64,
+    /// What may still be written.
+    pub usable_bytes: u64,
 }
 
 impl DirectoryListing {

@@ -26,6 +26,7 @@ const CORE: &[&str] = &[
     "crc-fast",
     "crc32fast",
     "flate2",
+    "hmac",
     "kafka-wire",
     "kafka-wire-core",
     "lz4_flex",

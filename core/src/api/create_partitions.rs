@@ -16,6 +16,9 @@ use crate::node::door::Outbox;
 use crate::time::Now;
 use crate::wire::request::Reply;
 
+/// First version that is refused what is too much; older ones wait for it afterwards (KIP-599).
+const STRICT_VERSION: i16 = 3;
+
 /// Adds partitions to the topics of a request, or tells whether they could be added.
 pub fn handle(
     broker: &mut Broker,
@@ -25,8 +28,13 @@ pub fn handle(
     out: &mut Outbox,
 ) -> Handled {
     let topics: Vec<PartitionGrowth> = request.topics.iter().map(growth).collect();
+    let is_strict = from.version() >= STRICT_VERSION;
+    let mut allowance = broker.throttle.allowance(now, from.reply_to, is_strict);
+    let ground = Ground::of(broker);
     let Decision { records, results } =
-        create_partitions(&Ground::of(broker).scene(), &mut broker.rng, &topics);
+        create_partitions(&ground.scene(), &mut broker.rng, &mut allowance, &topics);
+    drop(ground);
+    broker.throttle.on_changed(now, from.reply_to, allowance);
     let answer = |failure: Option<ErrorCode>| Reply::CreatePartitions(response(&results, failure));
     if request.validate_only {
         return Handled::Reply(answer(None));

@@ -20,8 +20,12 @@ use crate::ids::NodeId;
 use crate::node::Broker;
 use crate::node::broker::event;
 use crate::node::door::Outbox;
+use crate::quota::throttle::Allowance;
 use crate::time::Now;
 use crate::wire::request::Reply;
+
+/// First version that is refused what is too much; older ones wait for it afterwards (KIP-599).
+const STRICT_VERSION: i16 = 6;
 
 /// Creates the topics of a request, or tells what creating them would do.
 pub fn handle(
@@ -32,8 +36,13 @@ pub fn handle(
     out: &mut Outbox,
 ) -> Handled {
     let topics: Vec<NewTopic> = request.topics.iter().map(new_topic).collect();
+    let is_strict = from.version() >= STRICT_VERSION;
+    let mut allowance = broker.throttle.allowance(now, from.reply_to, is_strict);
+    let ground = Ground::of(broker);
     let Decision { records, results } =
-        create_topics(&Ground::of(broker).scene(), &mut broker.rng, &topics);
+        create_topics(&ground.scene(), &mut broker.rng, &mut allowance, &topics);
+    drop(ground);
+    broker.throttle.on_changed(now, from.reply_to, allowance);
     let settings = broker.settings.clone();
     let answer =
         |failure: Option<ErrorCode>| Reply::CreateTopics(response(&settings, &results, failure));
@@ -67,7 +76,10 @@ pub(super) fn create_automatically(
             },
         })
         .collect();
-    let decision = create_topics(&Ground::of(broker).scene(), &mut broker.rng, &topics);
+    let mut allowance = Allowance::unlimited();
+    let ground = Ground::of(broker);
+    let decision = create_topics(&ground.scene(), &mut broker.rng, &mut allowance, &topics);
+    drop(ground);
     for result in &decision.results {
         if let Err(refusal) = &result.outcome
             && is_internal(&result.name)

@@ -21,6 +21,9 @@ const TOPIC_ID_VERSION: i16 = 6;
 /// First version whose answer has messages.
 const MESSAGE_VERSION: i16 = 5;
 
+/// First version that is refused what is too much; older ones wait for it afterwards (KIP-599).
+const STRICT_VERSION: i16 = 5;
+
 /// Deletes the topics of a request.
 pub fn handle(
     broker: &mut Broker,
@@ -31,7 +34,11 @@ pub fn handle(
 ) -> Handled {
     let version = from.version();
     let topics = references(version, request);
-    let Decision { records, results } = delete_topics(&Ground::of(broker).scene(), &topics);
+    let is_strict = from.version() >= STRICT_VERSION;
+    let mut allowance = broker.throttle.allowance(now, from.reply_to, is_strict);
+    let Decision { records, results } =
+        delete_topics(&Ground::of(broker).scene(), &mut allowance, &topics);
+    broker.throttle.on_changed(now, from.reply_to, allowance);
     let answer =
         |failure: Option<ErrorCode>| Reply::DeleteTopics(response(version, &results, failure));
     let change = (records, request.timeout_ms);

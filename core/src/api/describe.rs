@@ -12,6 +12,7 @@ use super::{
     Requester, api_versions, describe_cluster, describe_configs, describe_log_dirs,
     describe_producers, describe_quorum, describe_topic_partitions, list_config_resources,
 };
+use crate::ids::DirectoryIndex;
 use crate::metadata::records::EndpointData;
 use crate::node::Broker;
 use crate::quorum::format::KRAFT_VERSION;
@@ -78,7 +79,12 @@ pub(super) fn log_dirs(broker: &Broker, request: &wire::DescribeLogDirsRequest) 
         .log_dirs
         .iter()
         .zip(&broker.identity.directories)
-        .map(|(path, &id)| DataDirectory { path, id })
+        .zip((0..=u8::MAX).map(DirectoryIndex))
+        .map(|((path, &id), at)| DataDirectory {
+            path,
+            id,
+            space: broker.spaces.get(&at).copied(),
+        })
         .collect();
     Reply::DescribeLogDirs(describe_log_dirs::answer(
         &broker.image,

@@ -1,7 +1,6 @@
 //! DescribeLogDirs: the data directories of this broker, and the partitions in them (KIP-113).
 //!
-//! How large a directory's disk is and how much of it is free is not known to the core: both are
-//! -1, Kafka's word for unknown. Checked against Apache Kafka 4.3.1.
+//! The room on a disk is what the driver told last (KIP-827). Checked against Apache Kafka 4.3.1.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -16,6 +15,7 @@ use crate::ids::{DirectoryId, NodeId};
 use crate::log::LogState;
 use crate::metadata::image::Image;
 use crate::partition::{Partition, PartitionTable};
+use crate::storage::DiskSpace;
 
 /// A size that is not known.
 const UNKNOWN_BYTES: i64 = -1;
@@ -27,6 +27,8 @@ pub struct DataDirectory<'a> {
     pub path: &'a str,
     /// Its id.
     pub id: DirectoryId,
+    /// The room on its disk, where it is known.
+    pub space: Option<DiskSpace>,
 }
 
 /// Answers a DescribeLogDirs request.
@@ -43,8 +45,14 @@ pub fn answer(
         .map(|directory| {
             let mut result = DescribeLogDirsResult::default();
             result.log_dir = StrBytes::from(directory.path);
-            result.total_bytes = UNKNOWN_BYTES;
-            result.usable_bytes = UNKNOWN_BYTES;
+            let told = |bytes: Option<u64>| {
+                bytes.map_or(UNKNOWN_BYTES, |bytes| {
+                    i64::try_from(bytes).unwrap_or(i64::MAX)
+                })
+            };
+            let space = directory.space;
+            result.total_bytes = told(space.map(|space| space.total_bytes));
+            result.usable_bytes = told(space.map(|space| space.usable_bytes));
             result
         })
         .collect();

@@ -82,6 +82,10 @@ pub fn handle(
         Ok(context) => context,
         Err(code) => return Handled::Reply(Reply::Fetch(top_level_error(code))),
     };
+    let bytes_max = u64::try_from(request.max_bytes)
+        .unwrap_or(0)
+        .min(u64::from(broker.config.fetch_max_bytes))
+        .min(broker.throttle.fetch_bytes_max(from.reply_to));
     let mut wait = FetchWait {
         context,
         by_id,
@@ -90,10 +94,8 @@ pub fn handle(
         } else {
             Visibility::HighWatermark
         },
-        bytes_min: u64::try_from(request.min_bytes).unwrap_or(0),
-        bytes_max: u64::try_from(request.max_bytes)
-            .unwrap_or(0)
-            .min(u64::from(broker.config.fetch_max_bytes)),
+        bytes_min: u64::try_from(request.min_bytes).unwrap_or(0).min(bytes_max),
+        bytes_max,
         is_due: request.max_wait_ms <= 0,
         parked_at: Vec::new(),
         lookups: 0,
@@ -101,7 +103,7 @@ pub fn handle(
     };
     let evaluation = evaluate(broker, &mut wait);
     if evaluation.may_answer(&wait) {
-        let reply = finish(broker, now, wait, evaluation);
+        let reply = finish(broker, now, from.reply_to, wait, evaluation);
         return Handled::Reply(Reply::Fetch(reply));
     }
     let deadline = now.after(from_ms(i64::from(request.max_wait_ms)));
@@ -130,7 +132,7 @@ pub fn on_news(broker: &mut Broker, now: Now, id: WaitId, out: &mut Outbox) {
     }
     if let Some((reply_to, Wait::Fetch(_parked))) = broker.waiting.take(id) {
         unpark(broker, id, &wait);
-        let reply = finish(broker, now, wait, evaluation);
+        let reply = finish(broker, now, reply_to, wait, evaluation);
         out.reply(reply_to, Reply::Fetch(reply));
     }
 }
@@ -185,7 +187,7 @@ pub fn on_timeout(
     wait.parked_at.clear();
     let evaluation = evaluate(broker, &mut wait);
     if evaluation.may_answer(&wait) {
-        let reply = finish(broker, now, wait, evaluation);
+        let reply = finish(broker, now, reply_to, wait, evaluation);
         out.reply(reply_to, Reply::Fetch(reply));
         return;
     }
@@ -354,7 +356,16 @@ fn failure(target: &FetchTarget, refused: &ReadRefusal) -> PartitionData {
 }
 
 /// Builds the answer, and brings the session up to it.
-fn finish(broker: &mut Broker, now: Now, wait: FetchWait, evaluation: Evaluation) -> FetchReply {
+fn finish(
+    broker: &mut Broker,
+    now: Now,
+    reply_to: ReplyTo,
+    wait: FetchWait,
+    evaluation: Evaluation,
+) -> FetchReply {
+    if broker.throttle.on_fetched(now, reply_to, evaluation.bytes) > 0 {
+        return throttled(&wait);
+    }
     let answers: Vec<Answered> = evaluation
         .parts
         .iter()
@@ -395,6 +406,16 @@ fn finish(broker: &mut Broker, now: Now, wait: FetchWait, evaluation: Evaluation
             push_part(&mut reply, &key.0, part, records);
         }
     }
+    reply
+}
+
+/// Nothing yet, because the client read too much lately: its session stays as it is.
+fn throttled(wait: &FetchWait) -> FetchReply {
+    let mut reply = FetchReply::default();
+    reply.response.session_id = match &wait.context {
+        FetchContext::Incremental { id, .. } => *id,
+        FetchContext::Full(_) | FetchContext::Sessionless(_) => 0,
+    };
     reply
 }
 

@@ -14,8 +14,10 @@ use crate::wire::request::{Reply, Request, RequestHead};
 
 pub mod acls;
 pub mod alter_configs;
+pub mod alter_replica_log_dirs;
 pub mod api_versions;
 mod change;
+pub mod client_quotas;
 pub mod cluster_view;
 pub mod create_partitions;
 pub mod create_topics;
@@ -31,6 +33,7 @@ pub mod describe_log_dirs;
 pub mod describe_producers;
 pub mod describe_quorum;
 pub mod describe_topic_partitions;
+pub mod elect_leaders;
 pub mod fetch;
 pub mod find_coordinator;
 pub mod group_writes;
@@ -46,8 +49,11 @@ pub mod offset_commit;
 pub mod offset_delete;
 pub mod offset_fetch;
 pub mod offset_for_leader_epoch;
+pub mod partition_reassignments;
 pub mod produce;
 pub mod sync_group;
+pub mod unregister_broker;
+pub mod update_features;
 pub mod user_scram_credentials;
 
 /// Who asks, and where the answer goes.
@@ -141,39 +147,15 @@ fn coordinate(
             Handled::Reply(offset_fetch::handle(broker, from, &request))
         }
         Request::SyncGroup(request) => sync_group::handle(broker, now, from, &request, out),
-        other => change_metadata(broker, now, from, other, out),
-    }
-}
-
-/// Hands a request that changes the metadata to the file of its API.
-#[allow(
-    clippy::wildcard_enum_match_arm,
-    reason = "the rest is matched one by one in the next function"
-)]
-fn change_metadata(
-    broker: &mut Broker,
-    now: Now,
-    from: &Requester,
-    request: Request,
-    out: &mut Outbox,
-) -> Handled {
-    match request {
-        Request::AlterConfigs(request) => {
-            alter_configs::handle_legacy(broker, now, from, &request, out)
-        }
-        Request::CreatePartitions(request) => {
-            create_partitions::handle(broker, now, from, &request, out)
-        }
-        Request::CreateTopics(request) => create_topics::handle(broker, now, from, &request, out),
-        Request::DeleteTopics(request) => delete_topics::handle(broker, now, from, &request, out),
-        Request::IncrementalAlterConfigs(request) => {
-            alter_configs::handle_incremental(broker, now, from, &request, out)
-        }
         other => administer(broker, now, from, other, out),
     }
 }
 
-/// Hands a request of administration to the file of its API.
+/// Hands a request of administration to the file of its API: here those that only ask.
+#[allow(
+    clippy::wildcard_enum_match_arm,
+    reason = "the rest is matched one by one in the next function"
+)]
 fn administer(
     broker: &mut Broker,
     now: Now,
@@ -182,13 +164,18 @@ fn administer(
     out: &mut Outbox,
 ) -> Handled {
     Handled::Reply(match request {
-        Request::ApiVersions(request) => describe::api_versions(broker, from, &request),
-        Request::CreateAcls(request) => return acls::create(&request),
-        Request::CreateDelegationToken(request) => {
-            Reply::CreateDelegationToken(delegation_tokens::create(from.version(), &request))
+        Request::AlterPartitionReassignments(request) => {
+            let answer = partition_reassignments::alter(broker, &request);
+            Reply::AlterPartitionReassignments(answer)
         }
-        Request::DeleteAcls(request) => return acls::delete(&request),
+        Request::AlterReplicaLogDirs(request) => {
+            Reply::AlterReplicaLogDirs(alter_replica_log_dirs::answer(broker, &request))
+        }
+        Request::ApiVersions(request) => describe::api_versions(broker, from, &request),
         Request::DescribeAcls(request) => return acls::describe(&request),
+        Request::DescribeClientQuotas(request) => {
+            Reply::DescribeClientQuotas(client_quotas::describe(&broker.image, &request))
+        }
         Request::DescribeCluster(request) => describe::cluster(broker, from, &request),
         Request::DescribeConfigs(request) => describe::configs(broker, &request),
         Request::DescribeDelegationToken(_) => {
@@ -201,38 +188,71 @@ fn administer(
             describe::topic_partitions(broker, from, &request)
         }
         Request::DescribeUserScramCredentials(request) => {
-            Reply::DescribeUserScramCredentials(user_scram_credentials::describe(&request))
+            let answer = user_scram_credentials::describe(&broker.image, &request);
+            Reply::DescribeUserScramCredentials(answer)
+        }
+        Request::ListConfigResources(request) => describe::config_resources(broker, from, &request),
+        Request::ListPartitionReassignments(request) => {
+            let answer = partition_reassignments::list(broker, &request);
+            Reply::ListPartitionReassignments(answer)
+        }
+        Request::Metadata(request) => metadata::handle(broker, now, from, &request, out),
+        other => return change_metadata(broker, now, from, other, out),
+    })
+}
+
+/// Hands a request that changes the metadata to the file of its API.
+#[allow(
+    clippy::wildcard_enum_match_arm,
+    reason = "the callers took the other requests, and an API that is served by none is a bug"
+)]
+fn change_metadata(
+    broker: &mut Broker,
+    now: Now,
+    from: &Requester,
+    request: Request,
+    out: &mut Outbox,
+) -> Handled {
+    Handled::Reply(match request {
+        Request::AlterClientQuotas(request) => {
+            return client_quotas::handle(broker, now, from, &request, out);
+        }
+        Request::AlterConfigs(request) => {
+            return alter_configs::handle_legacy(broker, now, from, &request, out);
         }
         Request::AlterUserScramCredentials(request) => {
-            Reply::AlterUserScramCredentials(user_scram_credentials::alter(&request))
+            return user_scram_credentials::handle(broker, now, from, &request, out);
+        }
+        Request::CreateAcls(request) => return acls::create(&request),
+        Request::CreateDelegationToken(request) => {
+            Reply::CreateDelegationToken(delegation_tokens::create(from.version(), &request))
+        }
+        Request::CreatePartitions(request) => {
+            return create_partitions::handle(broker, now, from, &request, out);
+        }
+        Request::CreateTopics(request) => {
+            return create_topics::handle(broker, now, from, &request, out);
+        }
+        Request::DeleteAcls(request) => return acls::delete(&request),
+        Request::DeleteTopics(request) => {
+            return delete_topics::handle(broker, now, from, &request, out);
+        }
+        Request::ElectLeaders(request) => {
+            return elect_leaders::handle(broker, now, from, &request, out);
         }
         Request::ExpireDelegationToken(_) => {
             Reply::ExpireDelegationToken(delegation_tokens::expire())
         }
-        Request::ListConfigResources(request) => describe::config_resources(broker, from, &request),
-        Request::Metadata(request) => metadata::handle(broker, now, from, &request, out),
+        Request::IncrementalAlterConfigs(request) => {
+            return alter_configs::handle_incremental(broker, now, from, &request, out);
+        }
         Request::RenewDelegationToken(_) => Reply::RenewDelegationToken(delegation_tokens::renew()),
-        Request::AlterConfigs(_)
-        | Request::CreatePartitions(_)
-        | Request::CreateTopics(_)
-        | Request::DeleteGroups(_)
-        | Request::DeleteRecords(_)
-        | Request::DeleteTopics(_)
-        | Request::DescribeGroups(_)
-        | Request::Fetch(_)
-        | Request::FindCoordinator(_)
-        | Request::Heartbeat(_)
-        | Request::IncrementalAlterConfigs(_)
-        | Request::InitProducerId(_)
-        | Request::JoinGroup(_)
-        | Request::LeaveGroup(_)
-        | Request::ListGroups(_)
-        | Request::ListOffsets(_)
-        | Request::OffsetCommit(_)
-        | Request::OffsetDelete(_)
-        | Request::OffsetFetch(_)
-        | Request::OffsetForLeaderEpoch(_)
-        | Request::Produce(_)
-        | Request::SyncGroup(_) => unreachable!("the callers took these"),
+        Request::UnregisterBroker(request) => {
+            return unregister_broker::handle(broker, now, from, &request, out);
+        }
+        Request::UpdateFeatures(request) => {
+            return update_features::handle(broker, now, from, &request, out);
+        }
+        other => unreachable!("{} has been handed out before", other.api_name()),
     })
 }

@@ -11,11 +11,12 @@ use super::{Handled, Requester};
 use crate::controller::internal_topics::is_internal;
 use crate::error::ErrorCode;
 use crate::ids::{LogId, Offset, PartitionIndex, TopicId};
+use crate::metadata::image::Image;
 use crate::node::Broker;
 use crate::node::door::Outbox;
 use crate::node::wait::Wait;
 use crate::one_or_many::OneOrMany;
-use crate::partition::{Acknowledgement, AppendRefusal, Appended, WaitingPart};
+use crate::partition::{Acknowledgement, AppendRefusal, Appended, Partition, WaitingPart};
 use crate::time::{Now, from_ms};
 use crate::waiting::{ReplyTo, WaitId};
 use crate::wire::batch::{BatchError, PreparedBatch};
@@ -196,6 +197,7 @@ fn append_all(
     appended: &mut OneOrMany<AppendedPart>,
     out: &mut Outbox,
 ) -> ProduceResponse {
+    let is_all = input.acks == -1;
     let mut response = ProduceResponse::default();
     response.responses.reserve_exact(input.topics.len());
     for (topic_at, topic) in input.topics.into_iter().enumerate() {
@@ -210,7 +212,7 @@ fn append_all(
         for (partition_at, partition) in topic.partitions.into_iter().enumerate() {
             let result = match partition.batch {
                 Ok(_batch) if is_forbidden => Err(forbidden(broker, found, partition.index)),
-                Ok(batch) => append(broker, now, found, partition.index, batch, out),
+                Ok(batch) => append(broker, now, found, (partition.index, is_all), batch, out),
                 Err(error) => Err(bad_batch(broker, found, partition.index, error)),
             };
             let part = match result {
@@ -282,7 +284,7 @@ fn append(
     broker: &mut Broker,
     now: Now,
     topic: Result<TopicId, ErrorCode>,
-    index: PartitionIndex,
+    (index, is_all): (PartitionIndex, bool),
     batch: PreparedBatch,
     out: &mut Outbox,
 ) -> Result<(LogId, Appended), (AppendRefusal, Offset)> {
@@ -300,6 +302,9 @@ fn append(
         // No transactional producer can have an id from us before transactions are there.
         return Err(without_start(ErrorCode::InvalidTxnState));
     }
+    if is_all {
+        check_isr(&broker.image, partition).map_err(|refused| (refused, Offset::NONE))?;
+    }
     let start = partition.log().log_start_offset();
     let appended = partition.append(now, batch, (&mut broker.memory, &mut out.disk));
     let appended = appended.map_err(|refused| {
@@ -312,6 +317,32 @@ fn append(
     })?;
     broker.touched.insert(log);
     Ok((log, appended))
+}
+
+/// A write of acks=all needs enough replicas in sync before anything is appended (K34). A partition
+/// with fewer replicas than `min.insync.replicas` needs all of them, as in Kafka 4.3.1.
+fn check_isr(image: &Image, partition: &Partition) -> Result<(), AppendRefusal> {
+    let identity = partition.identity();
+    let topic = image.topic_by_id(identity.topic_id);
+    let Some(replication) = topic.and_then(|topic| topic.partition(identity.index)) else {
+        return Ok(());
+    };
+    let (needed, present) = (
+        partition.min_insync_replicas(replication.replicas.len()),
+        replication.isr.len(),
+    );
+    if present >= needed {
+        return Ok(());
+    }
+    Err(AppendRefusal {
+        code: ErrorCode::NotEnoughReplicas,
+        message: format!(
+            "The size of the current ISR {present} is insufficient to satisfy the min.isr \
+             requirement of {needed} for partition {}",
+            partition.topic_partition()
+        ),
+        records: Vec::new(),
+    })
 }
 
 /// Whether a refusal of the log tells where the log starts, as Kafka's do: those of records and

@@ -15,6 +15,8 @@ use super::listeners::Listeners;
 use super::settings::{ConfigError, Overrides, Settings};
 use super::topic::LogConfig;
 use crate::ids::NodeId;
+use crate::quota::throttle::QuotaSettings;
+use crate::quota::window::Windows;
 
 /// The roles of a node.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -70,6 +72,8 @@ pub struct BrokerConfig {
     pub transactions: TransactionConfig,
     /// The metadata log.
     pub metadata_log: MetadataLogConfig,
+    /// Over what times quotas are reckoned.
+    pub quotas: QuotaSettings,
     /// What a topic without values of its own has.
     pub log_defaults: Arc<LogConfig>,
 }
@@ -130,8 +134,21 @@ impl BrokerConfig {
             groups: GroupConfig::of(settings),
             transactions: TransactionConfig::of(settings),
             metadata_log: MetadataLogConfig::of(settings),
+            quotas: QuotaSettings {
+                clients: windows(settings, "quota.window"),
+                mutations: windows(settings, "controller.quota.window"),
+            },
             log_defaults: LogConfig::shared(settings, &Overrides::new()),
         })
+    }
+}
+
+/// `<prefix>.num` samples of `<prefix>.size.seconds`; both are at least 1.
+fn windows(settings: &Settings, prefix: &str) -> Windows {
+    let number = |name: &str| settings.integer(&format!("{prefix}.{name}")).unsigned_abs();
+    Windows {
+        count: number("num"),
+        length_ms: number("size.seconds").saturating_mul(1_000),
     }
 }
 

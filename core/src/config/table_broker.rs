@@ -73,9 +73,9 @@ pub(super) const BROKER: &[Definition] = definitions! { Broker;
         "Wait before a failed quorum request is sent again."
     "controller.quorum.voters": List = "", Valid::Any, High, ReadOnly, Later;
         "Static voters as id@host:port; a dynamic quorum leaves it empty."
-    "controller.quota.window.num": Int = "11", Valid::AtLeast(1), Low, ReadOnly, Later;
+    "controller.quota.window.num": Int = "11", Valid::AtLeast(1), Low, ReadOnly, Active;
         "Samples kept to measure the rate of controller mutations."
-    "controller.quota.window.size.seconds": Int = "1", Valid::AtLeast(1), Low, ReadOnly, Later;
+    "controller.quota.window.size.seconds": Int = "1", Valid::AtLeast(1), Low, ReadOnly, Active;
         "Length of one sample of the rate of controller mutations."
     "controller.socket.timeout.ms": Int = "30000", Valid::Any, Medium, ReadOnly, Later;
         "Timeout of requests from a broker to the controller."
@@ -166,9 +166,9 @@ pub(super) const BROKER: &[Definition] = definitions! { Broker;
         "Most bytes of requests in memory; -1 leaves it to the broker."
     "queued.max.requests": Int = "500", Valid::AtLeast(1), High, ReadOnly, None;
         "Queue length before Kafka's network threads stop reading; Ottla bounds each connection."
-    "quota.window.num": Int = "11", Valid::AtLeast(1), Low, ReadOnly, Later;
+    "quota.window.num": Int = "11", Valid::AtLeast(1), Low, ReadOnly, Active;
         "Samples kept to measure client quotas."
-    "quota.window.size.seconds": Int = "1", Valid::AtLeast(1), Low, ReadOnly, Later;
+    "quota.window.size.seconds": Int = "1", Valid::AtLeast(1), Low, ReadOnly, Active;
         "Length of one sample of a client quota."
     "replica.alter.log.dirs.io.max.bytes.per.second": Long = "9223372036854775807",
         Valid::AtLeast(0),

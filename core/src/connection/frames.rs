@@ -50,10 +50,12 @@ pub(super) fn parse_head(
         version,
         correlation_id,
         client_id: None,
+        frame_bytes: u32::try_from(frame.len()).expect("a frame is within its limit"),
     };
     if !api.serves(version) {
-        // The body and even the header of an ApiVersions to come are unknown: not looked at.
-        return if api.key == API_VERSIONS && version > api.version_last {
+        // The body and even the header of an ApiVersions to come are unknown: not looked at. Kafka
+        // answers one of a negative version too.
+        return if api.key == API_VERSIONS {
             Ok((head, api, Bytes::new()))
         } else {
             Err(ConnectionError::UnsupportedVersion {

@@ -97,6 +97,8 @@ pub struct Connection {
     is_closed: bool,
     /// Whether no more requests are taken, though output may still leave.
     is_finishing: bool,
+    /// Whether no requests are taken for now.
+    is_muted: bool,
     /// Sequence of the slot at the front.
     first_slot: u64,
     slots: VecDeque<Slot>,
@@ -120,6 +122,7 @@ impl Connection {
             is_trusted: false,
             is_closed: false,
             is_finishing: false,
+            is_muted: false,
             first_slot: 0,
             slots: VecDeque::new(),
             in_flight_bytes: 0,
@@ -135,11 +138,13 @@ impl Connection {
         self.id
     }
 
-    /// Whether the driver should read: false while too many requests wait or too much output does.
+    /// Whether the driver should read: false while too many requests wait, or too much output does,
+    /// and while it is muted.
     #[must_use]
     pub fn wants_input(&self) -> bool {
         !self.is_closed
             && !self.is_finishing
+            && !self.is_muted
             && self.slots.len() < self.limits.requests_in_flight_max
             && self.in_flight_bytes < self.limits.in_flight_bytes_max
             && self.output_bytes() < self.limits.output_bytes_max
@@ -390,6 +395,12 @@ impl Connection {
     pub fn release_buffers(&mut self) {
         self.input.release();
         self.output.release();
+    }
+
+    /// Takes no requests for now, or takes them again: what arrived is kept, and replies leave
+    /// (KIP-219).
+    pub fn set_muted(&mut self, is_muted: bool) {
+        self.is_muted = is_muted;
     }
 
     /// Takes no more requests; what was decided still leaves, what was not is forgotten (K33).

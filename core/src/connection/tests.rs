@@ -144,27 +144,30 @@ fn a_large_frame_is_read_into_a_buffer_of_its_size() {
 }
 
 #[test]
-fn a_version_of_api_versions_to_come_is_answered_in_version_0() {
-    let mut connection = connection();
-    // A header and a body that nobody knows yet.
-    let mut unknown = vec![0, 18, 0, 99, 0, 0, 0, 5];
-    unknown.extend_from_slice(&[0xff; 9]);
-    let mut bytes = u32::try_from(unknown.len()).unwrap().to_be_bytes().to_vec();
-    bytes.extend_from_slice(&unknown);
-    connection.receive(&bytes);
-    connection.receive(&frame(6, &ApiVersionsRequest::default(), 0));
-    let received = connection.next_request().unwrap().expect("the second");
-    assert_eq!(received.head.correlation_id, 6);
-    let out = output(&mut connection);
-    assert_eq!(correlation_ids(&out), [5]);
-    let body = Bytes::copy_from_slice(&out[8..]);
-    let mut decoder = Decoder::new(body, DecodeLimits::default()).unwrap();
-    let response = ApiVersionsResponse::decode(&mut decoder, ApiVersion::new(0)).unwrap();
-    decoder.finish().unwrap();
-    assert_eq!(response.error_code, 35);
-    assert_eq!(response.api_keys.len(), 1);
-    assert_eq!(response.api_keys[0].api_key, 18);
-    assert_eq!(response.api_keys[0].max_version, 4);
+fn a_version_of_api_versions_that_is_none_is_answered_in_version_0() {
+    for version in [99_i16, -1] {
+        let mut connection = connection();
+        // A header and a body that nobody knows yet.
+        let [high, low] = version.to_be_bytes();
+        let mut unknown = vec![0, 18, high, low, 0, 0, 0, 5];
+        unknown.extend_from_slice(&[0xff; 9]);
+        let mut bytes = u32::try_from(unknown.len()).unwrap().to_be_bytes().to_vec();
+        bytes.extend_from_slice(&unknown);
+        connection.receive(&bytes);
+        connection.receive(&frame(6, &ApiVersionsRequest::default(), 0));
+        let received = connection.next_request().unwrap().expect("the second");
+        assert_eq!(received.head.correlation_id, 6);
+        let out = output(&mut connection);
+        assert_eq!(correlation_ids(&out), [5]);
+        let body = Bytes::copy_from_slice(&out[8..]);
+        let mut decoder = Decoder::new(body, DecodeLimits::default()).unwrap();
+        let response = ApiVersionsResponse::decode(&mut decoder, ApiVersion::new(0)).unwrap();
+        decoder.finish().unwrap();
+        assert_eq!(response.error_code, 35);
+        assert_eq!(response.api_keys.len(), 1);
+        assert_eq!(response.api_keys[0].api_key, 18);
+        assert_eq!(response.api_keys[0].max_version, 4);
+    }
 }
 
 #[test]

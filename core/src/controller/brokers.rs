@@ -13,7 +13,7 @@ use crate::error::ErrorCode;
 use crate::ids::{BrokerEpoch, DirectoryId, NodeId, Offset, TopicId};
 use crate::metadata::records::{
     BrokerRegistrationChangeRecord, EndpointData, FeatureData, MetadataRecord,
-    PartitionChangeRecord, RegisterBrokerRecord, RegisterControllerRecord,
+    PartitionChangeRecord, RegisterBrokerRecord, RegisterControllerRecord, UnregisterBrokerRecord,
 };
 use crate::metadata::{BrokerImage, Image};
 
@@ -191,6 +191,31 @@ pub fn fence(
     Ok(records)
 }
 
+/// Forgets a broker that is gone for good.
+///
+/// # Errors
+/// BROKER_ID_NOT_REGISTERED where it is not known; INVALID_REQUEST where it is the one that decides
+/// this, which would have no place left to lead anything.
+pub fn unregister(scene: &Scene<'_>, node: NodeId) -> Result<Vec<MetadataRecord>, Refusal> {
+    let Some(broker) = scene.image.broker(node) else {
+        return Err(Refusal::new(
+            ErrorCode::BrokerIdNotRegistered,
+            format!("Broker ID {node} is not currently registered"),
+        ));
+    };
+    if node == scene.node {
+        let text = format!("Broker ID {node} is the one that is asked, and it is at work.");
+        return Err(Refusal::new(ErrorCode::InvalidRequest, text));
+    }
+    let mut records = elections(scene, node, Affected::LedBy);
+    let record = UnregisterBrokerRecord {
+        broker_id: node,
+        broker_epoch: broker.epoch,
+    };
+    records.push(record.into());
+    Ok(records)
+}
+
 fn change(broker_id: NodeId, broker_epoch: BrokerEpoch, fenced: i8) -> MetadataRecord {
     let record = BrokerRegistrationChangeRecord {
         broker_id,
@@ -235,6 +260,7 @@ mod tests {
     use crate::ids::{LeaderEpoch, PartitionIndex};
     use crate::metadata::{Delta, PartitionImage, Replay};
     use crate::quorum;
+    use crate::quota::throttle::Allowance;
     use crate::rng::Rng;
 
     fn registration(node: i32, incarnation: u8) -> Registration {
@@ -292,7 +318,12 @@ mod tests {
             settings: &settings,
             node: NodeId(1),
         };
-        let decision = create_topics(&scene, &mut Rng::new(1), &[topic]);
+        let decision = create_topics(
+            &scene,
+            &mut Rng::new(1),
+            &mut Allowance::unlimited(),
+            &[topic],
+        );
         assert!(decision.results[0].outcome.is_ok());
         apply_all(&mut image, &decision.records);
         image

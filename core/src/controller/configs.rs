@@ -265,7 +265,9 @@ fn change_value(
             values.remove(name);
         }
         ConfigOperation::Append | ConfigOperation::Subtract => {
-            if definition.is_none_or(|definition| definition.kind != Kind::List) {
+            // Kafka 4.3.1 takes a subscription's lists for plain values here.
+            let is_whole = resource.kind == ResourceKind::ClientMetrics;
+            if is_whole || definition.is_none_or(|definition| definition.kind != Kind::List) {
                 let operation = operation.name();
                 return Err(Refusal::new(
                     ErrorCode::InvalidConfig,

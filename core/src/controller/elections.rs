@@ -62,7 +62,7 @@ pub(super) fn elections(
 }
 
 /// The change of one partition; `None` where nothing changes.
-fn election_record(
+pub(super) fn election_record(
     topic_id: TopicId,
     partition_id: PartitionIndex,
     partition: &PartitionImage,

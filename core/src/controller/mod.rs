@@ -5,6 +5,8 @@
 //!   replicas go and who leads.
 //! * [`configs`]: incremental and legacy changes of configurations; [`config_rules`]: what values
 //!   may stand together.
+//! * [`leader_election`], [`reassignments`]: leaders and replicas on request.
+//! * [`client_quotas`], [`scram`]: limits and credentials of users.
 //! * [`brokers`]: registration, fencing, and the elections that follow. [`producer_ids`]: blocks of
 //!   ids. [`features`]: what is supported.
 //!
@@ -13,15 +15,19 @@
 //! those of Apache Kafka 4.3.1, compared in tests with recorded answers.
 
 pub mod brokers;
+pub mod client_quotas;
 pub mod config_rules;
 pub mod configs;
 mod elections;
 pub mod features;
 pub mod internal_topics;
+pub mod leader_election;
 pub mod names;
 mod partition_growth;
 pub mod placement;
 pub mod producer_ids;
+pub mod reassignments;
+pub mod scram;
 mod topic_deletion;
 pub mod topics;
 

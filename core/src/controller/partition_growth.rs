@@ -3,12 +3,13 @@
 //! They never get fewer, and where keys went before does not change by it.
 
 use super::placement::{check_manual, new_partition, place};
-use super::topics::{duplicate, duplicates, too_many_partitions};
+use super::topics::{duplicate, duplicates, take, too_many_partitions};
 use super::{Decision, Refusal, Scene};
 use crate::error::ErrorCode;
 use crate::ids::{NodeId, PartitionIndex};
 use crate::limits::PARTITIONS_PER_REQUEST_MAX;
 use crate::metadata::records::{MetadataRecord, PartitionRecord};
+use crate::quota::throttle::Allowance;
 use crate::rng::Rng;
 
 /// A topic to get more partitions.
@@ -36,6 +37,7 @@ pub struct GrowthResult {
 pub fn create_partitions(
     scene: &Scene<'_>,
     rng: &mut Rng,
+    allowance: &mut Allowance,
     topics: &[PartitionGrowth],
 ) -> Decision<GrowthResult> {
     let duplicates = duplicates(topics.iter().map(|topic| topic.name.as_str()));
@@ -51,7 +53,12 @@ pub fn create_partitions(
         .filter(|topic| !duplicates.contains(topic.name.as_str()));
     for topic in unique {
         let room = PARTITIONS_PER_REQUEST_MAX - decision.records.len() as i64;
-        let outcome = grow_topic(scene, rng, topic, room).map(|records| {
+        let grown = grow_topic(scene, rng, topic, room).and_then(|records| {
+            let count = i32::try_from(records.len()).expect("bounded by the room");
+            take(allowance, count)?;
+            Ok(records)
+        });
+        let outcome = grown.map(|records| {
             decision
                 .records
                 .extend(records.into_iter().map(MetadataRecord::from));

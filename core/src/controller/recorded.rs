@@ -17,6 +17,7 @@ use crate::config::Settings;
 use crate::ids::{DirectoryId, NodeId, TopicId};
 use crate::metadata::records::RegisterBrokerRecord;
 use crate::metadata::{Delta, Image};
+use crate::quota::throttle::Allowance;
 use crate::rng::Rng;
 
 /// Requests that Kafka answers otherwise, and why we do not.
@@ -77,7 +78,12 @@ impl Cluster {
         };
         let (records, answers) = match tokens[0].as_str() {
             "create" => {
-                let decision = create_topics(&scene, &mut self.rng, &new_topics(&tokens));
+                let decision = create_topics(
+                    &scene,
+                    &mut self.rng,
+                    &mut Allowance::unlimited(),
+                    &new_topics(&tokens),
+                );
                 let answers = decision.results.iter().map(|result| {
                     let (partitions, factor) = match &result.outcome {
                         Ok(topic) => (topic.partitions, topic.replication_factor),
@@ -92,7 +98,12 @@ impl Cluster {
                 (decision.records, answers.collect())
             }
             "grow" => {
-                let decision = create_partitions(&scene, &mut self.rng, &growths(&tokens));
+                let decision = create_partitions(
+                    &scene,
+                    &mut self.rng,
+                    &mut Allowance::unlimited(),
+                    &growths(&tokens),
+                );
                 let answers = decision.results.iter().map(|result| {
                     let outcome = shown(result.outcome.as_ref().err());
                     format!("{}\t{outcome}", escape(&result.name))
@@ -100,7 +111,8 @@ impl Cluster {
                 (decision.records, answers.collect())
             }
             "delete" => {
-                let decision = delete_topics(&scene, &references(&tokens));
+                let decision =
+                    delete_topics(&scene, &mut Allowance::unlimited(), &references(&tokens));
                 let answers = decision.results.iter().map(|result| {
                     let name = result.name.clone().unwrap_or_default();
                     format!("{name}\t{}", shown(result.outcome.as_ref().err()))
@@ -362,7 +374,7 @@ fn topics_deleted_by_id() {
             settings: &cluster.settings,
             node: NodeId(1),
         };
-        let decision = delete_topics(&scene, &references);
+        let decision = delete_topics(&scene, &mut Allowance::unlimited(), &references);
         assert_eq!(decision.results.len(), 1, "{expected}");
         assert_eq!(shown(decision.results[0].outcome.as_ref().err()), expected);
         assert_eq!(

@@ -5,12 +5,13 @@
 
 use std::collections::BTreeSet;
 
-use super::topics::{duplicate, duplicates};
+use super::topics::{duplicate, duplicates, take};
 use super::{Decision, Refusal, Scene};
 use crate::error::ErrorCode;
 use crate::ids::TopicId;
 use crate::metadata::TopicImage;
 use crate::metadata::records::RemoveTopicRecord;
+use crate::quota::throttle::Allowance;
 
 /// A topic to be deleted, by name or by id.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -34,7 +35,11 @@ pub struct TopicDeletion {
 
 /// Deletes topics; those that cannot be are answered before the others. Kafka shuffles its answers.
 #[must_use]
-pub fn delete_topics(scene: &Scene<'_>, topics: &[TopicReference]) -> Decision<TopicDeletion> {
+pub fn delete_topics(
+    scene: &Scene<'_>,
+    allowance: &mut Allowance,
+    topics: &[TopicReference],
+) -> Decision<TopicDeletion> {
     if !scene.settings.boolean("delete.topic.enable") {
         let refused = topics.iter().map(|topic| TopicDeletion {
             name: topic.name.clone(),
@@ -86,18 +91,30 @@ pub fn delete_topics(scene: &Scene<'_>, topics: &[TopicReference]) -> Decision<T
             Err(wrong) => refused.push(refusal(topic.name.clone(), topic.id, wrong)),
         }
     }
+    found.retain(|topic| !refused_ids.contains(&topic.id));
+    delete_all(allowance, &found, refused)
+}
+
+/// Deletes what was found, as far as the requester may; answers it after what was refused.
+fn delete_all(
+    allowance: &mut Allowance,
+    found: &[&TopicImage],
+    refused: Vec<TopicDeletion>,
+) -> Decision<TopicDeletion> {
     let mut decision = Decision {
         records: Vec::new(),
         results: refused,
     };
-    found.retain(|topic| !refused_ids.contains(&topic.id));
     for topic in found {
-        let record = RemoveTopicRecord { topic_id: topic.id };
-        decision.records.push(record.into());
+        let outcome = take(allowance, topic.partitions_count());
+        if outcome.is_ok() {
+            let record = RemoveTopicRecord { topic_id: topic.id };
+            decision.records.push(record.into());
+        }
         decision.results.push(TopicDeletion {
             name: Some(topic.name.to_string()),
             id: topic.id,
-            outcome: Ok(()),
+            outcome,
         });
     }
     decision

@@ -21,6 +21,7 @@ use crate::ids::{NodeId, PartitionIndex, TopicId};
 use crate::limits::PARTITIONS_PER_REQUEST_MAX;
 use crate::metadata::ResourceKind;
 use crate::metadata::records::{ConfigRecord, MetadataRecord, TopicRecord};
+use crate::quota::throttle::Allowance;
 use crate::rng::Rng;
 
 /// A topic to be created.
@@ -62,11 +63,12 @@ pub struct CreatedTopic {
 
 /// Creates topics: the records of those that can be, in the order of the request.
 ///
-/// Names that come twice are refused once, after the others.
+/// Names that come twice are refused once, after the others; so are topics beyond the allowance.
 #[must_use]
 pub fn create_topics(
     scene: &Scene<'_>,
     rng: &mut Rng,
+    allowance: &mut Allowance,
     topics: &[NewTopic],
 ) -> Decision<TopicCreation> {
     let mut decision = Decision::default();
@@ -83,7 +85,12 @@ pub fn create_topics(
         let outcome = if partitions > PARTITIONS_PER_REQUEST_MAX {
             Err(too_many_partitions())
         } else {
-            create_topic(scene, rng, topic, &accepted).map(|(created, records)| {
+            let created = create_topic(scene, rng, topic, &accepted);
+            let granted = created.and_then(|(created, records)| {
+                take(allowance, created.partitions)?;
+                Ok((created, records))
+            });
+            granted.map(|(created, records)| {
                 decision.records.extend(records);
                 accepted.push(&topic.name);
                 created
@@ -113,6 +120,15 @@ fn asked_partitions(scene: &Scene<'_>, topic: &NewTopic) -> i64 {
         -1 => scene.settings.integer("num.partitions"),
         partitions => i64::from(partitions.max(1)),
     }
+}
+
+/// Takes changes of so many partitions out of what the requester may change (KIP-599).
+pub(super) fn take(allowance: &mut Allowance, partitions: i32) -> Result<(), Refusal> {
+    if allowance.take(u64::from(partitions.unsigned_abs())) {
+        return Ok(());
+    }
+    let text = "The throttling quota has been exceeded.";
+    Err(Refusal::new(ErrorCode::ThrottlingQuotaExceeded, text))
 }
 
 pub(super) fn too_many_partitions() -> Refusal {

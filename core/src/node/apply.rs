@@ -80,6 +80,9 @@ impl Broker {
                 ResourceKind::ClientMetrics | ResourceKind::Group => {}
             }
         }
+        if delta.quotas {
+            self.throttle.set_limits(&self.image);
+        }
         if is_broker_changed {
             self.reconfigure_broker();
         }
@@ -198,6 +201,19 @@ impl Broker {
 
     /// The broker's dynamic configuration changed: everything that follows from it does too.
     fn reconfigure_broker(&mut self) {
+        self.take_dynamic_configuration();
+        let names: Vec<TopicName> = self
+            .image
+            .topics()
+            .map(|topic| Arc::clone(&topic.name))
+            .collect();
+        for name in names {
+            self.reconfigure_topic(&name);
+        }
+    }
+
+    /// Puts what the metadata says of this broker, and of all of them, over its own configuration.
+    pub(super) fn take_dynamic_configuration(&mut self) {
         let everywhere = self.image.configs(&ConfigResource::broker_default());
         let here = self
             .image
@@ -216,14 +232,6 @@ impl Broker {
             Err(_kept) => return,
         }
         self.memory.tail.resize(self.config.tail_bytes);
-        let names: Vec<TopicName> = self
-            .image
-            .topics()
-            .map(|topic| Arc::clone(&topic.name))
-            .collect();
-        for name in names {
-            self.reconfigure_topic(&name);
-        }
     }
 
     /// The partitions that are to be hosted here.

@@ -24,11 +24,12 @@ use crate::event::Severity;
 use crate::fetch_session::FetchSessions;
 use crate::group::GroupSettings;
 use crate::ids::{BrokerEpoch, DirectoryId, DirectoryIndex, LeaderEpoch, LogId, Offset, TopicId};
-use crate::limits::LOGS_OPENING_MAX;
+use crate::limits::{LOGS_OPENING_MAX, METADATA_BATCH_RECORDS_MAX};
 use crate::log::{Log, LogCreation, LogFound, LogMemory, LogSettings, Opening};
 use crate::metadata::replay::Replay;
 use crate::partition::{Partition, PartitionIdentity, PartitionTable, log_settings};
 use crate::quorum::{Load, Loaded, METADATA_FOLDER, Quorum, Voter, format, state_file};
+use crate::quota::throttle::Throttle;
 use crate::rng::Rng;
 use crate::storage::{DirectoryListing, DiskDone, DiskOp, FolderListing, LogFile, Token};
 use crate::time::Now;
@@ -299,7 +300,11 @@ impl Boot {
             &broker,
             self.directories.are_clean(),
         ));
-        match broker.propose_unanswered(now, records, out) {
+        let batches = records.chunks(METADATA_BATCH_RECORDS_MAX);
+        let mut proposed = batches.map(|batch| broker.propose_unanswered(now, batch.to_vec(), out));
+        let last = proposed.try_fold(Offset::ZERO, |_, end_offset| end_offset);
+        drop(proposed);
+        match last {
             Ok(until) => self.stage = Stage::Register { broker, until },
             Err(code) => out.events.push(event(
                 Severity::Error,
@@ -312,7 +317,7 @@ impl Boot {
     fn broker(&mut self, quorum: Quorum, replay: Replay, incarnation: DirectoryId) -> Broker {
         let slots = usize::try_from(self.config.fetch_session_slots).unwrap_or(usize::MAX);
         let image = Arc::new(replay.image().clone());
-        Broker {
+        let mut broker = Broker {
             identity: Identity {
                 node: self.config.node_id,
                 cluster_id: self.directories.cluster_id.clone(),
@@ -324,6 +329,8 @@ impl Boot {
             config: Arc::clone(&self.config),
             settings: Arc::clone(&self.settings),
             controller_image: Arc::clone(&image),
+            spaces: self.directories.spaces(),
+            throttle: Throttle::new(self.config.quotas, &image),
             image,
             applied: quorum.high_watermark(),
             is_hosting: false,
@@ -342,7 +349,9 @@ impl Boot {
             next_log: self.next_log,
             housekeeping: super::housekeeping::Housekeeping::default(),
             compactions: super::compaction::Compactions::default(),
-        }
+        };
+        broker.take_dynamic_configuration();
+        broker
     }
 
     /// Ends a turn: the metadata goes on, and a node that is ready comes out.

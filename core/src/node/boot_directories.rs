@@ -12,7 +12,9 @@ use crate::log::partition_metadata;
 use crate::quorum::directory::MetaProperties;
 use crate::quorum::{METADATA_FOLDER, format};
 use crate::rng::Rng;
-use crate::storage::{DirectoryFile, DirectoryListing, DiskOp, FolderListing, LogFile, Token};
+use crate::storage::{
+    DirectoryFile, DirectoryListing, DiskOp, DiskSpace, FolderListing, LogFile, Token,
+};
 use crate::time::Now;
 
 /// The directories of a node that boots.
@@ -183,6 +185,14 @@ impl Directories {
             .iter()
             .find(|folder| folder.name == name)
             .cloned()
+    }
+
+    /// The room on the disk of each directory, as it was found.
+    pub(super) fn spaces(&self) -> BTreeMap<DirectoryIndex, DiskSpace> {
+        let found = (0u8..).map(DirectoryIndex).zip(&self.listings);
+        found
+            .filter_map(|(index, listing)| Some((index, listing.space?)))
+            .collect()
     }
 
     /// Takes the folder of a partition out of the listings.

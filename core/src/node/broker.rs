@@ -2,7 +2,7 @@
 //!
 //! `Broker` owns the rooms and moves things between them; each decision is a room's.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::config::{BrokerConfig, FlushPolicy, LogConfig, Settings};
@@ -10,7 +10,7 @@ use crate::controller::internal_topics::is_internal;
 use crate::error::ErrorCode;
 use crate::event::{Event, Severity};
 use crate::fetch_session::FetchSessions;
-use crate::ids::{LogId, Offset, ProducerId, TopicId, TopicName};
+use crate::ids::{DirectoryIndex, LogId, Offset, ProducerId, TopicId, TopicName};
 use crate::log::{LogMemory, LogState, Lookup, TimestampSearch};
 use crate::metadata::delta::Delta;
 use crate::metadata::image::{ConfigResource, Image};
@@ -26,7 +26,9 @@ use crate::node::producer_ids::ProducerIds;
 use crate::node::wait::{AdminWait, Wait};
 use crate::partition::{PartitionTable, Wakeups};
 use crate::quorum::Quorum;
+use crate::quota::throttle::Throttle;
 use crate::rng::Rng;
+use crate::storage::DiskSpace;
 use crate::time::{Instant, Now};
 use crate::waiting::{ReplyTo, WaitId, Waiting};
 use crate::wire::request::Reply;
@@ -78,6 +80,10 @@ pub struct Broker {
     pub housekeeping: Housekeeping,
     /// Rounds of compaction.
     pub compactions: Compactions,
+    /// The room on the disk of each data directory, as far as the driver told.
+    pub spaces: BTreeMap<DirectoryIndex, DiskSpace>,
+    /// Clients that did too much.
+    pub throttle: Throttle,
 }
 
 impl Broker {
@@ -144,7 +150,7 @@ impl Broker {
         self.quorum.await_commit(end_offset, id);
     }
 
-    /// Writes metadata records nobody waits for; answers the end offset of the write.
+    /// Writes metadata records nobody waits for, as one batch; answers the end offset of the write.
     ///
     /// # Errors
     /// As [`Self::propose`].
@@ -158,15 +164,17 @@ impl Broker {
             // Before the image is changed: it holds nothing that is not in the log.
             return Err(ErrorCode::KafkaStorageError);
         }
+        let proposal = Quorum::prepare(now, records)?;
         let mut delta = Delta::default();
         let image = Arc::make_mut(&mut self.controller_image);
-        for record in records.iter().filter(|record| !is_transaction_mark(record)) {
+        let records = proposal.records().iter();
+        for record in records.filter(|record| !is_transaction_mark(record)) {
             image
                 .apply(record, &mut delta)
                 .expect("the controller decided upon this very image");
         }
         self.quorum
-            .propose(now, records, &mut self.memory, &mut out.disk)
+            .propose(now, proposal, &mut self.memory, &mut out.disk)
     }
 
     /// Whether a producer id's block is reserved durably.

@@ -39,6 +39,10 @@ impl Broker {
         request: Request,
         out: &mut Outbox,
     ) {
+        let head = &from.head;
+        let client_id = head.client_id.as_deref();
+        let asked = (head.api_key, client_id, head.frame_bytes);
+        self.throttle.on_request(from.reply_to, asked);
         match api::handle(self, now, from, request, out) {
             Handled::Close(reason) => out.close.push((from.reply_to.connection, reason)),
             Handled::Parked => {}
@@ -67,6 +71,7 @@ impl Broker {
     /// Forgets the parked requests of a connection that is gone.
     pub(super) fn forget(&mut self, connection: ConnectionId) {
         self.groups.forget(connection);
+        self.throttle.forget(connection);
         let mut fetches = Vec::new();
         self.waiting.forget(connection, |id, wait| {
             if let Wait::Fetch(wait) = wait {

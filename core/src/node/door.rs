@@ -5,8 +5,8 @@
 use std::sync::Arc;
 
 use crate::event::Event;
-use crate::ids::{ConnectionId, ListenerId, RequestSequence};
-use crate::storage::{DiskDone, DiskOp};
+use crate::ids::{ConnectionId, DirectoryIndex, ListenerId, RequestSequence};
+use crate::storage::{DiskDone, DiskOp, DiskSpace};
 use crate::waiting::ReplyTo;
 use crate::wire::request::{Reply, Request, RequestHead};
 
@@ -47,6 +47,13 @@ pub enum Input {
         /// The body.
         request: Request,
     },
+    /// The room on a data directory's disk, as the driver finds it from time to time.
+    Space {
+        /// The directory.
+        directory: DirectoryIndex,
+        /// The room.
+        space: DiskSpace,
+    },
     /// Stop in order: park nothing new, close every log, say so when the disk has confirmed.
     Shutdown,
 }
@@ -71,6 +78,9 @@ pub struct Outbox {
     pub disk: Vec<DiskOp>,
     /// Connections to close once their earlier replies are out, each with the reason for the log.
     pub close: Vec<(ConnectionId, &'static str)>,
+    /// Connections of which nothing is read any more, once their replies are out, or again:
+    /// throttled clients (KIP-219).
+    pub muted: Vec<(ConnectionId, bool)>,
     /// What happened.
     pub events: Vec<Event>,
 }
@@ -82,6 +92,7 @@ impl Outbox {
         self.replies.is_empty()
             && self.disk.is_empty()
             && self.close.is_empty()
+            && self.muted.is_empty()
             && self.events.is_empty()
     }
 
@@ -99,6 +110,7 @@ impl Outbox {
         self.replies.clear();
         self.disk.clear();
         self.close.clear();
+        self.muted.clear();
         self.events.clear();
     }
 }

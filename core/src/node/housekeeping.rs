@@ -6,7 +6,7 @@ use super::broker::{Broker, event};
 use super::checkpoints::Checkpoints;
 use super::door::Outbox;
 use crate::event::Severity;
-use crate::ids::LogId;
+use crate::ids::{DirectoryIndex, LogId};
 use crate::storage::DiskOp;
 use crate::time::{Instant, Now};
 
@@ -50,6 +50,12 @@ impl Housekeeping {
     /// taken for it after a crash.
     pub(super) fn save_checkpoints_soon(&mut self, now: Now) {
         self.checkpoints = self.checkpoints.min(now.instant);
+    }
+
+    /// Whether nothing can be written to a directory any more.
+    #[must_use]
+    pub fn is_lost(&self, directory: DirectoryIndex) -> bool {
+        self.records.is_lost(directory)
     }
 
     /// Notes when a log wants a turn, if it does.
@@ -181,6 +187,11 @@ impl Broker {
             .chain(groups)
             .chain(self.housekeeping.next_deadline())
             .chain(compaction)
+            .chain(
+                self.throttle
+                    .next_deadline()
+                    .map(|due| (due, "a throttled client")),
+            )
             .min()
     }
 }

@@ -25,9 +25,12 @@ pub mod survey;
 #[cfg(all(test, feature = "sim"))]
 mod tests;
 #[cfg(all(test, feature = "sim"))]
+mod tests_of_administration;
+#[cfg(all(test, feature = "sim"))]
 mod tests_of_faults;
 #[cfg(all(test, feature = "sim"))]
 mod tests_of_groups;
+mod throttled;
 pub mod wait;
 
 use std::collections::BTreeMap;
@@ -140,6 +143,9 @@ impl Node {
         }
         self.fire(now, out);
         self.settle(now, out);
+        if let Phase::Running(broker) = &mut self.phase {
+            broker.throttle_answers(now, out);
+        }
         for effect in &out.replies[replies_start..] {
             self.requests.on_reply(&effect.reply);
         }
@@ -161,6 +167,9 @@ impl Node {
                 listener,
                 peer_host,
             } => {
+                if let Phase::Running(broker) = &mut self.phase {
+                    broker.on_connected(now, connection, &peer_host, out);
+                }
                 let client = Client {
                     listener,
                     peer_host,
@@ -192,6 +201,11 @@ impl Node {
                     }
                     // It disconnected in the same turn.
                     (Phase::Running(_), None) => {}
+                }
+            }
+            Input::Space { directory, space } => {
+                if let Phase::Running(broker) = &mut self.phase {
+                    broker.spaces.insert(directory, space);
                 }
             }
             Input::Shutdown => self.shut_down(now, out),
@@ -231,6 +245,7 @@ impl Node {
 
     fn fire(&mut self, now: Now, out: &mut Outbox) {
         if let Phase::Running(broker) = &mut self.phase {
+            broker.release_muted(now, out);
             broker.expire_waiting(now, out);
             broker.keep_house(now, out);
             broker.keep_groups(now, out);

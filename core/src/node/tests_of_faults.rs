@@ -57,6 +57,7 @@ impl Bench {
                 version,
                 correlation_id: 0,
                 client_id: None,
+                frame_bytes: 0,
             },
             request,
         }]);

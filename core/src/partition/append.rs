@@ -9,10 +9,12 @@ use super::{Partition, conform};
 use crate::config::LogConfig;
 use crate::error::ErrorCode;
 use crate::ids::Offset;
+use crate::limits::RECORD_ERRORS_MAX;
 use crate::log::{AppendError, LeaderBatch, LogMemory};
 use crate::storage::DiskOp;
 use crate::time::{Now, Timestamp};
 use crate::wire::batch::{PreparedBatch, TimestampType};
+use crate::wire::records::Records;
 use crate::wire::walk::RecordFacts;
 
 /// A batch that is in the log.
@@ -50,6 +52,14 @@ impl AppendRefusal {
 }
 
 impl Partition {
+    /// How many replicas must be in sync for a write of acks=all, of a partition with so many
+    /// (K34): no more than it has.
+    #[must_use]
+    pub fn min_insync_replicas(&self, replicas: usize) -> usize {
+        let configured = usize::try_from(self.config.min_insync_replicas);
+        configured.unwrap_or(1).min(replicas)
+    }
+
     /// Appends a client's batch as the leader.
     ///
     /// # Errors
@@ -133,11 +143,7 @@ impl Partition {
         }
         let is_stamped = self.config.message_timestamp_type == TimestampType::LogAppendTime;
         if !is_stamped {
-            check_timestamps(
-                now,
-                &conform::timestamps(&batch, facts.as_ref()),
-                &self.config,
-            )?;
+            check_timestamps(now, &batch, facts.as_ref(), &self.config)?;
         }
         let size_sent = batch.size_bytes();
         let batch = conform::recompress(&self.config, batch)?;
@@ -191,7 +197,8 @@ fn check_keys(facts: Option<&RecordFacts>) -> Result<(), AppendRefusal> {
 /// The producer's times must lie near the broker's (K38).
 fn check_timestamps(
     now: Now,
-    timestamps: &[Timestamp; 2],
+    batch: &PreparedBatch,
+    facts: Option<&RecordFacts>,
     config: &LogConfig,
 ) -> Result<(), AppendRefusal> {
     let after_max = now
@@ -202,18 +209,32 @@ fn check_timestamps(
         .wall
         .0
         .saturating_sub(config.message_timestamp_before_max_ms);
-    let wrong = timestamps
-        .iter()
-        .find(|time| **time != Timestamp::NONE && !(before_min..=after_max).contains(&time.0));
-    match wrong {
-        None => Ok(()),
-        Some(time) => Err(AppendRefusal {
-            code: ErrorCode::InvalidTimestamp,
-            message: format!(
-                "Timestamp {time} of message with offset 0 is out of range. The timestamp should \
-                 be within [{before_min}, {after_max}]"
-            ),
-            records: vec![0],
-        }),
-    }
+    let is_wrong =
+        |time: Timestamp| time != Timestamp::NONE && !(before_min..=after_max).contains(&time.0);
+    let known = conform::timestamps(batch, facts);
+    let Some(time) = known.into_iter().find(|time| is_wrong(*time)) else {
+        return Ok(());
+    };
+    Err(AppendRefusal {
+        code: ErrorCode::InvalidTimestamp,
+        message: format!(
+            "Timestamp {time} of a message is out of range. The timestamp should be within \
+             [{before_min}, {after_max}]"
+        ),
+        records: wrong_records(batch, is_wrong),
+    })
+}
+
+/// The records whose times are wrong, the first of them where the batch cannot be opened.
+fn wrong_records(batch: &PreparedBatch, is_wrong: impl Fn(Timestamp) -> bool) -> Vec<i32> {
+    let Ok(records) = Records::open(&batch.bytes) else {
+        return vec![0];
+    };
+    let records = (0..).zip(records.map_while(Result::ok));
+    let wrong = records.filter(|(_, record)| is_wrong(record.timestamp));
+    let indexes: Vec<i32> = wrong
+        .map(|(index, _)| index)
+        .take(RECORD_ERRORS_MAX)
+        .collect();
+    if indexes.is_empty() { vec![0] } else { indexes }
 }

@@ -18,7 +18,7 @@ use bytes::Bytes;
 
 use crate::error::ErrorCode;
 use crate::ids::{DirectoryId, DirectoryIndex, Generation, LeaderEpoch, LogId, NodeId, Offset};
-use crate::limits::METADATA_BATCH_RECORDS_MAX;
+use crate::limits::METADATA_BATCH_BYTES_MAX;
 use crate::log::{LeaderBatch, Log, LogMemory};
 use crate::metadata::control::ControlRecord;
 use crate::metadata::records::MetadataRecord;
@@ -63,6 +63,21 @@ pub struct Quorum {
     /// Requests to answer once the offset is applied, in order.
     waiters: VecDeque<(Offset, WaitId)>,
     snapshots: Snapshots,
+}
+
+/// Records that are to be written together.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Proposal {
+    bytes: Bytes,
+    records: Vec<MetadataRecord>,
+}
+
+impl Proposal {
+    /// The records.
+    #[must_use]
+    pub fn records(&self) -> &[MetadataRecord] {
+        &self.records
+    }
 }
 
 /// Who votes, as far as this voter is concerned.
@@ -153,38 +168,45 @@ impl Quorum {
         self.log.log_end_offset()
     }
 
-    /// Writes records as one batch after another; answers the offset after the last. They are
-    /// committed, and told by [`Self::take_committed`], once they are synced.
+    /// Records as the one batch they will be in the log: all of them are kept or none, whatever
+    /// becomes of the disk.
+    ///
+    /// # Errors
+    /// `POLICY_VIOLATION` where they are too many for a batch.
+    pub fn prepare(now: Now, records: Vec<MetadataRecord>) -> Result<Proposal, ErrorCode> {
+        assert!(!records.is_empty(), "a proposal says something");
+        let bytes = batches::of_metadata(now.wall, &records);
+        if bytes.len() > METADATA_BATCH_BYTES_MAX {
+            return Err(ErrorCode::PolicyViolation);
+        }
+        Ok(Proposal { bytes, records })
+    }
+
+    /// Writes a proposal; answers the offset after it. It is committed, and told by
+    /// [`Self::take_committed`], once it is synced.
     ///
     /// # Errors
     /// `KAFKA_STORAGE_ERROR` where the log's disk is full or failed; then nothing was written.
     pub fn propose(
         &mut self,
         now: Now,
-        records: Vec<MetadataRecord>,
+        proposal: Proposal,
         memory: &mut LogMemory,
         disk: &mut Vec<DiskOp>,
     ) -> Result<Offset, ErrorCode> {
-        assert!(!records.is_empty(), "a proposal says something");
-        let mut rest = records;
-        while !rest.is_empty() {
-            let later = rest.split_off(rest.len().min(METADATA_BATCH_RECORDS_MAX));
-            let bytes = batches::of_metadata(now.wall, &rest);
-            self.snapshots.bytes_since += bytes.len() as u64;
-            let batch = leader_batch(bytes);
-            let appended = self
-                .log
-                .append_as_leader(now, &batch, self.epoch, memory, disk)
-                .map_err(|error| error.code())?;
-            self.uncommitted.push_back(Committed {
-                end_offset: appended.end_offset,
-                epoch: self.epoch,
-                timestamp: now.wall,
-                records: rest,
-            });
-            rest = later;
-        }
-        Ok(self.log.log_end_offset())
+        self.snapshots.bytes_since += proposal.bytes.len() as u64;
+        let batch = leader_batch(proposal.bytes);
+        let appended = self
+            .log
+            .append_as_leader(now, &batch, self.epoch, memory, disk)
+            .map_err(|error| error.code())?;
+        self.uncommitted.push_back(Committed {
+            end_offset: appended.end_offset,
+            epoch: self.epoch,
+            timestamp: now.wall,
+            records: proposal.records,
+        });
+        Ok(appended.end_offset)
     }
 
     fn append_control(

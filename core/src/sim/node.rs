@@ -283,6 +283,11 @@ impl SimulatedNode {
                     .expect("every reply has a form in the version it was asked in");
             }
         }
+        for (connection, is_muted) in outbox.muted {
+            if let Some(machine) = running.connections.get_mut(&connection) {
+                machine.set_muted(is_muted);
+            }
+        }
         for (connection, _why) in outbox.close {
             if let Some(machine) = running.connections.get_mut(&connection) {
                 machine.finish();

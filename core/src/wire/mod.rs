@@ -17,4 +17,5 @@ pub(crate) mod reader;
 pub mod records;
 pub mod reply_errors;
 pub mod request;
+mod throttle_time;
 pub mod walk;

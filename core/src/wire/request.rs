@@ -5,6 +5,8 @@
 //! the table is what ApiVersions advertises. Source: the messages of Apache Kafka 4.3, through
 //! `kafka-wire`.
 
+use std::ops::RangeInclusive;
+
 use bytes::Bytes;
 use kafka_wire::KafkaMessage;
 use kafka_wire_core::{
@@ -89,6 +91,11 @@ macro_rules! apis {
                 limits: DecodeLimits,
             ) -> Result<Self, DecodeError> {
                 debug_assert!(api.serves(version), "the caller checks the version");
+                let body = if api.key == METADATA {
+                    with_null_topics(version, body)
+                } else {
+                    body
+                };
                 let version = ApiVersion::new(version);
                 match api.key {
                     $($key => <$body as DecodeBody>::decode_body(body, version, limits)
@@ -156,6 +163,7 @@ apis! {
     DeleteAcls 31 [1, 3] DeleteAclsRequest kafka_wire::DeleteAclsRequest => kafka_wire::DeleteAclsResponse;
     DescribeConfigs 32 [1, 4] DescribeConfigsRequest kafka_wire::DescribeConfigsRequest => kafka_wire::DescribeConfigsResponse;
     AlterConfigs 33 [0, 2] AlterConfigsRequest kafka_wire::AlterConfigsRequest => kafka_wire::AlterConfigsResponse;
+    AlterReplicaLogDirs 34 [1, 2] AlterReplicaLogDirsRequest kafka_wire::AlterReplicaLogDirsRequest => kafka_wire::AlterReplicaLogDirsResponse;
     DescribeLogDirs 35 [1, 5] DescribeLogDirsRequest kafka_wire::DescribeLogDirsRequest => kafka_wire::DescribeLogDirsResponse;
     CreatePartitions 37 [0, 3] CreatePartitionsRequest kafka_wire::CreatePartitionsRequest => kafka_wire::CreatePartitionsResponse;
     CreateDelegationToken 38 [1, 3] CreateDelegationTokenRequest kafka_wire::CreateDelegationTokenRequest => kafka_wire::CreateDelegationTokenResponse;
@@ -163,15 +171,40 @@ apis! {
     ExpireDelegationToken 40 [1, 2] ExpireDelegationTokenRequest kafka_wire::ExpireDelegationTokenRequest => kafka_wire::ExpireDelegationTokenResponse;
     DescribeDelegationToken 41 [1, 3] DescribeDelegationTokenRequest kafka_wire::DescribeDelegationTokenRequest => kafka_wire::DescribeDelegationTokenResponse;
     DeleteGroups 42 [0, 2] DeleteGroupsRequest kafka_wire::DeleteGroupsRequest => kafka_wire::DeleteGroupsResponse;
+    ElectLeaders 43 [0, 2] ElectLeadersRequest kafka_wire::ElectLeadersRequest => kafka_wire::ElectLeadersResponse;
     IncrementalAlterConfigs 44 [0, 1] IncrementalAlterConfigsRequest kafka_wire::IncrementalAlterConfigsRequest => kafka_wire::IncrementalAlterConfigsResponse;
+    AlterPartitionReassignments 45 [0, 1] AlterPartitionReassignmentsRequest kafka_wire::AlterPartitionReassignmentsRequest => kafka_wire::AlterPartitionReassignmentsResponse;
+    ListPartitionReassignments 46 [0, 0] ListPartitionReassignmentsRequest kafka_wire::ListPartitionReassignmentsRequest => kafka_wire::ListPartitionReassignmentsResponse;
     OffsetDelete 47 [0, 0] OffsetDeleteRequest kafka_wire::OffsetDeleteRequest => kafka_wire::OffsetDeleteResponse;
+    DescribeClientQuotas 48 [0, 1] DescribeClientQuotasRequest kafka_wire::DescribeClientQuotasRequest => kafka_wire::DescribeClientQuotasResponse;
+    AlterClientQuotas 49 [0, 1] AlterClientQuotasRequest kafka_wire::AlterClientQuotasRequest => kafka_wire::AlterClientQuotasResponse;
     DescribeUserScramCredentials 50 [0, 0] DescribeUserScramCredentialsRequest kafka_wire::DescribeUserScramCredentialsRequest => kafka_wire::DescribeUserScramCredentialsResponse;
     AlterUserScramCredentials 51 [0, 0] AlterUserScramCredentialsRequest kafka_wire::AlterUserScramCredentialsRequest => kafka_wire::AlterUserScramCredentialsResponse;
     DescribeQuorum 55 [0, 2] DescribeQuorumRequest kafka_wire::DescribeQuorumRequest => kafka_wire::DescribeQuorumResponse;
+    UpdateFeatures 57 [0, 2] UpdateFeaturesRequest kafka_wire::UpdateFeaturesRequest => kafka_wire::UpdateFeaturesResponse;
     DescribeCluster 60 [0, 2] DescribeClusterRequest kafka_wire::DescribeClusterRequest => kafka_wire::DescribeClusterResponse;
     DescribeProducers 61 [0, 0] DescribeProducersRequest kafka_wire::DescribeProducersRequest => kafka_wire::DescribeProducersResponse;
+    UnregisterBroker 64 [0, 0] UnregisterBrokerRequest kafka_wire::UnregisterBrokerRequest => kafka_wire::UnregisterBrokerResponse;
     ListConfigResources 74 [0, 1] ListConfigResourcesRequest kafka_wire::ListConfigResourcesRequest => kafka_wire::ListConfigResourcesResponse;
     DescribeTopicPartitions 75 [0, 0] DescribeTopicPartitionsRequest kafka_wire::DescribeTopicPartitionsRequest => kafka_wire::DescribeTopicPartitionsResponse;
+}
+
+/// The number of Metadata.
+const METADATA: i16 = 3;
+
+/// Versions of Metadata whose topics are an array of 32 bits that may be null.
+const NULLABLE_TOPICS: RangeInclusive<i16> = 1..=8;
+
+/// A Metadata whose array of topics has any negative length, made one with null: Apache Kafka 4.3.1
+/// reads it so, and the codec knows -1 only.
+fn with_null_topics(version: i16, body: Bytes) -> Bytes {
+    let Some((length, rest)) = body.split_first_chunk::<4>() else {
+        return body;
+    };
+    if !NULLABLE_TOPICS.contains(&version) || i32::from_be_bytes(*length) >= -1 {
+        return body;
+    }
+    [&(-1_i32).to_be_bytes(), rest].concat().into()
 }
 
 /// The first flexible version of a message.
@@ -193,6 +226,8 @@ pub struct RequestHead {
     pub correlation_id: i32,
     /// What the client calls itself.
     pub client_id: Option<StrBytes>,
+    /// Bytes of the frame the request came in.
+    pub frame_bytes: u32,
 }
 
 /// Decoding of a request's body.
@@ -249,5 +284,31 @@ impl EncodeBody for FetchReply {
         writer: &mut FrameWriter,
     ) -> Result<(), EncodeError> {
         self.encode(version.value(), writer)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn topics_of(version: i16, body: &[u8]) -> Option<Option<usize>> {
+        let api = ServedApi::find(METADATA).expect("served");
+        let body = Bytes::copy_from_slice(body);
+        let decoded = Request::decode(api, version, body, DecodeLimits::default());
+        let Ok(Request::Metadata(request)) = decoded else {
+            return None;
+        };
+        Some(request.topics.map(|topics| topics.len()))
+    }
+
+    #[test]
+    fn any_negative_length_of_metadatas_topics_is_null() {
+        assert_eq!(topics_of(1, &[0xff, 0xff, 0xff, 0xff]), Some(None));
+        assert_eq!(topics_of(1, &[0xff, 0xff, 0xff, 0xfe]), Some(None));
+        assert_eq!(topics_of(8, &[0x80, 0, 0, 0, 1, 0, 0]), Some(None));
+        assert_eq!(topics_of(1, &[0, 0, 0, 1, 0, 1, b't']), Some(Some(1)));
+        // Version 0 has no null.
+        assert_eq!(topics_of(0, &[0xff, 0xff, 0xff, 0xfe]), None);
+        assert_eq!(topics_of(1, &[0xff, 0xff, 0xff]), None);
     }
 }

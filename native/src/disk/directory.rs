@@ -15,7 +15,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use bytes::Bytes;
 use ottla_core::ids::DirectoryIndex;
 use ottla_core::storage::{
-    DirectoryFile, DirectoryListing, DiskDone, FailureScope, FolderListing, LogFile, Token,
+    DirectoryFile, DirectoryListing, DiskDone, DiskSpace, FailureScope, FolderListing, LogFile,
+    Token,
 };
 use rustix::fs::FlockOperation;
 
@@ -218,13 +219,25 @@ impl Directory {
             if listing.file(DirectoryFile::CleanShutdown).is_none() && !listing.folders.is_empty() {
                 self.sync_all_files(&listing)?;
             }
-            Ok(listing)
+            Ok(DirectoryListing {
+                space: self.space(),
+                ..listing
+            })
         });
         listed.map_err(|error| OpenError {
             path: self.path.clone(),
             what: "cannot be read",
             error,
             advice: "check its permissions and the disk, or choose another with log.dirs",
+        })
+    }
+
+    /// The room on its disk, where the system can tell.
+    pub(crate) fn space(&self) -> Option<DiskSpace> {
+        let found = rustix::fs::statvfs(&self.path).ok()?;
+        Some(DiskSpace {
+            total_bytes: found.f_blocks.saturating_mul(found.f_frsize),
+            usable_bytes: found.f_bavail.saturating_mul(found.f_frsize),
         })
     }
 

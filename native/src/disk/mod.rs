@@ -32,7 +32,7 @@ use std::thread::{self, JoinHandle};
 
 use bytes::Bytes;
 use ottla_core::ids::DirectoryIndex;
-use ottla_core::storage::{DirectoryListing, DiskDone, FailureScope};
+use ottla_core::storage::{DirectoryListing, DiskDone, DiskSpace, FailureScope};
 
 pub(crate) use calls::{OperatingSystem, SystemCalls};
 pub(crate) use directory::OpenError;
@@ -168,6 +168,14 @@ impl Disk {
     pub(crate) fn connect(&self, sink: impl Fn(&mut Vec<DiskDone>) + Send + Sync + 'static) {
         let connected = self.engine.sink.set(Box::new(sink));
         assert!(connected.is_ok(), "a disk is connected once");
+    }
+
+    /// The room on the disk of each directory, where the system can tell; may wait for the device.
+    pub(crate) fn spaces(&self) -> Vec<(DirectoryIndex, DiskSpace)> {
+        let directories = (0u8..).map(DirectoryIndex).zip(&self.directories);
+        directories
+            .filter_map(|(index, directory)| Some((index, directory.space()?)))
+            .collect()
     }
 
     /// Works queues off: what is quick here, with its answers in `done`; the rest on disk workers.

@@ -40,6 +40,8 @@ pub(crate) struct Mail {
     pub(crate) replies: Vec<Letter>,
     /// Bytes of the file range at the front of the output, read by a disk worker.
     pub(crate) loaded: Option<io::Result<Bytes>>,
+    /// Whether nothing is to be read for now; the last word counts.
+    pub(crate) muted: Option<bool>,
     /// The connection is to end, once its earlier replies are out.
     pub(crate) finish: Option<&'static str>,
     /// The connection is to end now.
@@ -60,6 +62,7 @@ impl Mail {
     fn is_empty(&self) -> bool {
         self.replies.is_empty()
             && self.loaded.is_none()
+            && self.muted.is_none()
             && self.finish.is_none()
             && self.abort.is_none()
             && !self.is_quiet

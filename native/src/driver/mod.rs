@@ -18,6 +18,7 @@ use std::mem;
 use std::sync::atomic::{AtomicU64, Ordering, fence};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, TryLockError};
 use std::thread::{self, Thread};
+use std::time::Duration;
 
 use ottla_core::ids::ConnectionId;
 use ottla_core::node::Node;
@@ -51,6 +52,9 @@ const TURNS_IN_A_ROW: usize = 4;
 /// Times that one thread carries effects out before it leaves what has come meanwhile to the relay:
 /// its own connection waits all the while, and under load there is always more.
 const ROUNDS_IN_A_ROW: usize = 4;
+
+/// How often the room on disks is looked at: as often as checkpoints are written by default.
+const SPACE_INTERVAL: Duration = Duration::from_secs(60);
 
 /// The brain, its disk, and the inbox between them and the connections.
 #[derive(Debug)]
@@ -335,6 +339,20 @@ impl Driver {
                     self.submit_due();
                 }
             }
+        }
+    }
+
+    /// Tells the brain of the room on its disks from time to time; a task that lives as long as the
+    /// runtime.
+    pub(crate) async fn serve_spaces(self: Arc<Self>) {
+        loop {
+            tokio::time::sleep(SPACE_INTERVAL).await;
+            let driver = Arc::clone(&self);
+            let looked = tokio::task::spawn_blocking(move || driver.disk.spaces());
+            let spaces = looked.await.unwrap_or_default();
+            let inputs = spaces.into_iter();
+            let inputs = inputs.map(|(directory, space)| Input::Space { directory, space });
+            self.submit(None, |inbox| inbox.inputs.extend(inputs));
         }
     }
 

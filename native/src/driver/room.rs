@@ -159,6 +159,12 @@ impl Room {
                 effects.note_mail(mailbox);
             }
         }
+        for (connection, is_muted) in self.outbox.muted.drain(..) {
+            if let Some(mailbox) = self.mailboxes.get(&connection) {
+                mailbox.put(|mail| mail.muted = Some(is_muted));
+                effects.note_mail(mailbox);
+            }
+        }
         for (connection, reason) in self.outbox.close.drain(..) {
             if let Some(mailbox) = self.mailboxes.get(&connection) {
                 mailbox.put(|mail| mail.finish = Some(reason));

@@ -236,6 +236,9 @@ impl Session {
                 .reply(letter.sequence, letter.reply)
                 .map_err(Ending::Wrong)?;
         }
+        if let Some(is_muted) = self.mail.muted.take() {
+            self.connection.set_muted(is_muted);
+        }
         if self.mail.finish.take().is_some() {
             self.connection.finish();
         }

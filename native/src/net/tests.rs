@@ -57,7 +57,7 @@ impl Brain for Rote {
                     self.parked.retain(|(_, known, _)| *known != connection);
                 }
                 Input::Shutdown => self.is_stopped = true,
-                Input::Connected { .. } | Input::Disk(_) => {}
+                Input::Connected { .. } | Input::Disk(_) | Input::Space { .. } => {}
             }
         }
         self.parked.retain(|(due, connection, sequence)| {

@@ -143,6 +143,7 @@ async fn run(
     let brain = Box::new(NodeBrain::new(node, Arc::clone(&cluster_id)));
     let driver = Driver::start(clock, brain, boot, (disk, door), options.turning);
     tokio::spawn(Arc::clone(&driver).serve_deadlines());
+    tokio::spawn(Arc::clone(&driver).serve_spaces());
     let metrics = Metrics::new(Arc::clone(&driver), started, metrics_options);
     let metrics = Arc::new(metrics);
     if let Some(http) = http {

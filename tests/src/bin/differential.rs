@@ -46,8 +46,11 @@ fn record(address: &str, only: &str) -> Result<String, String> {
     if let Some(reason) = stopped {
         return Err(reason);
     }
-    golden::save(folder(), &answers)?;
-    Ok(format!("recorded {} scripts", answers.len()))
+    let count = answers.len();
+    let mut all = golden::load(folder())?;
+    all.extend(answers);
+    golden::save(folder(), &all)?;
+    Ok(format!("recorded {count} scripts"))
 }
 
 fn compare(address: &str, only: &str) -> Result<String, String> {

@@ -26,8 +26,14 @@ use super::disk_contract::DiskContract;
 use crate::ids::{DirectoryIndex, Generation, LogId, Offset};
 use crate::rng::Rng;
 use crate::storage::{
-    DirectoryFile, DirectoryListing, DiskDone, DiskError, DiskOp, FailureScope, FolderListing,
-    LogFile, Slice,
+    DirectoryFile, DirectoryListing, DiskDone, DiskError, DiskOp, DiskSpace, FailureScope,
+    FolderListing, LogFile, Slice,
+};
+
+/// The room on a simulated disk: what is full is decided by faults, not by counting.
+const SPACE: DiskSpace = DiskSpace {
+    total_bytes: 1 << 40,
+    usable_bytes: 1 << 39,
 };
 
 /// How a simulated disk behaves.
@@ -178,7 +184,10 @@ impl SimulatedDisk {
     #[must_use]
     pub fn listing(&self, directory: DirectoryIndex) -> DirectoryListing {
         let files = self.files(directory);
-        let mut listing = DirectoryListing::default();
+        let mut listing = DirectoryListing {
+            space: Some(SPACE),
+            ..DirectoryListing::default()
+        };
         for (name, entry) in files.names(DirectoryId::ROOT) {
             match entry {
                 Entry::File(_) => {

@@ -44,6 +44,12 @@ pub(super) const CASES: &[Case] = &[
         run: increment_others,
     },
     Case {
+        key: 44,
+        name: "IncrementalAlterConfigs/stored",
+        first: 0,
+        run: increment_stored,
+    },
+    Case {
         key: 33,
         name: "AlterConfigs/topics",
         first: 0,
@@ -342,6 +348,59 @@ fn increment_others(session: &mut Session) -> Result<(), Stopped> {
         increment(session, label, vec![resource(kind, name, &[change])], true)?;
     }
     Ok(())
+}
+
+/// Groups and subscriptions of client metrics keep what is set, and are listed for it.
+fn increment_stored(session: &mut Session) -> Result<(), Stopped> {
+    let (metrics, group) = (session.name("m"), session.name("g"));
+    let list = |session: &mut Session, label: &str| {
+        session.sync()?;
+        let request = message!(ListConfigResourcesRequest {
+            resource_types: vec![METRICS, GROUP],
+        });
+        session.ask_at(&format!("{label}, listed"), 1, &request, &[])?;
+        for (kind, name) in [(METRICS, &metrics), (GROUP, &group)] {
+            let request = explained(describe(kind, name, None));
+            session.ask_at(&format!("{label}, kind {kind}"), 4, &request, &[])?;
+        }
+        Ok::<(), Stopped>(())
+    };
+    let set_metrics = [
+        ("interval.ms", SET, Some("1000")),
+        ("metrics", SET, Some("org.apache.kafka.producer.,a")),
+        ("match", SET, Some("client_id=a.*,client_source_port=1")),
+    ];
+    let set_group = [
+        ("consumer.session.timeout.ms", SET, Some("50000")),
+        ("consumer.heartbeat.interval.ms", SET, Some("6000")),
+        ("share.auto.offset.reset", SET, Some("earliest")),
+    ];
+    let both = |metrics_changes: &[Change<'_>], group_changes: &[Change<'_>]| {
+        vec![
+            resource(METRICS, &metrics, metrics_changes),
+            resource(GROUP, &group, group_changes),
+        ]
+    };
+    increment(session, "set", both(&set_metrics, &set_group), false)?;
+    list(session, "set")?;
+    let metrics_change = [("metrics", APPEND, Some("b")), ("match", DELETE, None)];
+    let group_change = [("consumer.heartbeat.interval.ms", DELETE, None)];
+    increment(
+        session,
+        "change",
+        both(&metrics_change, &group_change),
+        false,
+    )?;
+    list(session, "changed")?;
+    let delete = |changes: &[Change<'static>]| -> Vec<Change<'static>> {
+        changes
+            .iter()
+            .map(|(name, ..)| (*name, DELETE, None))
+            .collect()
+    };
+    let gone = both(&delete(&set_metrics), &delete(&set_group));
+    increment(session, "delete", gone, false)?;
+    list(session, "deleted")
 }
 
 fn alter(

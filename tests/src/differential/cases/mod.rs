@@ -1,11 +1,13 @@
 //! The scripts: each asks one API a few things, the good and the bad.
 
+mod admin;
 mod batches;
 mod configs;
 mod groups;
 mod logs;
 mod metadata;
 mod produce;
+mod quotas;
 mod reads;
 mod security;
 mod topics;
@@ -31,6 +33,7 @@ pub struct Case {
 #[must_use]
 pub fn all() -> Vec<Case> {
     [
+        admin::CASES,
         configs::CASES,
         groups::administration::CASES,
         groups::members::CASES,
@@ -38,6 +41,7 @@ pub fn all() -> Vec<Case> {
         logs::CASES,
         metadata::CASES,
         produce::CASES,
+        quotas::CASES,
         reads::CASES,
         security::CASES,
         topics::CASES,

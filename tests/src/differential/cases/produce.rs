@@ -160,7 +160,14 @@ fn configs(session: &mut Session) -> Result<(), Stopped> {
     session.ask("too few, and no matter", &asked)?;
     let strict = ("message.timestamp.before.max.ms", "1000");
     let strict = session.topic("t", 1, &[KEPT, strict])?;
-    produce(session, "too old", &strict, at_times(&[0], Some(b"k")))
+    produce(session, "too old", &strict, at_times(&[0], Some(b"k")))?;
+    let several = at_times(&[0, 1, 2], Some(b"k"));
+    produce(session, "three too old", &strict, several)?;
+    // 1 is far in the future, 0 and 2 are not.
+    let stamped = ("message.timestamp.type", "CreateTime");
+    let ahead = session.topic("f", 1, &[KEPT, stamped])?;
+    let mixed = at_times(&[0, 1 << 42, 0], Some(b"k"));
+    produce(session, "one of three too new", &ahead, mixed)
 }
 
 fn sequences(session: &mut Session) -> Result<(), Stopped> {

@@ -13,6 +13,8 @@ use kafka_wire::{
     DescribeUserScramCredentialsRequest, ExpireDelegationTokenRequest, RenewDelegationTokenRequest,
 };
 
+use kafka_wire_core::StrBytes;
+
 use super::super::session::{Session, Stopped};
 use super::{Case, message, text};
 
@@ -211,5 +213,68 @@ fn alter_users(session: &mut Session) -> Result<(), Stopped> {
     )?;
     ask(session, "upsert", vec![], upsert(1, 4096))?;
     session.sync()?;
-    ask(session, "delete", vec![deletion(1)], vec![])
+    alter_one_user(session, &name)
+}
+
+/// A user that is there already, changed in every way.
+fn alter_one_user(session: &mut Session, name: &StrBytes) -> Result<(), Stopped> {
+    let deletion = |mechanism: i8| {
+        message!(ScramCredentialDeletion {
+            name: name.clone(),
+            mechanism: mechanism,
+        })
+    };
+    let upsert = |mechanism: i8, iterations: i32| {
+        vec![message!(ScramCredentialUpsertion {
+            name: name.clone(),
+            mechanism: mechanism,
+            iterations: iterations,
+            salt: bytes::Bytes::from_static(b"salt"),
+            salted_password: bytes::Bytes::from_static(b"password"),
+        })]
+    };
+    let ask = |session: &mut Session, label: &str, deletions, upsertions| {
+        let request = message!(AlterUserScramCredentialsRequest {
+            deletions: deletions,
+            upsertions: upsertions,
+        });
+        session.ask(label, &request)
+    };
+    let describe = |session: &mut Session, label: &str| {
+        let user = message!(UserName { name: name.clone() });
+        let request = message!(DescribeUserScramCredentialsRequest {
+            users: Some(vec![user]),
+        });
+        session.ask_at(label, 0, &request, &[])
+    };
+    describe(session, "one mechanism")?;
+    ask(session, "upsert again", vec![], upsert(1, 8192))?;
+    ask(session, "upsert the other", vec![], upsert(2, 16_384))?;
+    session.sync()?;
+    describe(session, "both mechanisms")?;
+    let twice = [upsert(1, 4096), upsert(1, 4097)].concat();
+    ask(session, "upsert twice", vec![], twice)?;
+    ask(
+        session,
+        "delete and upsert the same",
+        vec![deletion(1)],
+        upsert(1, 4096),
+    )?;
+    ask(
+        session,
+        "delete twice",
+        vec![deletion(1), deletion(1)],
+        vec![],
+    )?;
+    let good_and_bad = [upsert(1, 4096), upsert(2, 1)].concat();
+    ask(session, "a good and a bad one", vec![], good_and_bad)?;
+    session.sync()?;
+    describe(session, "nothing changed")?;
+    ask(session, "swap", vec![deletion(1)], upsert(2, 5000))?;
+    session.sync()?;
+    describe(session, "swapped")?;
+    ask(session, "delete", vec![deletion(2)], vec![])?;
+    session.sync()?;
+    describe(session, "deleted")?;
+    ask(session, "delete the other", vec![deletion(1)], vec![])
 }
