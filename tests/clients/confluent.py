@@ -2,12 +2,17 @@
 
 Topics, every codec and acks, idempotence, assignment, seeking by offset and by time.
 """
+import os
+import socket
+import struct
 import sys
 import time
 
 from confluent_kafka import OFFSET_BEGINNING, OFFSET_END, Consumer, KafkaError, Producer
 from confluent_kafka import TopicPartition
 from confluent_kafka.admin import AdminClient, ConfigResource, NewPartitions, NewTopic, OffsetSpec
+from confluent_kafka.admin import ScramCredentialInfo, ScramMechanism
+from confluent_kafka.admin import UserScramCredentialDeletion, UserScramCredentialUpsertion
 from confluent_kafka.error import KafkaException
 
 from checks import check, equal, for_each, main, topic_name, true
@@ -225,6 +230,79 @@ def records_are_deleted():
     reader.assign([TopicPartition(topic, 0, 3)])
     equal(take(reader, 1)[0].offset(), 20, "offset")
     reader.close()
+
+
+def limit(client_id, limits):
+    """Sets limits of a client; None removes one. The library has no call for it."""
+    text = lambda word: struct.pack(">h", len(word)) + word.encode()
+    operation = lambda key, value: text(key) + struct.pack(">d?", value or 0.0, value is None)
+    operations = b"".join(operation(*item) for item in limits.items())
+    entity = struct.pack(">i", 1) + text("client-id") + text(client_id)
+    entry = entity + struct.pack(">i", len(limits)) + operations
+    body = struct.pack(">i", 1) + entry + b"\0"
+    frame = struct.pack(">hhi", 49, 0, 1) + text("limits") + body
+    host, port = BROKER["bootstrap.servers"].rsplit(":", 1)
+    with socket.create_connection((host, int(port)), 20) as connection:
+        connection.sendall(struct.pack(">i", len(frame)) + frame)
+        answer = connection.makefile("rb")
+        (size,) = struct.unpack(">i", answer.read(4))
+        _, _, entries, code = struct.unpack_from(">iiih", answer.read(size))
+        equal((entries, code), (1, 0), "entries, error code")
+
+
+@check
+def limited_clients_are_throttled():
+    """A client that does too much is told to wait, and does; another one is not concerned."""
+    topic, name = create("limits"), topic_name("client")
+    limit(name, {"producer_byte_rate": 50e3, "consumer_byte_rate": 50e3})
+    values = [os.urandom(20_000) for _ in range(30)]
+
+    def waits(client_id):
+        told = []
+        note = lambda event: told.append(event.throttle_time)
+        options = {"client.id": client_id, "throttle_cb": note}
+        producer = Producer({**BROKER, **options, "batch.size": 20_000})
+        for value in values:
+            producer.produce(topic, value, partition=0)
+        equal(producer.flush(30), 0, "messages left")
+        wrote, told = told, []
+        note = lambda event: told.append(event.throttle_time)
+        always = {"group.id": "unused", "fetch.message.max.bytes": 50_000}
+        reader = Consumer({**BROKER, **always, "client.id": client_id, "throttle_cb": note})
+        reader.assign([TopicPartition(topic, 0, 0)])
+        equal([m.value() for m in take(reader, len(values))], values, "values")
+        reader.close()
+        return max(wrote, default=0), max(told, default=0)
+
+    write_s, read_s = waits(name)
+    true(write_s > 0, "the producer is told to wait")
+    true(read_s > 0, "the consumer is told to wait")
+    equal(waits(topic_name("other")), (0, 0), "waits of a client without limits")
+    limit(name, {"producer_byte_rate": None, "consumer_byte_rate": None})
+    equal(waits(name), (0, 0), "waits once the limits are gone")
+
+
+@check
+def users_have_credentials():
+    """SCRAM credentials are set, described and deleted."""
+    user = topic_name("user")
+    sha_256, sha_512 = ScramMechanism.SCRAM_SHA_256, ScramMechanism.SCRAM_SHA_512
+    for mechanism, iterations in ((sha_256, 4096), (sha_512, 5000)):
+        info = ScramCredentialInfo(mechanism, iterations)
+        change = UserScramCredentialUpsertion(user, info, b"a password", b"a salt")
+        ADMIN.alter_user_scram_credentials([change])[user].result(20)
+    described = ADMIN.describe_user_scram_credentials([user])[user].result(20)
+    found = [(info.mechanism, info.iterations) for info in described.scram_credential_infos]
+    equal(sorted(found, key=str), [(sha_256, 4096), (sha_512, 5000)], "credentials")
+    for mechanism in (sha_256, sha_512):
+        change = UserScramCredentialDeletion(user, mechanism)
+        ADMIN.alter_user_scram_credentials([change])[user].result(20)
+    try:
+        ADMIN.describe_user_scram_credentials([user])[user].result(20)
+    except KafkaException as error:
+        equal(error.args[0].code(), KafkaError.RESOURCE_NOT_FOUND)
+    else:
+        raise AssertionError("a user without credentials is described")
 
 
 main()

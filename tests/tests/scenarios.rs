@@ -6,7 +6,10 @@
 //! ```text
 //! start [name=value ...]             boots the node, with these configurations
 //! create TOPIC [name=value ...]      makes a topic of one partition
-//! produce TOPIC records=N acks=A [producer=ID:EPOCH:SEQUENCE] [timeout=MS]
+//! alter TOPIC|broker|brokers [name=value ...]   sets configurations; no value removes one
+//! quota CLIENT-ID [limit=value ...]  sets limits of a client; no value removes one
+//! produce TOPIC records=N acks=A [producer=ID:EPOCH:SEQUENCE] [timeout=MS] [size=BYTES]
+//!         [time=MS]                  records of this size, this long after now
 //! fetch TOPIC offset=N [wait=MS] [bytes=N]
 //! list TOPIC at=N                    ListOffsets: -2 earliest, -1 latest, or a timestamp
 //! epoch-end TOPIC epoch=N            OffsetForLeaderEpoch
@@ -22,15 +25,19 @@
 //! wait MS                            time passes
 //! crash, cut-power, stop             the process dies; the power goes; an orderly end
 //! ```
+//!
+//! A request may have `client=ID`, `frame=BYTES` (the size it is said to have had) and `version=N`.
 
 mod scenario_groups;
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
+use kafka_wire::alter_client_quotas_request::{EntityData, EntryData, OpData};
 use kafka_wire::create_topics_request::{CreatableTopic, CreatableTopicConfig};
 use kafka_wire::delete_records_request::{DeleteRecordsPartition, DeleteRecordsTopic};
 use kafka_wire::fetch_request::{FetchPartition, FetchTopic};
+use kafka_wire::incremental_alter_configs_request::{AlterConfigsResource, AlterableConfig};
 use kafka_wire::list_offsets_request::{ListOffsetsPartition, ListOffsetsTopic};
 use kafka_wire::offset_for_leader_epoch_request::{OffsetForLeaderPartition, OffsetForLeaderTopic};
 use ottla_core::config::{BrokerConfig, Settings};
@@ -82,6 +89,12 @@ impl<'a> Command<'a> {
             subject,
             values,
         }
+    }
+
+    /// The values that are not about the request itself.
+    fn properties(&self) -> impl Iterator<Item = (&'a str, &'a str)> {
+        let values = self.values.iter().map(|(name, value)| (*name, *value));
+        values.filter(|(name, _)| !["client", "frame", "version"].contains(name))
     }
 
     fn number(&self, name: &str, default: i64) -> i64 {
@@ -163,7 +176,7 @@ impl Stage {
                     Some(of_groups) => of_groups,
                     None => (request(&command, self.now), version(name)),
                 };
-                self.ask(request, command.small("version", version));
+                self.ask(&command, request, version);
             }
         }
         if asked < self.next_request && self.unanswered.contains_key(&asked) {
@@ -214,7 +227,8 @@ impl Stage {
         }
     }
 
-    fn ask(&mut self, request: Request, version: i32) {
+    fn ask(&mut self, command: &Command<'_>, request: Request, version: i32) {
+        let version = command.small("version", version);
         let sequence = self.next_request;
         self.next_request += 1;
         self.unanswered.insert(sequence, request.api_name());
@@ -222,7 +236,8 @@ impl Stage {
             api_key: request.api_key(),
             version: i16::try_from(version).expect("a version"),
             correlation_id: 0,
-            client_id: None,
+            client_id: command.values.get("client").map(|id| (*id).into()),
+            frame_bytes: u32::try_from(command.number("frame", 0)).expect("a size"),
         };
         self.inputs.push(Input::Request {
             connection: CLIENT,
@@ -280,6 +295,9 @@ impl Stage {
             let of_groups = self.members.describe(&effect.reply, sequence);
             let said = of_groups.unwrap_or_else(|| self.describe(&effect.reply));
             self.note(&format!("reply #{sequence} {said}"));
+        }
+        for (_connection, is_muted) in out.muted.drain(..) {
+            self.note(if is_muted { "mute" } else { "unmute" });
         }
         for (_connection, why) in out.close.drain(..) {
             self.note(&format!("close {why}"));
@@ -363,6 +381,12 @@ impl Stage {
     )]
     fn describe(&self, reply: &Reply) -> String {
         match reply {
+            Reply::AlterClientQuotas(reply) => {
+                format!("limited {}", name_of(reply.entries[0].error_code))
+            }
+            Reply::IncrementalAlterConfigs(reply) => {
+                format!("altered {}", name_of(reply.responses[0].error_code))
+            }
             Reply::CreateTopics(reply) => {
                 format!("created {}", name_of(reply.topics[0].error_code))
             }
@@ -393,8 +417,9 @@ impl Stage {
                 let code = name_of(partition.error_code);
                 let start = partition.log_start_offset;
                 format!(
-                    "produced {code} base_offset={} log_start={start}",
-                    partition.base_offset
+                    "produced {code} base_offset={} log_start={start}{}",
+                    partition.base_offset,
+                    throttled(reply.throttle_time_ms)
                 )
             }
             Reply::Nothing => "nothing".to_owned(),
@@ -403,7 +428,11 @@ impl Stage {
     }
 
     fn describe_fetch(&self, reply: &ottla_core::wire::request::FetchReply) -> String {
-        let partition = &reply.response.responses[0].partitions[0];
+        let throttled = throttled(reply.response.throttle_time_ms);
+        let Some(topic) = reply.response.responses.first() else {
+            return format!("fetched nothing{throttled}");
+        };
+        let partition = &topic.partitions[0];
         let mut text = format!(
             "fetched {} high_watermark={} log_start={}",
             name_of(partition.error_code),
@@ -420,7 +449,14 @@ impl Stage {
                 write!(text, " {range} from {place}").expect("a String takes all text");
             }
         }
-        text
+        text + &throttled
+    }
+}
+
+fn throttled(throttle_time_ms: i32) -> String {
+    match throttle_time_ms {
+        0 => String::new(),
+        waits => format!(" throttled for {waits} ms"),
     }
 }
 
@@ -434,7 +470,11 @@ fn ranges(mut bytes: &[u8]) -> Vec<String> {
         if size > bytes.len() {
             break;
         }
-        ranges.push(format!("[{base},{})", base + i64::from(word(23)) + 1));
+        let attributes = bytes[22];
+        let codec = ["", " gzip", " snappy", " lz4", " zstd"][usize::from(attributes & 7)];
+        let stamped = if attributes & 8 == 0 { "" } else { " stamped" };
+        let end = base + i64::from(word(23)) + 1;
+        ranges.push(format!("[{base},{end}){codec}{stamped}"));
         bytes = &bytes[size..];
     }
     ranges
@@ -447,6 +487,7 @@ fn name_of(code: i16) -> &'static str {
 /// A version of each API that names topics.
 fn version(command: &str) -> i32 {
     match command {
+        "alter" | "quota" => 1,
         "create" => 7,
         "delete-records" => 2,
         "epoch-end" => 4,
@@ -464,10 +505,10 @@ fn request(command: &Command<'_>, now: Now) -> Request {
             topic.name = command.subject.into();
             topic.num_partitions = 1;
             topic.replication_factor = 1;
-            for (name, value) in &command.values {
+            for (name, value) in command.properties() {
                 let mut config = CreatableTopicConfig::default();
-                config.name = (*name).into();
-                config.value = Some((*value).into());
+                config.name = name.into();
+                config.value = Some(value.into());
                 topic.configs.push(config);
             }
             let mut request = kafka_wire::CreateTopicsRequest::default();
@@ -497,6 +538,7 @@ fn request(command: &Command<'_>, now: Now) -> Request {
             request.topics = vec![topic];
             Request::OffsetForLeaderEpoch(request)
         }
+        "alter" => alter(command),
         "fetch" => fetch(command),
         "list" => {
             let mut partition = ListOffsetsPartition::default();
@@ -511,8 +553,49 @@ fn request(command: &Command<'_>, now: Now) -> Request {
             Request::ListOffsets(request)
         }
         "produce" => produce(command, now),
+        "quota" => quota(command),
         other => panic!("{other} is no command"),
     }
+}
+
+/// Kinds of resource: a topic, a broker.
+const KINDS: (i8, i8) = (2, 4);
+
+fn alter(command: &Command<'_>) -> Request {
+    let mut resource = AlterConfigsResource::default();
+    (resource.resource_type, resource.resource_name) = match command.subject {
+        "broker" => (KINDS.1, "1".into()),
+        "brokers" => (KINDS.1, "".into()),
+        topic => (KINDS.0, topic.into()),
+    };
+    for (name, value) in command.properties() {
+        let mut config = AlterableConfig::default();
+        config.name = name.into();
+        config.config_operation = i8::from(value.is_empty());
+        config.value = Some(value.into());
+        resource.configs.push(config);
+    }
+    let mut request = kafka_wire::IncrementalAlterConfigsRequest::default();
+    request.resources = vec![resource];
+    Request::IncrementalAlterConfigs(request)
+}
+
+fn quota(command: &Command<'_>) -> Request {
+    let mut entity = EntityData::default();
+    entity.entity_type = "client-id".into();
+    entity.entity_name = Some(command.subject.into());
+    let mut entry = EntryData::default();
+    entry.entity = vec![entity];
+    for (name, value) in command.properties() {
+        let mut op = OpData::default();
+        op.key = name.into();
+        op.remove = value.is_empty();
+        op.value = value.parse().unwrap_or(0.0);
+        entry.ops.push(op);
+    }
+    let mut request = kafka_wire::AlterClientQuotasRequest::default();
+    request.entries = vec![entry];
+    Request::AlterClientQuotas(request)
 }
 
 fn fetch(command: &Command<'_>) -> Request {
@@ -543,8 +626,11 @@ fn produce(command: &Command<'_>, now: Now) -> Request {
         let sequence = Sequence(i32::try_from(numbers[2]).expect("an int32"));
         builder = builder.producer(ProducerId(numbers[0]), epoch, sequence);
     }
+    let value = vec![b'v'; usize::try_from(command.number("size", 20)).expect("a size")];
+    let mut time = now.wall;
+    time.0 += command.number("time", 0);
     for _ in 0..command.number("records", 1) {
-        builder.push(now.wall, None, Some(b"a record of twenty b"));
+        builder.push(time, None, Some(&value));
     }
     let acks = match command.values.get("acks") {
         Some(&"0") => 0,
