@@ -184,12 +184,24 @@ calls! {
     DescribeAcls 29 DescribeAclsRequest DescribeAclsResponse;
     DescribeConfigs 32 DescribeConfigsRequest DescribeConfigsResponse;
     AlterConfigs 33 AlterConfigsRequest AlterConfigsResponse;
+    AlterReplicaLogDirs 34 AlterReplicaLogDirsRequest AlterReplicaLogDirsResponse;
     DescribeLogDirs 35 DescribeLogDirsRequest DescribeLogDirsResponse;
     CreatePartitions 37 CreatePartitionsRequest CreatePartitionsResponse;
     DeleteGroups 42 DeleteGroupsRequest DeleteGroupsResponse;
+    ElectLeaders 43 ElectLeadersRequest ElectLeadersResponse;
     IncrementalAlterConfigs 44 IncrementalAlterConfigsRequest IncrementalAlterConfigsResponse;
+    AlterPartitionReassignments 45
+        AlterPartitionReassignmentsRequest AlterPartitionReassignmentsResponse;
+    ListPartitionReassignments 46
+        ListPartitionReassignmentsRequest ListPartitionReassignmentsResponse;
     OffsetDelete 47 OffsetDeleteRequest OffsetDeleteResponse;
+    DescribeClientQuotas 48 DescribeClientQuotasRequest DescribeClientQuotasResponse;
+    AlterClientQuotas 49 AlterClientQuotasRequest AlterClientQuotasResponse;
+    DescribeUserScramCredentials 50
+        DescribeUserScramCredentialsRequest DescribeUserScramCredentialsResponse;
+    AlterUserScramCredentials 51 AlterUserScramCredentialsRequest AlterUserScramCredentialsResponse;
     DescribeQuorum 55 DescribeQuorumRequest DescribeQuorumResponse;
+    UpdateFeatures 57 UpdateFeaturesRequest UpdateFeaturesResponse;
     DescribeCluster 60 DescribeClusterRequest DescribeClusterResponse;
     DescribeProducers 61 DescribeProducersRequest DescribeProducersResponse;
     UnregisterBroker 64 UnregisterBrokerRequest UnregisterBrokerResponse;
