@@ -4,9 +4,12 @@
 
 use kafka_wire::describe_configs_request::DescribeConfigsResource;
 use kafka_wire::describe_configs_response::DescribeConfigsResult;
+use kafka_wire::incremental_alter_configs_request::{AlterConfigsResource, AlterableConfig};
 use kafka_wire::list_offsets_request::{ListOffsetsPartition, ListOffsetsTopic};
 use kafka_wire::metadata_response::MetadataResponseTopic;
-use kafka_wire::{DescribeConfigsRequest, ListOffsetsRequest, MetadataRequest};
+use kafka_wire::{
+    DescribeConfigsRequest, IncrementalAlterConfigsRequest, ListOffsetsRequest, MetadataRequest,
+};
 use kafka_wire_core::StrBytes;
 use ottla_core::error::ErrorCode;
 use regex_lite::Regex;
@@ -134,6 +137,64 @@ pub(crate) fn describe_configs(
         ));
     }
     Ok(answer.results)
+}
+
+/// `AlterConfigOp` numbers on the wire.
+const OPERATION_SET: i8 = 0;
+const OPERATION_DELETE: i8 = 1;
+
+/// Settings to change: a value to set, or `None` to set back to default.
+pub(crate) type Changes = Vec<(String, Option<String>)>;
+
+/// Changes settings of one resource; the empty name is the default of all brokers.
+pub(crate) fn alter_configs(
+    cluster: &mut Cluster,
+    resource_type: i8,
+    name: &str,
+    changes: Changes,
+) -> Result<(), Failure> {
+    match alter_configs_or(cluster, resource_type, name, changes)? {
+        None => Ok(()),
+        Some((_code, words)) => Err(Failure::Refused(words)),
+    }
+}
+
+/// As [`alter_configs`]; gives the code and the words of a refusal.
+pub(crate) fn alter_configs_or(
+    cluster: &mut Cluster,
+    resource_type: i8,
+    name: &str,
+    changes: Changes,
+) -> Result<Option<(i16, String)>, Failure> {
+    let mut altered = AlterConfigsResource::default();
+    altered.resource_type = resource_type;
+    altered.resource_name = StrBytes::from(name);
+    for (key, value) in changes {
+        let mut config = AlterableConfig::default();
+        config.name = StrBytes::from(key);
+        config.config_operation = match value {
+            Some(_) => OPERATION_SET,
+            None => OPERATION_DELETE,
+        };
+        config.value = value.map(StrBytes::from);
+        altered.configs.push(config);
+    }
+    let mut request = IncrementalAlterConfigsRequest::default();
+    request.resources.push(altered);
+    // A broker checks changes to itself.
+    let of_one_broker = matches!(resource_type, resource::BROKER | resource::BROKER_LOGGER);
+    let answer = match name.parse() {
+        Ok(node_id) if of_one_broker => cluster.call_node(node_id, request)?,
+        _any_broker => cluster.call(request)?,
+    };
+    let refused = answer
+        .responses
+        .iter()
+        .find(|result| result.error_code != ErrorCode::None.code());
+    Ok(refused.map(|result| {
+        let words = words(result.error_code, result.error_message.as_ref());
+        (result.error_code, words)
+    }))
 }
 
 /// A partition by name, with the offset asked for or the error instead.

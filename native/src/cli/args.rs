@@ -94,9 +94,19 @@ pub(crate) fn parse(
             write!(console.out, "{}", error.render())?;
             Ok(None)
         }
-        Err(error) => Err(Failure::Usage(explain(&error))),
+        Err(error) => Err(Failure::Usage(explain(&error, command))),
     }
 }
+
+/// Tools whose Kafka original has another parser (argparse4j), with words of its own.
+const OTHER_PARSER: &[&str] = &[
+    "cluster",
+    "features",
+    "metadata-quorum",
+    "producer-perf-test",
+    "storage",
+    "verifiable-producer",
+];
 
 /// What `--version` prints: the Kafka whose tools these answer for, then our own.
 pub(crate) fn version() -> String {
@@ -108,7 +118,7 @@ pub(crate) fn version() -> String {
     clippy::wildcard_enum_match_arm,
     reason = "clap's enum, which may grow: its own words are good for every other kind"
 )]
-fn explain(error: &clap::Error) -> String {
+fn explain(error: &clap::Error, command: &Command) -> String {
     let argument = match error.get(ContextKind::InvalidArg) {
         Some(ContextValue::String(text)) => text.as_str(),
         Some(ContextValue::Strings(texts)) => texts.first().map_or("", String::as_str),
@@ -124,15 +134,34 @@ fn explain(error: &clap::Error) -> String {
         _none => String::new(),
     };
     match error.kind() {
+        ErrorKind::UnknownArgument if OTHER_PARSER.contains(&command.get_name()) => {
+            format!("unrecognized arguments: '{argument}'{suggestion}")
+        }
         ErrorKind::UnknownArgument if argument.starts_with('-') => {
             format!("{name} is not a recognized option{suggestion}")
+        }
+        ErrorKind::InvalidSubcommand => {
+            let given = match error.get(ContextKind::InvalidSubcommand) {
+                Some(ContextValue::String(given)) => given.as_str(),
+                _none => "",
+            };
+            let names = command
+                .get_subcommands()
+                .map(|known| format!("'{}'", known.get_name()));
+            let names: Vec<String> = names.collect();
+            format!(
+                "invalid choice: '{given}' (choose from {})",
+                names.join(", ")
+            )
         }
         ErrorKind::ArgumentConflict
             if error.get(ContextKind::PriorArg) == error.get(ContextKind::InvalidArg) =>
         {
             format!("Found multiple arguments for option {name}, but you asked for only one")
         }
-        ErrorKind::MissingSubcommand => "Missing subcommand".to_owned(),
+        ErrorKind::MissingSubcommand | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
+            "too few arguments".to_owned()
+        }
         ErrorKind::InvalidValue if error.get(ContextKind::InvalidValue).is_some_and(is_empty) => {
             format!("Option {name} requires an argument")
         }
@@ -206,6 +235,30 @@ pub(crate) fn broker(
         None => Properties::new(),
     };
     Ok((address, properties))
+}
+
+/// The properties of an option for a file that has another name today; says so where it is given.
+///
+/// Refuses the old name beside the new one.
+pub(crate) fn deprecated_file(
+    matches: &ArgMatches,
+    old: &str,
+    new: &str,
+    console: &mut Console<'_>,
+) -> Result<Properties, Failure> {
+    let Some(path) = text(matches, old) else {
+        return Ok(Properties::new());
+    };
+    if given(matches, new) {
+        return Err(Failure::usage(format!(
+            "Options --{new} and --{old} cannot be specified together."
+        )));
+    }
+    console.line(format!(
+        "Option --{old} has been deprecated and will be removed in a future version. Use --{new} \
+         instead."
+    ))?;
+    properties::read_file(path)
 }
 
 #[cfg(test)]

@@ -77,7 +77,7 @@ pub(crate) fn command() -> Command {
 /// Runs the tool.
 pub(crate) fn run(matches: &ArgMatches, console: &mut Console<'_>) -> Result<(), Failure> {
     let Some((subcommand, matches)) = matches.subcommand() else {
-        return Err(Failure::usage("kafka-cluster: error: too few arguments"));
+        return Err(Failure::usage("too few arguments"));
     };
     let (mut cluster, controllers) = connect(matches, console)?;
     match subcommand {
@@ -144,9 +144,7 @@ fn unregister(
     console: &mut Console<'_>,
 ) -> Result<(), Failure> {
     let Some(id) = number::<i32>(matches, "id")? else {
-        return Err(Failure::usage(
-            "kafka-cluster: error: argument --id/-i is required",
-        ));
+        return Err(Failure::usage("argument --id/-i is required"));
     };
     let mut request = UnregisterBrokerRequest::default();
     request.broker_id = id;

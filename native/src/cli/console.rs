@@ -15,8 +15,12 @@ pub(crate) struct Console<'a> {
     pub(crate) out: &'a mut dyn Write,
     /// Standard error: notices and failures.
     pub(crate) err: &'a mut dyn Write,
-    /// Whether a person reads standard output: only then is there colour.
+    /// Whether a person reads standard output: then JSON is indented.
     pub(crate) out_is_terminal: bool,
+    /// Whether a person reads standard error: only then is there progress.
+    pub(crate) err_is_terminal: bool,
+    /// Whether results may be coloured: on a terminal, unless the person does not want it.
+    pub(crate) colours: bool,
     /// Whether a person types standard input: only then is there a prompt.
     pub(crate) in_is_terminal: bool,
 }
@@ -54,6 +58,14 @@ impl Console<'_> {
     }
 }
 
+/// Whether the person wants colours: not with `NO_COLOR` (<https://no-color.org>), nor on a
+/// terminal that has none.
+pub(crate) fn wants_colours(variable: impl Fn(&str) -> Option<std::ffi::OsString>) -> bool {
+    let refused = variable("NO_COLOR").is_some_and(|value| !value.is_empty());
+    let without = variable("TERM").is_some_and(|terminal| terminal == "dumb");
+    !refused && !without
+}
+
 /// Joins the texts of `items` with `separator`.
 pub(crate) fn joined<T: std::fmt::Display>(
     items: impl IntoIterator<Item = T>,
@@ -85,10 +97,27 @@ pub(crate) mod testing {
             out: &mut out,
             err: &mut err,
             out_is_terminal: false,
+            err_is_terminal: false,
+            colours: false,
             in_is_terminal: false,
         };
         let result = tool(&mut console);
         let text = |bytes| String::from_utf8(bytes).expect("tools under test print UTF-8");
         (result, text(out), text(err))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn colours_can_be_refused() {
+        let wants =
+            |name: &str, value: &str| wants_colours(|asked| (asked == name).then(|| value.into()));
+        assert!(wants("TERM", "xterm"));
+        assert!(wants("NO_COLOR", ""));
+        assert!(!wants("NO_COLOR", "1"));
+        assert!(!wants("TERM", "dumb"));
     }
 }

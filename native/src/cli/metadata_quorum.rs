@@ -58,16 +58,34 @@ pub(crate) fn command() -> Command {
                     "Show times as ages; with --replication",
                 )),
         )
+        .subcommand(
+            Command::new("add-controller")
+                .about("Not here yet")
+                .hide(true)
+                .arg(flag("dry-run", "Only ask whether it could be done")),
+        )
+        .subcommand(
+            Command::new("remove-controller")
+                .about("Not here yet")
+                .hide(true)
+                .arg(option("controller-id", "ID", "The controller").short('i'))
+                .arg(option("controller-directory-id", "ID", "Its directory").short('d'))
+                .arg(flag("dry-run", "Only ask whether it could be done")),
+        )
         .after_help(EXAMPLES)
 }
 
 /// Runs the tool.
 pub(crate) fn run(matches: &ArgMatches, console: &mut Console<'_>) -> Result<(), Failure> {
-    let Some((_describe, matches)) = matches.subcommand() else {
-        return Err(Failure::usage(
-            "kafka-metadata-quorum: error: too few arguments",
-        ));
+    let Some((subcommand, matches)) = matches.subcommand() else {
+        return Err(Failure::usage("too few arguments"));
     };
+    if subcommand != "describe" {
+        return Err(Failure::refused(format!(
+            "{subcommand} is not supported yet: there are no quorums of several controllers here. \
+             Use Kafka's own tool for a cluster that has one."
+        )));
+    }
     let status = matches.get_flag("status");
     let replication = matches.get_flag("replication");
     if status == replication {

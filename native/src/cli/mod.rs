@@ -8,7 +8,9 @@
 mod admin;
 mod args;
 mod broker_api_versions;
+mod client_metrics;
 mod cluster;
+mod completions;
 mod configs;
 mod console;
 mod consume;
@@ -17,22 +19,37 @@ mod consumer_perf_test;
 mod delete_records;
 mod driver;
 mod dump_log;
+mod e2e_latency;
 mod failure;
+mod features;
 mod get_offsets;
 mod group_admin;
 mod groups;
+mod interrupt;
+mod json_file;
 mod kafka_order;
+mod leader_election;
 mod link;
 mod log_dirs;
 mod member;
 mod metadata_quorum;
 mod overview;
+mod pace;
 mod produce;
+mod producer_perf_test;
+mod progress;
 mod properties;
+mod random;
+mod reassign_partitions;
+mod replica_verification;
+mod scripts;
+mod sender;
 mod sockets;
+mod storage;
 mod time;
 mod topics;
 mod verifiable_consumer;
+mod verifiable_producer;
 mod when;
 
 use std::ffi::{OsStr, OsString};
@@ -62,6 +79,12 @@ const TOOLS: &[Tool] = &[
         short: "",
         command: broker_api_versions::command,
         run: broker_api_versions::run,
+    },
+    Tool {
+        name: "client-metrics",
+        short: "",
+        command: client_metrics::command,
+        run: client_metrics::run,
     },
     Tool {
         name: "cluster",
@@ -112,6 +135,18 @@ const TOOLS: &[Tool] = &[
         run: dump_log::run,
     },
     Tool {
+        name: "e2e-latency",
+        short: "",
+        command: e2e_latency::command,
+        run: e2e_latency::run,
+    },
+    Tool {
+        name: "features",
+        short: "",
+        command: features::command,
+        run: features::run,
+    },
+    Tool {
         name: "get-offsets",
         short: "",
         command: get_offsets::command,
@@ -122,6 +157,12 @@ const TOOLS: &[Tool] = &[
         short: "",
         command: groups::command,
         run: groups::run,
+    },
+    Tool {
+        name: "leader-election",
+        short: "",
+        command: leader_election::command,
+        run: leader_election::run,
     },
     Tool {
         name: "log-dirs",
@@ -136,6 +177,30 @@ const TOOLS: &[Tool] = &[
         run: metadata_quorum::run,
     },
     Tool {
+        name: "producer-perf-test",
+        short: "",
+        command: producer_perf_test::command,
+        run: producer_perf_test::run,
+    },
+    Tool {
+        name: "reassign-partitions",
+        short: "",
+        command: reassign_partitions::command,
+        run: reassign_partitions::run,
+    },
+    Tool {
+        name: "replica-verification",
+        short: "",
+        command: replica_verification::command,
+        run: replica_verification::run,
+    },
+    Tool {
+        name: "storage",
+        short: "",
+        command: storage::command,
+        run: storage::run,
+    },
+    Tool {
         name: "topics",
         short: "",
         command: topics::command,
@@ -146,6 +211,12 @@ const TOOLS: &[Tool] = &[
         short: "",
         command: verifiable_consumer::command,
         run: verifiable_consumer::run,
+    },
+    Tool {
+        name: "verifiable-producer",
+        short: "",
+        command: verifiable_producer::command,
+        run: verifiable_producer::run,
     },
 ];
 
@@ -160,6 +231,8 @@ pub(crate) fn main(name: &str, args: Vec<OsString>) -> ExitCode {
         out: &mut BufWriter::new(stdout),
         err: &mut std::io::stderr(),
         out_is_terminal,
+        err_is_terminal: std::io::stderr().is_terminal(),
+        colours: out_is_terminal && console::wants_colours(|name| std::env::var_os(name)),
         in_is_terminal: std::io::stdin().is_terminal(),
     };
     let result = run(name, args, &mut console);
@@ -185,20 +258,42 @@ fn run(name: &str, args: Vec<OsString>, console: &mut Console<'_>) -> Result<(),
         "help" | "--help" | "-h" => return overview::print(console),
         "version" | "--version" | "-V" => return console.line(args::version()),
         "links" => return overview::make_links(&args, console),
+        "completions" => return completions::run(&args, console),
         _a_tool => {}
     }
     let Some(tool) = TOOLS
         .iter()
         .find(|tool| tool.name == name || tool.short == name)
     else {
-        return Err(Failure::refused(format!(
-            "ottla: there is no tool '{name}'; `ottla help` lists them."
-        )));
+        return Err(Failure::Refused(no_tool(name)));
     };
     let command = (tool.command)();
     match args::parse(&command, args, console)? {
         Some(matches) => (tool.run)(&matches, console),
         None => Ok(()),
+    }
+}
+
+/// Commands that are no tools.
+const COMMANDS: &[&str] = &["completions", "help", "links", "serve", "version"];
+
+/// What is said of a name that is no tool's.
+fn no_tool(name: &str) -> String {
+    let known = TOOLS.iter().flat_map(|tool| [tool.name, tool.short]);
+    let known = known.chain(COMMANDS.iter().copied());
+    let plain = name.strip_prefix("kafka-").unwrap_or(name);
+    let plain = plain.strip_suffix(".sh").unwrap_or(plain);
+    if plain != name && TOOLS.iter().any(|tool| tool.name == plain) {
+        return format!("ottla: there is no tool '{name}'. Did you mean '{plain}'?");
+    }
+    if let Some(sentence) = scripts::absent(plain) {
+        return format!("ottla: there is no tool '{plain}'. {sentence}");
+    }
+    match scripts::meant(plain, known.filter(|known| !known.is_empty())) {
+        Some(meant) => format!(
+            "ottla: there is no tool '{name}'. Did you mean '{meant}'? `ottla help` lists them."
+        ),
+        None => format!("ottla: there is no tool '{name}'; `ottla help` lists them."),
     }
 }
 

@@ -25,6 +25,10 @@ pub(super) fn print(console: &mut Console<'_>) -> Result<(), Failure> {
             "links DIR".to_owned(),
             "Make links named as Kafka's scripts, for PATH".to_owned(),
         ),
+        (
+            "completions SHELL".to_owned(),
+            "Print a completion script for bash, zsh or fish".to_owned(),
+        ),
         ("help".to_owned(), "Print this".to_owned()),
         ("version".to_owned(), "Print the version".to_owned()),
     ];

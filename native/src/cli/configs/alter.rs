@@ -1,24 +1,13 @@
 //! `configs --alter`.
 
 use clap::ArgMatches;
-use kafka_wire::IncrementalAlterConfigsRequest;
-use kafka_wire::incremental_alter_configs_request::{AlterConfigsResource, AlterableConfig};
-use kafka_wire_core::StrBytes;
 
 use super::Kind;
-use crate::cli::admin::{self, resource};
+use crate::cli::admin::{self, Changes};
 use crate::cli::args::{given, text};
-use crate::cli::console::Console;
 use crate::cli::driver::Cluster;
 use crate::cli::failure::Failure;
 use crate::cli::properties;
-
-/// `AlterConfigOp` numbers on the wire.
-const OPERATION_SET: i8 = 0;
-const OPERATION_DELETE: i8 = 1;
-
-/// Settings to change: a value to set, or `None` to set back to default.
-pub(super) type Changes = Vec<(String, Option<String>)>;
 
 /// The changes asked for.
 pub(super) fn changes(matches: &ArgMatches) -> Result<Changes, Failure> {
@@ -97,39 +86,23 @@ pub(super) fn alter(
     resource_type: i8,
     name: &str,
     changes: Changes,
-    console: &mut Console<'_>,
-) -> Result<(), Failure> {
-    let mut altered = AlterConfigsResource::default();
-    altered.resource_type = resource_type;
-    altered.resource_name = StrBytes::from(name);
-    for (key, value) in changes {
-        let mut config = AlterableConfig::default();
-        config.name = StrBytes::from(key);
-        config.config_operation = match value {
-            Some(_) => OPERATION_SET,
-            None => OPERATION_DELETE,
-        };
-        config.value = value.map(StrBytes::from);
-        altered.configs.push(config);
-    }
-    let mut request = IncrementalAlterConfigsRequest::default();
-    request.resources.push(altered);
-    // A broker checks changes to itself.
-    let of_one_broker = matches!(resource_type, resource::BROKER | resource::BROKER_LOGGER);
-    let answer = match name.parse() {
-        Ok(node_id) if of_one_broker => cluster.call_node(node_id, request)?,
-        _any_broker => cluster.call(request)?,
-    };
-    for result in &answer.responses {
-        admin::check(result.error_code, result.error_message.as_ref())?;
-    }
-    console.line(match name {
+) -> Result<String, Failure> {
+    admin::alter_configs(cluster, resource_type, name, changes)?;
+    Ok(completed(kind, name))
+}
+
+/// What Kafka's tool says when it is done.
+pub(super) fn completed(kind: &Kind, name: &str) -> String {
+    match name {
         "" => format!(
             "Completed updating default config for {} in the cluster.",
             kind.plural
         ),
-        name => format!("Completed updating config for {} {name}.", kind.one),
-    })
+        name => format!(
+            "Completed updating config for {} {name}.",
+            kind.plural.trim_end_matches('s')
+        ),
+    }
 }
 
 #[cfg(test)]

@@ -1,10 +1,10 @@
 //! `configs --describe`.
 
 use clap::ArgMatches;
-use kafka_wire::ListConfigResourcesRequest;
 use kafka_wire::describe_configs_response::{
     DescribeConfigsResourceResult, DescribeConfigsSynonym,
 };
+use kafka_wire::{ListConfigResourcesRequest, ListGroupsRequest};
 use kafka_wire_core::StrBytes;
 use serde_json::{Value, json};
 
@@ -24,7 +24,7 @@ const SOURCES: [&str; 9] = [
     "STATIC_BROKER_CONFIG",
     "DEFAULT_CONFIG",
     "DYNAMIC_BROKER_LOGGER_CONFIG",
-    "CLIENT_METRICS_CONFIG",
+    "DYNAMIC_CLIENT_METRICS_CONFIG",
     "DYNAMIC_GROUP_CONFIG",
 ];
 
@@ -110,8 +110,30 @@ fn existing(cluster: &mut Cluster, resource_type: i8) -> Result<Vec<String>, Fai
         .iter()
         .map(|named| named.resource_name.to_string())
         .collect();
-    names.sort_unstable();
+    hash_map_order(&mut names, HASH_MAP_CAPACITY, |name| string_hash(name));
+    if resource_type == resource::GROUP {
+        let mut groups = groups(cluster)?;
+        names.retain(|name| !groups.contains(name));
+        groups.append(&mut names);
+        return Ok(groups);
+    }
     Ok(names)
+}
+
+/// The groups there are, with settings or without, as each broker lists its own.
+fn groups(cluster: &mut Cluster) -> Result<Vec<String>, Failure> {
+    let mut groups: Vec<String> = Vec::new();
+    for broker in cluster.brokers()?.brokers {
+        let link = cluster.node(broker.node_id)?;
+        if link.version_of::<ListGroupsRequest>().is_none() {
+            continue;
+        }
+        let answer = link.call(ListGroupsRequest::default())?;
+        admin::check(answer.error_code, None)?;
+        groups.extend(answer.groups.iter().map(|group| group.group_id.to_string()));
+    }
+    groups.dedup();
+    Ok(groups)
 }
 
 /// The settings of one entity by name; without `all`, only those somebody has set for it.

@@ -385,7 +385,7 @@ fn formatter(matches: &ArgMatches, console: &mut Console<'_>) -> Result<Formatte
     }
     if matches.get_flag("follow") && properties.is_empty() && !given(matches, "formatter") {
         return Ok(Formatter::Person {
-            colour: console.out_is_terminal,
+            colour: console.colours,
         });
     }
     Formatter::parse(text(matches, "formatter"), &properties)

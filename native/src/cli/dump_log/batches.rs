@@ -13,6 +13,7 @@ use super::reader::{BatchFile, PlacedBatch};
 use super::{Show, offset_in_name, offsets};
 use crate::cli::console::{Console, joined};
 use crate::cli::failure::Failure;
+use crate::cli::progress::Progress;
 
 /// The snapshot a node is formatted with.
 const BOOTSTRAP: &str = "bootstrap.checkpoint";
@@ -27,6 +28,7 @@ pub(super) fn dump(file: &str, show: Show, console: &mut Console<'_>) -> Result<
     let mut batches = BatchFile::open(file, show.bytes_max)?;
     let mut gaps = Vec::new();
     let mut last_offset = None;
+    let mut progress = Progress::new(console, !console.out_is_terminal);
     while let Some(batch) = batches.next_batch()? {
         if batch.header.magic != MAGIC {
             return Err(Failure::refused(format!(
@@ -44,7 +46,11 @@ pub(super) fn dump(file: &str, show: Show, console: &mut Console<'_>) -> Result<
         if show.records {
             records(&batch, show, console)?;
         }
+        progress.show(console, || {
+            format!("{file}: {} bytes left", batches.remaining())
+        });
     }
+    progress.end(console);
     if show.bytes_max.is_none() && batches.remaining() > 0 {
         console.line(format!(
             "Found {} invalid bytes at the end of {}",

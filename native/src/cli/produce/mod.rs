@@ -4,7 +4,7 @@
 //! be delivered makes the exit status 1.
 
 mod lines;
-mod options;
+pub(in crate::cli) mod options;
 
 use std::io::{BufRead, BufReader};
 use std::sync::Arc;
@@ -21,6 +21,7 @@ use crate::cli::args::{self, flag, given, number, option, repeated, text, texts}
 use crate::cli::console::Console;
 use crate::cli::driver::Cluster;
 use crate::cli::failure::Failure;
+use crate::cli::progress::Progress;
 use crate::cli::properties::{self, Properties};
 use crate::cli::sockets::{Event, Sockets};
 
@@ -163,6 +164,7 @@ pub(crate) fn run(matches: &ArgMatches, console: &mut Console<'_>) -> Result<(),
         reader,
         json: matches.get_flag("json"),
         failed: false,
+        acknowledged: 0,
     };
     let prompt = console.in_is_terminal && console.out_is_terminal;
     sender.run(&mut sockets, &credit, sync, prompt, console)
@@ -251,6 +253,7 @@ struct Sending {
     json: bool,
     /// Whether any record was not delivered.
     failed: bool,
+    acknowledged: u64,
 }
 
 impl Sending {
@@ -266,6 +269,7 @@ impl Sending {
         let mut ended = false;
         let mut refused = None;
         let mut is_reading = false;
+        let mut progress = Progress::new(console, !console.in_is_terminal && !self.json);
         loop {
             let room = if sync { 1 } else { RECORDS_WAITING_MAX };
             if !ended && !is_reading && self.producer.records_waiting() < room {
@@ -296,7 +300,11 @@ impl Sending {
                 Some(Event::Opened(..)) | None => self.producer.on_time(sockets.now()),
             }
             self.settle(sockets, console)?;
+            progress.show(console, || {
+                format!("{} records acknowledged", self.acknowledged)
+            });
         }
+        progress.end(console);
         match (refused, self.failed) {
             (Some(failure), _) => Err(failure),
             (None, true) => Err(Failure::Told),
@@ -355,6 +363,7 @@ impl Sending {
     }
 
     fn tell(&mut self, report: Report, console: &mut Console<'_>) -> Result<(), Failure> {
+        self.acknowledged += u64::from(report.result.is_ok());
         match report.result {
             Ok(delivered) if self.json => {
                 let partition = delivered.partition;

@@ -27,7 +27,7 @@ const STAND_FOR: &[(&str, &str)] = &[
 ];
 
 /// The producer's properties: a file's, then those given one by one, then the tool's options.
-pub(super) fn producer_properties(
+pub(in crate::cli) fn producer_properties(
     matches: &ArgMatches,
     file: Properties,
 ) -> Result<Properties, Failure> {
@@ -51,7 +51,7 @@ pub(super) fn producer_properties(
 }
 
 /// The machine's options. Whatever contradicts itself is refused in words.
-pub(super) fn producer_options(
+pub(in crate::cli) fn producer_options(
     bootstrap: &str,
     properties: &Properties,
     sync: bool,
@@ -138,7 +138,7 @@ fn millis(properties: &Properties, name: &str, default: Duration) -> Result<Dura
     }
 }
 
-fn number<N: std::str::FromStr>(
+pub(in crate::cli) fn number<N: std::str::FromStr>(
     properties: &Properties,
     name: &str,
     default: N,

@@ -89,12 +89,27 @@ pub(crate) fn command() -> Command {
             "at-min-isr-partitions",
             "Only partitions just at min.insync.replicas",
         ))
+        .arg(option("partition-size-limit-per-response", "N", "Accepted").hide(true))
+        .arg(
+            option(
+                "delete-config",
+                "NAME",
+                "No more: ottla configs --delete-config",
+            )
+            .hide(true),
+        )
         .after_help(EXAMPLES)
 }
 
 /// Runs the tool. What the cluster refuses is told on standard output, as Kafka's tool does.
 pub(crate) fn run(matches: &ArgMatches, console: &mut Console<'_>) -> Result<(), Failure> {
     let action = check(matches)?;
+    if let Some(name) = text(matches, "delete-config") {
+        return Err(Failure::usage(format!(
+            "--delete-config is no longer supported here: use ottla configs --alter --topic TOPIC \
+             --delete-config {name}"
+        )));
+    }
     let (address, properties) = args::broker(matches, console)?;
     let mut cluster = Cluster::new(&address, &properties, "ottla-topics")?;
     let result = match action {
