@@ -155,10 +155,7 @@ fn run(tool: &Path, bootstrap: Option<&str>, block: &Block) -> Block {
         command: block.command.clone(),
         input: block.input.clone(),
         output: text(&output.stdout),
-        error: error
-            .lines()
-            .find(|line| is_for_users(line))
-            .map(str::to_owned),
+        error: first_error(&error),
         status: output.status.code().unwrap_or(-1),
     }
 }
@@ -186,6 +183,39 @@ fn run_within_limit(command: &mut Command, input: &str) -> Output {
     waiting.join().expect("waiting does not panic")
 }
 
+/// What standard error says: its first line for people; of Java's usage errors what is wrong,
+/// without the usage, on one line.
+fn first_error(error: &str) -> Option<String> {
+    if error.starts_with("usage: ") {
+        let words: Vec<&str> = error.split_whitespace().collect();
+        let words = words.join(" ").replace(" -- ", " --");
+        let (_usage, words) = words.split_once(": error: ")?;
+        return Some(words.to_owned());
+    }
+    let line = error.lines().find(|line| is_for_users(line))?;
+    let line = match line.strip_prefix("Exception in thread \"main\" ") {
+        Some(thrown) => thrown
+            .split_once(": ")
+            .map_or(thrown, |(_class, words)| words),
+        None => line,
+    };
+    let line = line.strip_prefix("Command line error: ").unwrap_or(line);
+    let line = line.strip_suffix(". Type --help for help.").unwrap_or(line);
+    Some(line.to_owned())
+}
+
+/// Whether a line of standard output is part of a stack trace of Java.
+fn is_trace(line: &str) -> bool {
+    const JAVA: &[&str] = &[
+        "\tat ",
+        "\t... ",
+        "Caused by: ",
+        "java.",
+        "org.apache.kafka.",
+    ];
+    JAVA.iter().any(|start| line.starts_with(start))
+}
+
 /// Whether a line of standard error is the tool's own, and not of Java's logging.
 fn is_for_users(line: &str) -> bool {
     const JAVA: &[&str] = &[
@@ -201,7 +231,13 @@ fn is_for_users(line: &str) -> bool {
 /// Replaces what differs from run to run: ids, times, addresses, sizes on disk.
 fn normalised(text: &str, bootstrap: Option<&str>) -> String {
     let mut normal = String::new();
+    let mut after_trace = false;
     for line in text.lines() {
+        let skipped = is_trace(line) || after_trace && line.is_empty();
+        after_trace = is_trace(line);
+        if skipped {
+            continue;
+        }
         if OWN_SETTINGS
             .iter()
             .any(|setting| line.trim_start().starts_with(setting))
@@ -218,8 +254,28 @@ fn normalised(text: &str, bootstrap: Option<&str>) -> String {
         for label in ["TopicId: ", "Cluster ID: ", "\"directoryId\":\""] {
             line = after_label(&line, label, 22, "ID");
         }
-        for label in ["CreateTime:", "CreateTime: ", "imestamp: ", "\"size\":"] {
+        for label in [
+            "CreateTime:",
+            "CreateTime: ",
+            "imestamp: ",
+            "\"size\":",
+            "\"timestamp\":",
+            " Epoch: ",
+        ] {
             line = digits_after_label(&line, label);
+        }
+        line = figures(&line);
+        if let Some((before, _folder)) = line.split_once("payloads from: ") {
+            line = format!("{before}payloads from: FILE");
+        }
+        for (label, end) in [("\"log_dirs\":[\"/", "\"]"), ("from log dir /", " to ")] {
+            let mut parts = line.split(label);
+            let mut found = parts.next().unwrap_or("").to_owned();
+            for part in parts {
+                let rest = part.split_once(end).map_or("", |(_, rest)| rest);
+                found.push_str(&format!("{label}DIR{end}{rest}"));
+            }
+            line = found;
         }
         if let Some((before, after)) = line.split_once("\"logDir\":\"") {
             let rest = after.split_once('"').map_or("", |(_, rest)| rest);
@@ -238,6 +294,27 @@ fn normalised(text: &str, bootstrap: Option<&str>) -> String {
         normal.push('\n');
     }
     normal
+}
+
+/// Replaces what was measured: after the first number in lines of figures everything, else averages.
+fn figures(line: &str) -> String {
+    if line.contains(" records/sec ") {
+        let (count, figures) = line.split_once(' ').unwrap_or((line, ""));
+        let mut normal = format!("{count} ");
+        for character in figures.chars() {
+            match character {
+                '0'..='9' if normal.ends_with('N') => {}
+                '0'..='9' => normal.push('N'),
+                other => normal.push(other),
+            }
+        }
+        // The names of percentiles are no figures, but the same ones.
+        return normal.replace("N.N", "N");
+    }
+    match line.split_once("\"avg_throughput\":") {
+        Some((before, _figure)) => format!("{before}\"avg_throughput\":N}}"),
+        None => line.to_owned(),
+    }
 }
 
 fn after_label(line: &str, label: &str, length: usize, name: &str) -> String {
@@ -292,6 +369,40 @@ fn play(name: &str) {
     );
 }
 
+/// Plays a scenario whose commands need `api`; where the broker does not serve it yet, what is
+/// compared instead is that the tools say so.
+fn play_where_served(name: &str, api: &str) {
+    let broker = Broker::start(&format!("{name}-served"));
+    let ours = Path::new(env!("CARGO_BIN_EXE_ottla"));
+    let ask = |command: &str| {
+        let command = command.to_owned();
+        let block = Block {
+            command,
+            ..Block::default()
+        };
+        run(ours, Some(broker.address()), &block)
+    };
+    let served = ask("broker-api-versions --json").output;
+    if std::env::var_os("KAFKA_BOOTSTRAP").is_some() || served.contains(&format!("\"{api}\"")) {
+        play(name);
+        return;
+    }
+    let words = format!("does not support {api}");
+    let path = golden_folder().join(format!("{name}.txt"));
+    let scenario = std::fs::read_to_string(path).expect("the scenario is there");
+    let told = parse(&scenario).into_iter().any(|block| {
+        let found = ask(&block.command);
+        let error = found.error.unwrap_or_default();
+        found.status == 1 && (error.contains(&words) || found.output.contains(&words))
+    });
+    assert!(told, "no tool of {name} says that the broker {words}");
+}
+
+#[test]
+fn client_metrics() {
+    play("client-metrics");
+}
+
 #[test]
 fn cluster() {
     play("cluster");
@@ -323,13 +434,66 @@ fn dump_log() {
 }
 
 #[test]
+fn features() {
+    play("features");
+}
+
+#[test]
 fn get_offsets() {
     play("get-offsets");
+}
+
+/// The features of Ottla are not those of Kafka, so that the scenario is played against Kafka
+/// alone; the lines are of the same form.
+#[test]
+fn features_update() {
+    if std::env::var_os("KAFKA_BOOTSTRAP").is_some() {
+        play("features-update");
+        return;
+    }
+    let broker = Broker::start("features-update");
+    let block = Block {
+        command: "features --bootstrap-server BROKER describe".to_owned(),
+        ..Block::default()
+    };
+    let ours = Path::new(env!("CARGO_BIN_EXE_ottla"));
+    let found = run(ours, Some(broker.address()), &block);
+    let scenario = golden_folder().join("features-update.txt");
+    let scenario = std::fs::read_to_string(scenario).expect("the scenario is there");
+    let line = "Feature: kraft.version ";
+    let of = |text: &str| {
+        let mut lines = text.lines();
+        lines
+            .find(|found| found.starts_with(line))
+            .map(str::to_owned)
+    };
+    assert!(of(&scenario).is_some());
+    assert_eq!(of(&found.output), of(&scenario), "{found:?}");
+}
+
+#[test]
+fn leader_election() {
+    play_where_served("leader-election", "ElectLeaders");
 }
 
 #[test]
 fn log_dirs() {
     play("log-dirs");
+}
+
+#[test]
+fn perf() {
+    play("perf");
+}
+
+#[test]
+fn quotas() {
+    play_where_served("quotas", "DescribeClientQuotas");
+}
+
+#[test]
+fn reassign_partitions() {
+    play_where_served("reassign-partitions", "ListPartitionReassignments");
 }
 
 #[test]
@@ -340,4 +504,9 @@ fn topics() {
 #[test]
 fn usage() {
     play("usage");
+}
+
+#[test]
+fn verifiable_producer() {
+    play("verifiable-producer");
 }

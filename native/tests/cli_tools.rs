@@ -298,19 +298,266 @@ fn a_server_that_is_no_broker_is_named() {
 }
 
 #[test]
-fn help_has_examples_and_is_no_failure() {
-    for tool in [
-        "topics",
-        "produce",
-        "consume",
-        "dump-log",
-        "configs",
-        "get-offsets",
-        "cluster",
-    ] {
-        let help = said(&[tool, "--help"], "");
-        assert!(help.contains("Example"), "{tool}: {help}");
+fn every_tool_helps_with_examples() {
+    let overview = said(&["help"], "");
+    let commands = overview
+        .split_once("Commands:\n")
+        .expect("there are commands")
+        .1;
+    let commands = commands.split_once("\n\n").expect("then examples").0;
+    let others = ["serve", "links", "completions", "help", "version"];
+    let mut tools = 0;
+    for line in commands.lines() {
+        let names = line
+            .trim_start()
+            .split("  ")
+            .next()
+            .expect("a line has a name");
+        for name in names.split(", ") {
+            if others.contains(&name.split(' ').next().expect("a name")) {
+                continue;
+            }
+            let help = said(&[name, "--help"], "");
+            assert!(help.contains("Example"), "{name}: {help}");
+            assert!(said(&[name, "--version"], "").starts_with("4.3.1 (Ottla "));
+            tools += 1;
+        }
     }
-    assert!(said(&["help"], "").contains("console-producer, produce"));
-    assert!(said(&["topics", "--version"], "").starts_with("4.3.1 (Ottla "));
+    assert!(tools > 20, "{commands}");
+    assert!(overview.contains("console-producer, produce"));
+}
+
+#[test]
+fn slips_and_absent_scripts_are_explained() {
+    let check = |args: &[&str], words: &str| {
+        let output = run(&mut ottla(args), "");
+        let error = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{args:?}: {error}");
+        assert!(error.contains(words), "{args:?}: {error}");
+    };
+    check(&["topic"], "Did you mean 'topics'?");
+    check(&["tpoics", "--list"], "Did you mean 'topics'?");
+    check(&["kafka-topics.sh"], "Did you mean 'topics'?");
+    check(&["acls", "--list"], "There are no access control lists yet");
+    check(&["kafka-server-stop.sh"], "SIGTERM");
+    check(&["topics", "--lst"], "Did you mean --list?");
+    check(
+        &["producer-perf-test", "--topc", "t"],
+        "Did you mean --topic?",
+    );
+    check(
+        &["features", "bogus"],
+        "invalid choice: 'bogus' (choose from 'describe'",
+    );
+    check(
+        &["metadata-quorum", "add-controller"],
+        "is not supported yet",
+    );
+}
+
+#[test]
+fn bash_completes_tools_and_options() {
+    let folder = folder("completions");
+    let script = folder.join("ottla.bash");
+    std::fs::write(&script, said(&["completions", "bash"], "")).expect("the folder is ours");
+    let complete = |program: &str, function: &str, words: &str, current: usize| {
+        let commands = format!(
+            "source {}; COMP_WORDS=({words}); COMP_CWORD={current}; \
+             {function} {program} \"${{COMP_WORDS[{current}]}}\" \"\"; \
+             printf '%s\\n' \"${{COMPREPLY[@]}}\"",
+            script.display()
+        );
+        let output = Command::new("bash")
+            .args(["--norc", "-c", &commands])
+            .output()
+            .expect("bash is there");
+        String::from_utf8(output.stdout).expect("it is text")
+    };
+    assert_eq!(complete("ottla", "_ottla", "ottla top", 1), "topics\n");
+    assert_eq!(
+        complete("ottla", "_ottla", "ottla topics --under-rep", 2),
+        "--under-replicated-partitions\n"
+    );
+    let script_words = "/opt/kafka/bin/kafka-topics.sh --replication";
+    let completed = complete("kafka-topics.sh", "_ottla_script", script_words, 1);
+    assert_eq!(completed, "--replication-factor\n");
+    std::fs::remove_dir_all(&folder).expect("the folder is ours");
+}
+
+#[test]
+fn a_formatted_directory_starts_and_is_told() {
+    let folder = folder("storage");
+    let properties = folder.join("server.properties");
+    let data = folder.join("data");
+    let text = format!(
+        "node.id=1\nlog.dirs={}\nlisteners=PLAINTEXT://127.0.0.1:0\n",
+        data.display()
+    );
+    std::fs::write(&properties, text).expect("the folder is ours");
+    let config = properties.display().to_string();
+    let storage = |args: &[&str]| run(&mut ottla(&[&["storage"][..], args].concat()), "");
+    let info = storage(&["info", "-c", &config]);
+    let text = String::from_utf8_lossy(&info.stdout).into_owned();
+    assert!(text.contains("does not exist"), "{text}");
+    assert_eq!(info.status.code(), Some(1));
+    let id = said(&["storage", "random-uuid"], "");
+    let id = id.trim();
+    let format = ["format", "--standalone", "-c", &config, "-t", id];
+    let formatted = storage(&format);
+    let text = String::from_utf8_lossy(&formatted.stdout).into_owned();
+    assert!(
+        text.starts_with("Formatting dynamic metadata voter directory"),
+        "{text}"
+    );
+    assert_eq!(formatted.status.code(), Some(0));
+    let again = storage(&format);
+    let text = String::from_utf8_lossy(&again.stderr).into_owned();
+    assert!(
+        text.contains("is already formatted. Use --ignore-formatted"),
+        "{text}"
+    );
+    let ignored = storage(&[&format[..], &["-g"]].concat());
+    assert_eq!(
+        String::from_utf8_lossy(&ignored.stdout),
+        "All of the log directories are already formatted.\n"
+    );
+    let told = said(&["storage", "info", "-c", &config, "--json"], "");
+    assert!(told.contains(id), "{told}");
+    let broker = Broker::start_with("storage", &config);
+    let cluster = [
+        "cluster",
+        "cluster-id",
+        "--bootstrap-server",
+        broker.address(),
+    ];
+    assert_eq!(said(&cluster, ""), format!("Cluster ID: {id}\n"));
+    drop(broker);
+    std::fs::remove_dir_all(&folder).expect("the folder is ours");
+}
+
+/// The directory in `tests/golden/cli/storage/kafka` was formatted by Kafka's own tool.
+#[test]
+fn a_directory_that_kafka_formatted_starts() {
+    let folder = folder("kafka-storage");
+    let data = folder.join("data");
+    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/golden/cli/storage/kafka");
+    let log = "__cluster_metadata-0";
+    std::fs::create_dir_all(data.join(log)).expect("the folder is ours");
+    let snapshot = format!("{log}/00000000000000000000-0000000000.checkpoint");
+    for file in ["bootstrap.checkpoint", "meta.properties", &snapshot] {
+        std::fs::copy(golden.join(file), data.join(file)).expect("the file is there");
+    }
+    let properties = folder.join("server.properties");
+    let text = format!(
+        "node.id=1\nlog.dirs={}\nlisteners=PLAINTEXT://127.0.0.1:0\n",
+        data.display()
+    );
+    std::fs::write(&properties, text).expect("the folder is ours");
+    let broker = Broker::start_with("kafka-storage", &properties.display().to_string());
+    let at = ["--bootstrap-server", broker.address()];
+    let id = said(&[&["cluster", "cluster-id"][..], &at].concat(), "");
+    assert_eq!(id, "Cluster ID: 9aoTibKSTk2KyOs3TxBd3A\n");
+    said(
+        &[&["topics", "--create", "--topic", "t"][..], &at].concat(),
+        "",
+    );
+    drop(broker);
+    std::fs::remove_dir_all(&folder).expect("the folder is ours");
+}
+
+#[test]
+fn a_verifiable_producer_ends_in_order_when_it_is_told_to() {
+    let broker = Broker::start("verifiable");
+    let mut producing = ottla(&[
+        "verifiable-producer",
+        "--bootstrap-server",
+        broker.address(),
+        "--topic",
+        "t",
+        "--throughput",
+        "50",
+    ])
+    .spawn()
+    .map(Ending)
+    .expect("the tool starts");
+    let output = producing.0.stdout.take().expect("it was piped");
+    let mut lines = BufReader::new(output).lines().map_while(Result::ok);
+    for _acknowledged in 0..3 {
+        lines.next().expect("it goes on");
+    }
+    let ended = Command::new("kill")
+        .args(["-TERM", &producing.0.id().to_string()])
+        .status()
+        .expect("kill is there");
+    assert!(ended.success());
+    let rest: Vec<String> = lines.collect();
+    let last = rest.last().expect("it says what it did");
+    assert!(last.contains("\"name\":\"tool_data\""), "{last}");
+    assert!(
+        rest[rest.len() - 2].contains("shutdown_complete"),
+        "{rest:?}"
+    );
+    let status = producing.0.wait().expect("it ends");
+    assert!(status.success());
+}
+
+#[test]
+fn records_are_timed_from_end_to_end() {
+    let broker = Broker::start("latency");
+    let at = ["--bootstrap-server", broker.address(), "--topic", "t"];
+    let plan = [
+        "--num-records",
+        "20",
+        "--producer-acks",
+        "all",
+        "--record-size",
+        "9",
+    ];
+    let text = said(&[&["e2e-latency"][..], &at, &plan].concat(), "");
+    let lines: Vec<&str> = text.lines().collect();
+    assert!(
+        lines[0].starts_with("Topic \"t\" does not exist."),
+        "{text}"
+    );
+    assert!(lines[1].starts_with("0\t"), "{text}");
+    assert!(lines[2].starts_with("Avg latency: "), "{text}");
+    assert!(lines[3].starts_with("Percentiles: 50th = "), "{text}");
+    let positions = ["e2e-latency", broker.address(), "t", "3", "1", "9"];
+    assert!(said(&positions, "").starts_with("WARNING: Positional argument usage"));
+    let json = said(&[&["e2e-latency", "--json"][..], &at, &plan].concat(), "");
+    assert!(json.contains("\"records\":20"), "{json}");
+}
+
+#[test]
+fn replicas_are_compared_until_the_tool_is_ended() {
+    let broker = Broker::start("replicas");
+    said(
+        &["produce", "t", "--bootstrap-server", broker.address()],
+        "a\nb\n",
+    );
+    let mut comparing = ottla(&[
+        "replica-verification",
+        "--broker-list",
+        broker.address(),
+        "--time",
+        "-2",
+        "--report-interval-ms",
+        "1",
+        "--max-wait-ms",
+        "10",
+        "--topics-include",
+        "t",
+    ])
+    .spawn()
+    .map(Ending)
+    .expect("the tool starts");
+    let output = comparing.0.stdout.take().expect("it was piped");
+    let mut lines = BufReader::new(output).lines().map_while(Result::ok);
+    let first = lines.next().expect("it says that it begins");
+    assert!(
+        first.ends_with(": verification process is started"),
+        "{first}"
+    );
+    let compared = lines.find(|line| line.contains("max lag is 0 for partition t-"));
+    assert!(compared.is_some(), "it reaches the end");
 }

@@ -17,16 +17,35 @@ pub(crate) struct Broker {
 impl Broker {
     /// Starts a broker and waits until it says where it listens.
     pub(crate) fn start(name: &str) -> Self {
+        let folder = Self::folder(name);
+        let directory = format!("log.dirs={}", folder.display());
+        let mut command = Command::new(env!("CARGO_BIN_EXE_ottla"));
+        command
+            .args(["serve", "--override", "listeners=PLAINTEXT://127.0.0.1:0"])
+            .args(["--override", "num.partitions=4"])
+            .args(["--override", &directory]);
+        Self::spawn(command, folder)
+    }
+
+    /// Starts a broker with a configuration file, which says where its data are.
+    #[allow(dead_code, reason = "not every test that has this module needs it")]
+    pub(crate) fn start_with(name: &str, properties: &str) -> Self {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_ottla"));
+        command.args(["serve", properties]);
+        Self::spawn(command, Self::folder(name))
+    }
+
+    fn folder(name: &str) -> PathBuf {
         let folder = Path::new(env!("CARGO_TARGET_TMPDIR"))
             .join(format!("cli-{name}-{}", std::process::id()));
         std::fs::create_dir_all(&folder).expect("the folder for tests can be written");
-        let mut child = Command::new(env!("CARGO_BIN_EXE_ottla"))
-            .args(["serve", "--override", "listeners=PLAINTEXT://127.0.0.1:0"])
-            .args(["--override", "num.partitions=4"])
+        folder
+    }
+
+    fn spawn(mut command: Command, folder: PathBuf) -> Self {
+        let mut child = command
             .args(["--override", "http.listener="])
             .args(["--override", "group.initial.rebalance.delay.ms=0"])
-            .arg("--override")
-            .arg(format!("log.dirs={}", folder.display()))
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
