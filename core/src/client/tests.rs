@@ -342,6 +342,25 @@ fn faults_of_every_kind_leave_order_and_no_duplicates() {
     assert_eq!(offsets, (0..50).collect::<Vec<_>>());
 }
 
+/// A backlog is spread, too: batches that are full before any was sent.
+#[test]
+fn records_without_keys_go_everywhere() {
+    let mut toy = Toy::default();
+    let mut options = options();
+    // Records of one size, so that no batch is ever quite full.
+    options.batch_bytes_max = 1_000;
+    let mut producer = Producer::new(options);
+    for n in 0..1_000 {
+        let mut record = record(&format!("{n:0>100}"), 0);
+        record.partition = None;
+        producer.send(at(0), record);
+    }
+    run(&mut producer, &mut toy, at(0));
+    let counts = [toy.values(0).len(), toy.values(1).len()];
+    assert_eq!(counts[0] + counts[1], 1_000);
+    assert!(counts.iter().all(|count| *count > 300), "{counts:?}");
+}
+
 #[test]
 fn a_batch_of_unknown_fate_is_never_sent_again_under_another_number() {
     let mut toy = Toy::default();

@@ -240,10 +240,7 @@ impl Producer {
         let index = match (record.partition, &record.key) {
             (Some(partition), _) => partition,
             (None, Some(key)) => self.options.key_hash.partition(key, count),
-            (None, None) => match self.sticky.get(&record.topic) {
-                Some(index) => *index,
-                None => self.pick_sticky(&record.topic, count),
-            },
+            (None, None) => self.sticky(record, count),
         };
         if !self.directory.cluster.topics[&record.topic]
             .partitions
@@ -254,6 +251,23 @@ impl Producer {
         }
         self.append(now, index, unplaced);
         None
+    }
+
+    /// Where a record without a key goes: where the last one went, while its batch has room.
+    fn sticky(&mut self, record: &ProducerRecord, count: u32) -> PartitionIndex {
+        let Some(index) = self.sticky.get(&record.topic) else {
+            return self.pick_sticky(&record.topic, count);
+        };
+        let partition = TopicPartition {
+            topic: record.topic.clone(),
+            partition: *index,
+        };
+        let (size, max) = (record_bytes_max(record), self.options.batch_bytes_max);
+        let queue = self.queues.get_mut(&partition);
+        if queue.is_some_and(|queue| queue.close_if_full(size, max)) {
+            return self.pick_sticky(&record.topic, count);
+        }
+        partition.partition
     }
 
     fn pick_sticky(&mut self, topic: &TopicName, count: u32) -> PartitionIndex {

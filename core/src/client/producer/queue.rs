@@ -187,6 +187,20 @@ impl Queue {
         self.batches.back_mut().expect("there is one")
     }
 
+    /// Closes the batch at the end where it has no room for so many bytes; answers whether it did.
+    pub(super) fn close_if_full(&mut self, record_bytes: usize, batch_bytes_max: usize) -> bool {
+        let Some(last) = self.batches.back_mut() else {
+            return false;
+        };
+        let is_full = last
+            .builder_mut()
+            .is_some_and(|builder| builder.size_bytes() + record_bytes > batch_bytes_max);
+        if is_full {
+            last.close();
+        }
+        is_full
+    }
+
     /// Number of the batch begun last.
     pub(super) fn last_number(&self) -> u64 {
         self.next_number.saturating_sub(1)
