@@ -31,7 +31,12 @@ const UNKNOWN_MEMBER: i16 = 25;
 impl Bench {
     /// A node with a topic to commit for, and the topic of groups.
     fn with_groups() -> Self {
-        let mut bench = Self::boot_with(ONE_PARTITION, empty_disk(), start());
+        Self::with_groups_and("")
+    }
+
+    fn with_groups_and(properties: &str) -> Self {
+        let properties = format!("{ONE_PARTITION}\n{properties}");
+        let mut bench = Self::boot_with(&properties, empty_disk(), start());
         bench.write_topic("topic");
         bench.connect();
         bench.find(900, 15);
@@ -100,6 +105,24 @@ impl Bench {
             }
             Some((950, Reply::OffsetFetch(reply))) => Err(reply.error_code),
             other => panic!("{other:?}"),
+        }
+    }
+
+    /// 600 commits of 200 groups, 4 KiB each.
+    fn commit_much(&mut self) {
+        let note = "n".repeat(4_096);
+        for at in 0..600 {
+            let group = format!("group-{}", at % 200);
+            self.commit_for(&group, u64::try_from(at).expect("small"), (at, &note));
+            self.run();
+        }
+        assert!(self.commits().iter().all(|(_, code)| *code == 0));
+    }
+
+    /// What those groups have committed last.
+    fn check_much(&mut self) {
+        for at in 0..200 {
+            assert_eq!(self.committed_for(&format!("group-{at}")), Ok(400 + at));
         }
     }
 
@@ -340,13 +363,7 @@ fn a_member_whose_connection_is_gone_is_not_answered() {
 #[test]
 fn a_large_log_is_loaded_piece_by_piece() {
     let mut bench = Bench::with_groups();
-    let note = "n".repeat(4_096);
-    for at in 0..600 {
-        let group = format!("group-{}", at % 200);
-        bench.commit_for(&group, u64::try_from(at).expect("small"), (at, &note));
-        bench.run();
-    }
-    assert!(bench.commits().iter().all(|(_, code)| *code == 0));
+    bench.commit_much();
     let Bench { mut disk, now, .. } = bench;
     disk.lose_power(&PowerLoss::LOSE_ALL);
     let mut bench = Bench::boot_until_ready(ONE_PARTITION, disk, now);
@@ -358,9 +375,28 @@ fn a_large_log_is_loaded_piece_by_piece() {
         assert!(bench.step(), "the disk answers what a load asks for");
     }
     assert!(reads >= 3, "2.4 MiB are read in pieces of 1 MiB: {reads}");
-    for at in 0..200 {
-        assert_eq!(bench.committed_for(&format!("group-{at}")), Ok(400 + at));
+    bench.check_much();
+}
+
+#[test]
+fn a_compacted_log_is_loaded_to_the_same_offsets() {
+    let properties = "offsets.topic.segment.bytes=1048576\nlog.cleaner.min.cleanable.ratio=0";
+    let mut bench = Bench::with_groups_and(properties);
+    bench.commit_much();
+    let size = |bench: &mut Bench| {
+        let (log, _) = bench.offsets_log();
+        let replica = bench.broker().partitions.get(log);
+        replica.expect("it is hosted").log().size_bytes()
+    };
+    let before = size(&mut bench);
+    for _ in 0..20 {
+        bench.pass(15);
+        bench.run();
     }
+    let after = size(&mut bench);
+    assert!(after < before, "{after} bytes of {before} are left");
+    bench.check_much();
+    bench.power_cycle().check_much();
 }
 
 /// The record of an offset that the group `g` committed for `topic-0`.
