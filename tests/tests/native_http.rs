@@ -8,6 +8,8 @@ use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use kafka_wire::offset_commit_request::{OffsetCommitRequestPartition, OffsetCommitRequestTopic};
+use kafka_wire::{FindCoordinatorRequest, OffsetCommitRequest};
 use ottla_core::time::Timestamp;
 use ottla_core::wire::batch::Compression;
 use ottla_core::wire::builder::BatchBuilder;
@@ -357,5 +359,71 @@ fn a_port_in_use_stops_only_a_broker_that_was_told_to_have_it() {
     let mut broker = start_plainly(&folder, &none, &format!(":{port}")).expect("it serves");
     let is_told = broker.log().iter().any(|line| line.contains("http://"));
     assert!(!is_told, "{:?}", broker.log());
+    broker.stop().expect("it stops");
+}
+
+/// Commits an offset of a group without members, as a consumer does that chooses its partitions.
+fn commit(client: &mut WireClient, group: &str, topic: &str, partition: i32, offset: i64) {
+    let mut find = FindCoordinatorRequest::default();
+    find.coordinator_keys = vec![group.into()];
+    let mut of_partition = OffsetCommitRequestPartition::default();
+    of_partition.partition_index = partition;
+    of_partition.committed_offset = offset;
+    of_partition.committed_leader_epoch = -1;
+    let mut of_topic = OffsetCommitRequestTopic::default();
+    of_topic.name = topic.into();
+    of_topic.partitions = vec![of_partition];
+    let mut request = OffsetCommitRequest::default();
+    request.group_id = group.into();
+    request.generation_id_or_member_epoch = -1;
+    request.group_instance_id = None;
+    request.topics = vec![of_topic];
+    let started = Instant::now();
+    loop {
+        // The first question makes the topic that offsets are kept in.
+        client.call(6, &find).expect("answered");
+        let answer = client.call(9, &request).expect("answered");
+        let code = answer.topics[0].partitions[0].error_code;
+        if code == 0 {
+            return;
+        }
+        assert!(started.elapsed() < PATIENCE, "error {code}");
+    }
+}
+
+#[test]
+fn groups_are_told_with_their_lag() {
+    let (broker, address) = start("groups", &[]);
+    let mut client = WireClient::connect(&broker.address()).expect("it listens");
+    client.create_topic("read", 2).expect("a topic");
+    for partition in [0, 1] {
+        client
+            .send_batch("read", partition, batch(10))
+            .expect("sent");
+        let (code, _offset) = client.receive_produced().expect("answered");
+        assert_eq!(code, 0);
+    }
+    commit(&mut client, "readers", "read", 0, 4);
+    commit(&mut client, "readers", "read", 1, 10);
+    let page = scrape(&address);
+    let of = |rest: &str| format!("{{consumergroup=\"readers\"{rest}}}");
+    let first = ",partition=\"0\",topic=\"read\"";
+    let second = ",partition=\"1\",topic=\"read\"";
+    for (name, labels, value) in [
+        ("kafka_consumergroup_current_offset", first, 4.0),
+        ("kafka_consumergroup_lag", first, 6.0),
+        ("kafka_consumergroup_lag", second, 0.0),
+        ("kafka_consumergroup_lag_sum", ",topic=\"read\"", 6.0),
+        (
+            "kafka_consumergroup_current_offset_sum",
+            ",topic=\"read\"",
+            14.0,
+        ),
+        ("kafka_consumergroup_members", "", 0.0),
+        ("ottla_consumergroup_state", ",state=\"Empty\"", 1.0),
+    ] {
+        let series = format!("{name}{}", of(labels));
+        assert_eq!(page.value(&series), Some(value), "{series}");
+    }
     broker.stop().expect("it stops");
 }

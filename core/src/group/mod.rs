@@ -25,6 +25,7 @@ mod delete;
 mod describe;
 mod effects;
 mod fetch;
+mod figures;
 mod join;
 mod member;
 mod members;
@@ -45,6 +46,7 @@ mod writes;
 
 pub use describe::GroupFilter;
 pub use effects::{Caller, GroupEffects, GroupRecord, GroupReply, GroupWrite, WriteId};
+pub use figures::GroupFigures;
 pub use placement::partition_of;
 pub use record::{
     GroupMetadata, MemberMetadata, OffsetCommit, OffsetKey, Record, RecordError, RecordKey,

@@ -6,6 +6,7 @@
 
 use super::{Broker, Node, Phase};
 use crate::counters::{RequestCounters, Traffic};
+use crate::group::{GroupFigures, GroupId};
 use crate::ids::{LogId, NodeId, Offset, PartitionIndex, TopicId, TopicName};
 use crate::log::LogState;
 use crate::node::wait::Wait;
@@ -111,6 +112,9 @@ pub struct ReplicaFigures {
     pub in_sync_replicas: u64,
 }
 
+/// Where a look at groups goes on: in which partition of the offsets topic, after which group.
+pub type GroupCursor = (PartitionIndex, Option<GroupId>);
+
 impl Node {
     /// What the node says of itself as a whole.
     #[must_use]
@@ -160,6 +164,23 @@ impl Node {
             last = Some(topic.id);
         }
         last
+    }
+
+    /// Adds at most `count_max` groups of the coordinator of one partition of the offsets topic,
+    /// after `after`; answers where to go on, or `None` where this was the last.
+    pub fn survey_groups(
+        &self,
+        (partition, after): GroupCursor,
+        count_max: usize,
+        into: &mut Vec<GroupFigures>,
+    ) -> Option<GroupCursor> {
+        let groups = &self.broker()?.groups;
+        let shard = groups.shard(partition);
+        let last = shard.and_then(|shard| shard.figures(after.as_ref(), count_max, into));
+        if last.is_some() {
+            return Some((partition, last));
+        }
+        groups.shard_after(partition).map(|next| (next, None))
     }
 
     /// Counts at most `count_max` waiting requests after `after`; answers where to go on, or

@@ -52,6 +52,55 @@ pub fn for_each_error(reply: &Reply, mut tell: impl FnMut(i16)) {
             let topics = reply.responses.iter();
             topics.for_each(|topic| tell(topic.error_code));
         }
+        other => for_each_of_groups(other, tell),
+    }
+}
+
+/// Groups and their offsets.
+#[allow(
+    clippy::wildcard_enum_match_arm,
+    reason = "the data path is matched above, the rest in the next function"
+)]
+fn for_each_of_groups(reply: &Reply, tell: &mut dyn FnMut(i16)) {
+    match reply {
+        Reply::FindCoordinator(reply) => {
+            tell(reply.error_code);
+            let found = reply.coordinators.iter();
+            found.for_each(|part| tell(part.error_code));
+        }
+        Reply::JoinGroup(reply) => tell(reply.error_code),
+        Reply::SyncGroup(reply) => tell(reply.error_code),
+        Reply::Heartbeat(reply) => tell(reply.error_code),
+        Reply::LeaveGroup(reply) => {
+            tell(reply.error_code);
+            reply.members.iter().for_each(|part| tell(part.error_code));
+        }
+        Reply::OffsetCommit(reply) => {
+            let parts = reply.topics.iter().flat_map(|topic| &topic.partitions);
+            parts.for_each(|part| tell(part.error_code));
+        }
+        Reply::OffsetFetch(reply) => {
+            tell(reply.error_code);
+            let parts = reply.topics.iter().flat_map(|topic| &topic.partitions);
+            parts.for_each(|part| tell(part.error_code));
+            for group in &reply.groups {
+                tell(group.error_code);
+                let parts = group.topics.iter().flat_map(|topic| &topic.partitions);
+                parts.for_each(|part| tell(part.error_code));
+            }
+        }
+        Reply::OffsetDelete(reply) => {
+            tell(reply.error_code);
+            let parts = reply.topics.iter().flat_map(|topic| &topic.partitions);
+            parts.for_each(|part| tell(part.error_code));
+        }
+        Reply::DescribeGroups(reply) => {
+            reply.groups.iter().for_each(|part| tell(part.error_code));
+        }
+        Reply::ListGroups(reply) => tell(reply.error_code),
+        Reply::DeleteGroups(reply) => {
+            reply.results.iter().for_each(|part| tell(part.error_code));
+        }
         other => for_each_of_the_rest(other, tell),
     }
 }

@@ -127,6 +127,22 @@ families! {
     LOG_END: Gauge "kafka_log_log_logendoffset" ["topic", "partition"]
         "The offset that the next record gets.";
 
+    GROUP_MEMBERS: Gauge "kafka_consumergroup_members" ["consumergroup"]
+        "Members of the group." = "redpanda_kafka_consumer_group_consumers";
+    GROUP_STATE: Gauge "ottla_consumergroup_state" ["consumergroup", "state"]
+        "Always 1; the label says what state the group is in.";
+    GROUP_LAG_SUM: Gauge "kafka_consumergroup_lag_sum" ["consumergroup", "topic"]
+        "Records between what the group committed and what it may read, over all partitions."
+        = "redpanda_kafka_consumer_group_lag_sum";
+    GROUP_OFFSET_SUM: Gauge "kafka_consumergroup_current_offset_sum" ["consumergroup", "topic"]
+        "The offsets that the group committed, added up.";
+    GROUP_LAG: Gauge "kafka_consumergroup_lag" ["consumergroup", "topic", "partition"]
+        "Records between what the group committed and what it may read.";
+    GROUP_OFFSET: Gauge "kafka_consumergroup_current_offset"
+        ["consumergroup", "topic", "partition"]
+        "The offset that the group committed."
+        = "redpanda_kafka_consumer_group_committed_offset";
+
     PARTITION_COUNT: Gauge "kafka_server_replicamanager_partitioncount" []
         "Partitions hosted here.";
     LEADER_COUNT: Gauge "kafka_server_replicamanager_leadercount" []

@@ -66,6 +66,7 @@ impl Collector for Page {
         if self.metrics.tells_partitions {
             self.write_partitions(&mut out)?;
         }
+        self.write_groups(&mut out)?;
         if let Some(broker) = &self.survey.node.broker {
             self.write_cluster(&mut out, broker, totals)?;
             write_memory(&mut out, broker)?;
@@ -207,6 +208,56 @@ impl Page {
             of.in_sync_replicas < of.replicas
         ));
         Ok(())
+    }
+
+    fn write_groups(&self, out: &mut Encoder<'_>) -> fmt::Result {
+        let groups = || self.survey.groups.iter();
+        let members = groups().map(|of| ([("consumergroup", &*of.group)], of.members));
+        out.gauges(&families::GROUP_MEMBERS, members)?;
+        let states = groups().map(|of| {
+            let labels = [("consumergroup", &*of.group), ("state", of.state)];
+            (labels, 1)
+        });
+        out.gauges(&families::GROUP_STATE, states)?;
+        // Offsets are in the order of topics, so each topic of a group is one run.
+        let mut sums: Vec<([(&str, &str); 2], i64, i64)> = Vec::new();
+        for of in groups() {
+            for (topic, index, committed) in &of.offsets {
+                let labels = [("consumergroup", &*of.group), ("topic", &**topic)];
+                if sums.last().is_none_or(|(last, ..)| *last != labels) {
+                    sums.push((labels, 0, 0));
+                }
+                let lag = self.survey.lag(topic, *index, *committed);
+                if let Some((_, lags, offsets)) = sums.last_mut() {
+                    *lags += lag.unwrap_or(0);
+                    *offsets += committed.0;
+                }
+            }
+        }
+        let lags = sums.iter().map(|&(labels, lag, _)| (labels, lag));
+        out.gauges_of(&families::GROUP_LAG_SUM, lags)?;
+        let offsets = sums.iter().map(|&(labels, _, offset)| (labels, offset));
+        out.gauges_of(&families::GROUP_OFFSET_SUM, offsets)?;
+        if !self.metrics.tells_partitions {
+            return Ok(());
+        }
+        let all = || {
+            groups().flat_map(|of| {
+                of.offsets.iter().map(|(topic, index, committed)| {
+                    let labels = [("consumergroup", &*of.group), ("topic", &**topic)];
+                    (
+                        (labels, [("partition", index.0)]),
+                        (topic, *index, *committed),
+                    )
+                })
+            })
+        };
+        let lags = all().filter_map(|(labels, (topic, index, committed))| {
+            Some((labels, self.survey.lag(topic, index, committed)?))
+        });
+        out.gauges_of(&families::GROUP_LAG, lags)?;
+        let offsets = all().map(|(labels, (_, _, committed))| (labels, committed.0));
+        out.gauges_of(&families::GROUP_OFFSET, offsets)
     }
 
     fn write_cluster(

@@ -6,13 +6,17 @@
 use std::collections::BTreeMap;
 
 use ottla_core::counters::Traffic;
-use ottla_core::ids::{LogId, NodeId, TopicName};
+use ottla_core::group::GroupFigures;
+use ottla_core::ids::{LogId, NodeId, Offset, PartitionIndex, TopicName};
 use ottla_core::node::survey::{NodeFigures, PartitionFigures, ReplicaFigures, WaitingFigures};
 
 use crate::driver::Driver;
 
 /// Logs or topics of one look: some 20 microseconds.
 const PIECE: usize = 256;
+
+/// Groups of one look; each may have committed hundreds of offsets.
+const GROUPS_PIECE: usize = 16;
 
 /// What the brain said.
 #[derive(Debug, Default)]
@@ -24,6 +28,8 @@ pub(super) struct Survey {
     pub(super) partitions: Vec<PartitionFigures>,
     /// In the order of topics and indexes.
     pub(super) replicas: Vec<ReplicaFigures>,
+    /// In the order of their names.
+    pub(super) groups: Vec<GroupFigures>,
 }
 
 /// A topic's partitions together.
@@ -78,8 +84,30 @@ impl Survey {
                 break;
             }
         }
+        let mut cursor = Some((PartitionIndex(0), None));
+        while let Some(at) = cursor {
+            let into = &mut survey.groups;
+            cursor = driver
+                .look(|node| node.survey_groups(at, GROUPS_PIECE, into))
+                .flatten();
+        }
         survey.put_in_order();
         survey
+    }
+
+    /// How far a group is behind in a partition; `None` where the partition is not hosted here.
+    pub(super) fn lag(
+        &self,
+        topic: &TopicName,
+        index: PartitionIndex,
+        committed: Offset,
+    ) -> Option<i64> {
+        let key = (topic, index);
+        let place = self
+            .partitions
+            .binary_search_by(|of| (&of.topic, of.index).cmp(&key));
+        let partition = &self.partitions[place.ok()?];
+        Some((partition.high_watermark.0 - committed.0).max(0))
     }
 
     /// Sorts, and leaves a partition once that was seen twice: a topic deleted between two looks
@@ -91,6 +119,7 @@ impl Survey {
             .dedup_by(|a, b| (&a.topic, a.index) == (&b.topic, b.index));
         self.replicas
             .sort_by(|a, b| (&a.topic, a.index).cmp(&(&b.topic, b.index)));
+        self.groups.sort_by(|a, b| a.group.cmp(&b.group));
         self.replicas
             .dedup_by(|a, b| (&a.topic, a.index) == (&b.topic, b.index));
     }

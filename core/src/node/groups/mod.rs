@@ -17,6 +17,7 @@ pub use ask::WritePart;
 pub use load::GroupLoad;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::ops::Bound;
 use std::sync::Arc;
 
 use super::broker::Broker;
@@ -98,6 +99,13 @@ impl Groups {
     /// The shards of this node, by partition.
     pub fn shards(&self) -> impl Iterator<Item = &Shard> {
         self.shards.values().map(|hosted| &hosted.shard)
+    }
+
+    /// The partition of the next shard of this node.
+    #[must_use]
+    pub fn shard_after(&self, partition: PartitionIndex) -> Option<PartitionIndex> {
+        let after = (Bound::Excluded(partition), Bound::Unbounded);
+        self.shards.range(after).next().map(|(&next, _)| next)
     }
 
     /// The shard of a partition; `None` where this node does not lead it.
