@@ -296,7 +296,7 @@ fn normalised(text: &str, bootstrap: Option<&str>) -> String {
     normal
 }
 
-/// Replaces what was measured: after the first number in lines of figures everything, else averages.
+/// Replaces what was measured: in lines of figures all numbers but the first, else averages.
 fn figures(line: &str) -> String {
     if line.contains(" records/sec ") {
         let (count, figures) = line.split_once(' ').unwrap_or((line, ""));

@@ -50,8 +50,8 @@ pub(crate) const ABSENT: &[(&str, &str)] = &[
     ),
 ];
 
-const CONNECT: &str = "Kafka Connect is a Java program of its own: run Kafka's, with this broker as its \
-     bootstrap.servers.";
+const CONNECT: &str = "Kafka Connect is a Java program of its own: run Kafka's, with this broker \
+     as its bootstrap.servers.";
 
 const SHARE_GROUPS: &str = "There are no share groups yet (KIP-932).";
 

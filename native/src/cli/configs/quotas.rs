@@ -204,8 +204,8 @@ pub(super) fn alter(
     Ok(alter::completed(first, name))
 }
 
-const NO_NAME: &str = "An entity-name or default entity must be specified with --alter of users, clients, brokers or \
-     ips";
+const NO_NAME: &str = "An entity-name or default entity must be specified with --alter of users, \
+     clients, brokers or ips";
 
 /// Refuses settings that these entities do not have; whether the changes are to credentials.
 fn check_names(parts: &[Part], changes: &Changes) -> Result<bool, Failure> {

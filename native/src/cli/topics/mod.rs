@@ -25,7 +25,7 @@ Examples:
 /// The options of this tool.
 pub(crate) fn command() -> Command {
     let about = "Create, list, describe, alter or delete topics";
-    args::with_broker(args::command("topics", about))
+    with_old_options(args::with_broker(args::command("topics", about)))
         .arg(flag("create", "Create a topic"))
         .arg(flag("list", "List the names of topics"))
         .arg(flag(
@@ -89,16 +89,15 @@ pub(crate) fn command() -> Command {
             "at-min-isr-partitions",
             "Only partitions just at min.insync.replicas",
         ))
-        .arg(option("partition-size-limit-per-response", "N", "Accepted").hide(true))
-        .arg(
-            option(
-                "delete-config",
-                "NAME",
-                "No more: ottla configs --delete-config",
-            )
-            .hide(true),
-        )
         .after_help(EXAMPLES)
+}
+
+/// Adds options that are taken and have no meaning here.
+fn with_old_options(command: Command) -> Command {
+    let no_more = "No more: ottla configs --delete-config";
+    command
+        .arg(option("partition-size-limit-per-response", "N", "Accepted").hide(true))
+        .arg(option("delete-config", "NAME", no_more).hide(true))
 }
 
 /// Runs the tool. What the cluster refuses is told on standard output, as Kafka's tool does.
