@@ -290,10 +290,33 @@ fn normalised(text: &str, bootstrap: Option<&str>) -> String {
             configs.sort_unstable();
             line = format!("{before}Configs: {}", configs.join(","));
         }
+        line = sorted_credentials(line);
         normal.push_str(&line);
         normal.push('\n');
     }
-    normal
+    sorted_quotas(&normal)
+}
+
+/// Sorts a user's credentials, whose order is the broker's and says nothing.
+fn sorted_credentials(line: String) -> String {
+    let Some((before, known)) = line.split_once(" are SCRAM-") else {
+        return line;
+    };
+    let known = format!("SCRAM-{known}");
+    let mut known: Vec<&str> = known.split(", ").collect();
+    known.sort_unstable();
+    format!("{before} are {}", known.join(", "))
+}
+
+/// Sorts lines of quotas that follow each other: of those in one bucket of its hash map, Kafka's
+/// tool keeps the broker's order.
+fn sorted_quotas(text: &str) -> String {
+    let is_quota = |line: &str| line.starts_with("Quota configs for ");
+    let mut lines: Vec<&str> = text.lines().collect();
+    for together in lines.chunk_by_mut(|a, b| is_quota(a) && is_quota(b)) {
+        together.sort_unstable();
+    }
+    lines.iter().map(|line| format!("{line}\n")).collect()
 }
 
 /// Replaces what was measured: in lines of figures all numbers but the first, else averages.
