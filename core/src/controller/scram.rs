@@ -137,14 +137,14 @@ fn check<'a>(
     let key = (Arc::clone(&change.user), change.mechanism);
     match &change.credential {
         Some(credential) if credential.iterations < ITERATIONS_MIN => {
-            return unacceptable("Too few iterations");
+            unacceptable("Too few iterations")
         }
         Some(credential) if credential.iterations > ITERATIONS_MAX => {
-            return unacceptable("Too many iterations");
+            unacceptable("Too many iterations")
         }
         None if !scene.image.scram_credentials().contains_key(&key) => {
             let text = "Attempt to delete a user credential that does not exist";
-            return Err(Refusal::new(ErrorCode::ResourceNotFound, text));
+            Err(Refusal::new(ErrorCode::ResourceNotFound, text))
         }
         Some(_) | None => Ok(()),
     }

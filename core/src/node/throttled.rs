@@ -47,11 +47,9 @@ impl Broker {
                 connection: effect.connection,
                 sequence: effect.sequence,
             };
-            let size_bytes = match &effect.reply {
-                // A Produce with acks=0: it has no answer, and its time does not count.
-                Reply::Nothing => None,
-                reply => Some(reply.records_bytes()),
-            };
+            // A Produce with acks=0 has no answer, and its time does not count.
+            let has_answer = effect.reply != Reply::Nothing;
+            let size_bytes = has_answer.then(|| effect.reply.records_bytes());
             let wait_ms = self.throttle.on_answered(now, reply_to, size_bytes);
             if wait_ms > 0 {
                 effect.reply.set_throttle_time_ms(wait_ms);

@@ -54,7 +54,7 @@ impl Rate {
     /// The number where it is whole to the millionth.
     #[must_use]
     pub fn whole(self) -> Option<u128> {
-        (self.0 % MILLION == 0 || self.0 == u128::MAX).then_some(self.0 / MILLION)
+        (self.0.is_multiple_of(MILLION) || self.0 == u128::MAX).then_some(self.0 / MILLION)
     }
 }
 

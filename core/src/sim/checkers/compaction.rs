@@ -352,10 +352,13 @@ fn read_batch(bytes: &[u8]) -> Option<Batch> {
         attributes: attributes & 0x3f,
     };
     let records = &bytes[HEADER..];
-    let opened = match Compression::from_id(attributes & 0x07)? {
-        Compression::None => records.to_vec(),
-        _codec if count == 0 => Vec::new(),
-        codec => decompress(codec, records, decompressed_bytes_max(records.len())).ok()?,
+    let codec = Compression::from_id(attributes & 0x07)?;
+    let opened = if codec == Compression::None {
+        records.to_vec()
+    } else if count == 0 {
+        Vec::new()
+    } else {
+        decompress(codec, records, decompressed_bytes_max(records.len())).ok()?
     };
     let stamped = (attributes & 0x08 != 0).then(|| i64_at(bytes, 35));
     let mut rest = &opened[..];

@@ -125,10 +125,11 @@ fn consume(
         console.flush()?;
         if !is_quiet {
             until = give_up(member);
-        } else if until.is_some_and(|until| until <= member.now()) {
-            return Ok(());
-        } else if limits.stops_at_end && is_at_end(member) {
-            return Ok(());
+        } else {
+            let is_late = until.is_some_and(|until| until <= member.now());
+            if is_late || limits.stops_at_end && is_at_end(member) {
+                return Ok(());
+            }
         }
         if !is_over(*printed) {
             member.step(until);

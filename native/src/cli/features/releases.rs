@@ -75,7 +75,7 @@ pub(in crate::cli) fn metadata_level(release: &str) -> Result<i16, Failure> {
                 .split_once("-IV")
                 .is_some_and(|(short, _)| short == release || is_patch_of(release, short))
     };
-    let index = METADATA_VERSIONS.iter().rposition(|name| is_it(&name));
+    let index = METADATA_VERSIONS.iter().rposition(|name| is_it(name));
     match index.and_then(|index| i16::try_from(index).ok()) {
         Some(index) => Ok(index + FIRST_LEVEL),
         None => Err(Failure::refused(format!(

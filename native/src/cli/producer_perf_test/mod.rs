@@ -126,7 +126,7 @@ pub(crate) fn run(matches: &ArgMatches, console: &mut Console<'_>) -> Result<(),
     send_all(plan, &mut sender, &mut measured, json, console)?;
     let now = sender.now().instant;
     if json {
-        console.json(&measured.to_json(now))?;
+        console.json(&measured.json(now))?;
     } else {
         measured.print(now, console)?;
         if matches.get_flag("print-metrics") {
@@ -280,11 +280,11 @@ impl Measured {
         }
     }
 
-    fn to_json(&mut self, now: Instant) -> serde_json::Value {
-        let mut document = self.all.to_json(now);
+    fn json(&mut self, now: Instant) -> serde_json::Value {
+        let mut document = self.all.json(now);
         document["failed"] = self.failed.into();
         if let Some(steady) = &mut self.steady {
-            document["steadyState"] = steady.to_json(now);
+            document["steadyState"] = steady.json(now);
         }
         document
     }

@@ -133,7 +133,7 @@ impl Stats {
     }
 
     /// The summary as data.
-    pub(super) fn to_json(&mut self, now: Instant) -> Value {
+    pub(super) fn json(&mut self, now: Instant) -> Value {
         let (records, megabytes, mean) = self.all.rates(now);
         let [half, p95, p99, p999] = self.percentiles();
         json!({

@@ -137,7 +137,7 @@ fn lists(session: &mut Session) -> Result<(), Stopped> {
             types_filter: types.iter().map(|kind| text(kind)).collect(),
         });
         let version = session.version();
-        if states.len() > 0 && version < 4 || types.len() > 0 && version < 5 {
+        if !states.is_empty() && version < 4 || !types.is_empty() && version < 5 {
             return Ok(());
         }
         let mut answer = session.quiet(version, &request)?;
