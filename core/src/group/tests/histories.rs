@@ -197,15 +197,14 @@ impl History {
                 .and_then(|ticket| self.meeting.replies.get(&ticket));
             if let Some(GroupReply::JoinGroup(reply)) = joined {
                 client.joins = None;
-                match code(reply.error_code) {
-                    ErrorCode::None | ErrorCode::MemberIdRequired => {
-                        client.id = reply.member_id.clone();
-                        client.generation = reply.generation_id;
-                        let members = reply.members.iter();
-                        client.members = members.map(|m| m.member_id.clone()).collect();
-                    }
-                    ErrorCode::RebalanceInProgress => {}
-                    _other => *client = Client::default(),
+                let code = code(reply.error_code);
+                if [ErrorCode::None, ErrorCode::MemberIdRequired].contains(&code) {
+                    client.id = reply.member_id.clone();
+                    client.generation = reply.generation_id;
+                    let members = reply.members.iter();
+                    client.members = members.map(|m| m.member_id.clone()).collect();
+                } else if code != ErrorCode::RebalanceInProgress {
+                    *client = Client::default();
                 }
             }
             let synced = client

@@ -357,10 +357,10 @@ impl Meeting {
         let ticket = self.ask(4, "", |shard, now, caller, _, out| {
             shard.heartbeat(now, caller, &request, out);
         });
-        match &self.replies[&ticket] {
-            GroupReply::Heartbeat(reply) => code(reply.error_code),
-            other => panic!("{other:?} answers a Heartbeat"),
-        }
+        let GroupReply::Heartbeat(reply) = &self.replies[&ticket] else {
+            panic!("another reply answers a Heartbeat");
+        };
+        code(reply.error_code)
     }
 
     fn leave(&mut self, version: i16, members: &[(&str, Option<&str>)]) -> LeaveGroupResponse {
@@ -382,10 +382,10 @@ impl Meeting {
         let ticket = self.ask(version, "", |shard, now, caller, _, out| {
             shard.leave_group(now, caller, &request, out);
         });
-        match &self.replies[&ticket] {
-            GroupReply::LeaveGroup(reply) => reply.clone(),
-            other => panic!("{other:?} answers a LeaveGroup"),
-        }
+        let GroupReply::LeaveGroup(reply) = &self.replies[&ticket] else {
+            panic!("another reply answers a LeaveGroup");
+        };
+        reply.clone()
     }
 
     fn commit_offsets(&mut self, version: i16, request: &OffsetCommitRequest) -> Ticket {
@@ -402,22 +402,20 @@ impl Meeting {
 
     /// The codes of an OffsetCommit, in the order of the answer.
     fn committed(&self, ticket: Ticket) -> Vec<ErrorCode> {
-        match &self.replies[&ticket] {
-            GroupReply::OffsetCommit(reply) => {
-                let partitions = reply.topics.iter().flat_map(|topic| &topic.partitions);
-                partitions
-                    .map(|partition| code(partition.error_code))
-                    .collect()
-            }
-            other => panic!("{other:?} answers an OffsetCommit"),
-        }
+        let GroupReply::OffsetCommit(reply) = &self.replies[&ticket] else {
+            panic!("another reply answers an OffsetCommit");
+        };
+        let partitions = reply.topics.iter().flat_map(|topic| &topic.partitions);
+        partitions
+            .map(|partition| code(partition.error_code))
+            .collect()
     }
 
     fn joined(&self, ticket: Ticket) -> &JoinGroupResponse {
-        match &self.replies[&ticket] {
-            GroupReply::JoinGroup(reply) => reply,
-            other => panic!("{other:?} answers a JoinGroup"),
-        }
+        let GroupReply::JoinGroup(reply) = &self.replies[&ticket] else {
+            panic!("another reply answers a JoinGroup");
+        };
+        reply
     }
 
     fn join_code(&self, ticket: Ticket) -> ErrorCode {
@@ -425,10 +423,10 @@ impl Meeting {
     }
 
     fn synced(&self, ticket: Ticket) -> &SyncGroupResponse {
-        match &self.replies[&ticket] {
-            GroupReply::SyncGroup(reply) => reply,
-            other => panic!("{other:?} answers a SyncGroup"),
-        }
+        let GroupReply::SyncGroup(reply) = &self.replies[&ticket] else {
+            panic!("another reply answers a SyncGroup");
+        };
+        reply
     }
 
     fn sync_code(&self, ticket: Ticket) -> ErrorCode {
