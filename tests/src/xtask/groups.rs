@@ -204,7 +204,8 @@ fn all(workshop: &Workshop) -> Vec<Result<Client, String>> {
             "groups",
             "kafka_python.py",
             &["range", "roundrobin", "sticky"],
-            // Now and then it joins no more when its pattern finds a topic; 3.0 did so with Kafka too.
+            // Now and then it joins no more when its pattern finds a new topic, seen with Ottla;
+            // 3.0.12 does so with Kafka too.
             &[Commit, CommitAsync, Pause, Seek, Static],
         ),
         python(
