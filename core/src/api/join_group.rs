@@ -34,15 +34,15 @@ pub fn handle(
     );
     match asked {
         Ok(()) => Handled::Parked,
-        Err(code) => Handled::Reply(Reply::JoinGroup(refusal(from.version(), request, code))),
+        Err(code) => Handled::Reply(Reply::JoinGroup(refusal(from.version(), code))),
     }
 }
 
-fn refusal(version: i16, request: &JoinGroupRequest, code: ErrorCode) -> JoinGroupResponse {
+/// Who is not the coordinator, or not yet, tells no member's id; Kafka 4.3.1 does not either.
+fn refusal(version: i16, code: ErrorCode) -> JoinGroupResponse {
     let mut response = JoinGroupResponse::default();
     response.error_code = code.code();
     response.generation_id = -1;
-    response.member_id = request.member_id.clone();
     response.protocol_name = (version < NULLABLE_PROTOCOL_VERSION).then(StrBytes::default);
     response
 }
