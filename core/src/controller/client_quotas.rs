@@ -309,9 +309,10 @@ mod tests {
     #[test]
     fn what_makes_no_sense_is_refused_and_changes_nothing() {
         let mut image = Image::default();
-        let user: &[(&str, Option<&str>)] = &[("user", Some("u"))];
-        let ip: &[(&str, Option<&str>)] = &[("ip", Some("10.0.0.1"))];
-        let cases: &[(&[(&str, Option<&str>)], &str, f64)] = &[
+        type Entity<'a> = &'a [(&'a str, Option<&'a str>)];
+        let user: Entity<'_> = &[("user", Some("u"))];
+        let ip: Entity<'_> = &[("ip", Some("10.0.0.1"))];
+        let cases: &[(Entity<'_>, &str, f64)] = &[
             (&[], "producer_byte_rate", 1.0),
             (&[("group", Some("g"))], "producer_byte_rate", 1.0),
             (&[("user", Some(""))], "producer_byte_rate", 1.0),

@@ -119,12 +119,12 @@ impl Bench {
             token,
         } = op
         {
-            let bytes = match file {
-                LogFile::Log(base) => {
-                    let start = position as usize;
-                    self.files[&base].slice(start..start + length as usize)
-                }
-                _index => Bytes::new(),
+            let bytes = if let LogFile::Log(base) = file {
+                let start = position as usize;
+                self.files[&base].slice(start..start + length as usize)
+            } else {
+                // No index is on this disk.
+                Bytes::new()
             };
             return DiskDone::Read {
                 log,
