@@ -220,7 +220,8 @@ impl Page {
         });
         out.gauges(&families::GROUP_STATE, states)?;
         // Offsets are in the order of topics, so each topic of a group is one run.
-        let mut sums: Vec<([(&str, &str); 2], i64, i64)> = Vec::new();
+        type Labels<'a> = [(&'a str, &'a str); 2];
+        let mut sums: Vec<(Labels<'_>, i64, i64)> = Vec::new();
         for of in groups() {
             for (topic, index, committed) in &of.offsets {
                 let labels = [("consumergroup", &*of.group), ("topic", &**topic)];

@@ -275,7 +275,8 @@ impl History {
             shard
                 .dying
                 .iter()
-                .filter_map(|((id, _), group)| group.is_recorded.then(|| id.clone())),
+                .filter(|(_, group)| group.is_recorded)
+                .map(|((id, _), _)| id.clone()),
         );
         let replayed: BTreeSet<StrBytes> = self.replica.groups.keys().cloned().collect();
         assert_eq!(shown, replayed, "groups");

@@ -69,8 +69,8 @@ fn name_of(level: i16) -> Option<&'static str> {
 
 /// The metadata level of a release: a whole name, or a release, which is its last level.
 pub(in crate::cli) fn metadata_level(release: &str) -> Result<i16, Failure> {
-    let is_it = |name: &&str| {
-        *name == release
+    let is_it = |name: &str| {
+        name == release
             || name
                 .split_once("-IV")
                 .is_some_and(|(short, _)| short == release || is_patch_of(release, short))
