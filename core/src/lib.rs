@@ -39,6 +39,7 @@ pub mod limits;
 pub mod log;
 pub mod map;
 pub mod metadata;
+pub mod mutants;
 pub mod node;
 pub mod one_or_many;
 pub mod partition;

@@ -7,5 +7,6 @@ pub mod differential;
 pub mod exposition;
 pub mod groups;
 pub mod measure;
+pub mod simulator;
 pub mod wire_client;
 pub mod xtask;

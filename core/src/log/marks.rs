@@ -7,6 +7,7 @@
 use super::segment::SegmentMarks;
 use super::{Log, LogMemory, LogState};
 use crate::ids::{Generation, Offset};
+use crate::mutants::mutant;
 use crate::storage::{DiskOp, LogFile};
 
 /// What a full disk took back: records of `[end_offset, former_end_offset)` were never appended.
@@ -94,6 +95,12 @@ impl Log {
         out: &mut Vec<DiskOp>,
     ) -> Option<Rewound> {
         if generation != self.generation || self.state != LogState::Usable {
+            return None;
+        }
+        if mutant!(M34) {
+            if let Some(last) = self.in_flight.back().copied() {
+                self.on_appended(generation, last.end_offset, memory);
+            }
             return None;
         }
         let former_end_offset = self.log_end_offset;

@@ -74,6 +74,7 @@ use self::saves::Saves;
 use self::segment::{ActiveSegment, SegmentMarks};
 use self::tail::Tail;
 use crate::ids::{DirectoryIndex, Generation, LeaderEpoch, LogId, Offset};
+use crate::mutants::mutant;
 use crate::storage::{DiskOp, StampedBatch};
 use crate::time::{Instant, Now};
 
@@ -316,6 +317,7 @@ impl Log {
     #[must_use]
     pub fn reported_end_offset(&self) -> Offset {
         match self.settings.flush_policy {
+            FlushPolicy::Ack if mutant!(M2) => self.written,
             FlushPolicy::Ack => self.flushed,
             FlushPolicy::Interval { .. } | FlushPolicy::Os => self.written,
         }

@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, VecDeque};
 use super::batch::BatchInfo;
 use crate::ids::{Offset, ProducerEpoch, ProducerId, Sequence};
 use crate::limits::PRODUCER_BATCHES_REMEMBERED;
+use crate::mutants::mutant;
 use crate::time::Timestamp;
 
 /// One remembered batch of a producer.
@@ -311,7 +312,8 @@ impl Producer {
         let (first, last) = (info.base_sequence, info.last_sequence());
         let is_same =
             |batch: &&ProducerBatch| batch.first_sequence() == first && batch.last_sequence == last;
-        self.batches.iter().find(is_same).copied()
+        let unseen = usize::from(mutant!(M22) && self.batches.len() == PRODUCER_BATCHES_REMEMBERED);
+        self.batches.iter().skip(unseen).find(is_same).copied()
     }
 
     fn remember(&mut self, batch: ProducerBatch, is_transactional: bool) {
@@ -329,7 +331,7 @@ impl Producer {
 
 /// Whether a record with sequence `next` may come after one with `last`.
 fn follows(last: Sequence, next: Sequence) -> bool {
-    next == last.plus_one()
+    next == last.plus_one() && !(mutant!(M23) && next < last)
 }
 
 impl Sequence {

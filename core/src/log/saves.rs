@@ -10,6 +10,7 @@ use bytes::Bytes;
 use super::{Log, LogState, producer_snapshot};
 use crate::ids::{LogId, Offset};
 use crate::limits::PRODUCER_SNAPSHOT_INTERVAL_BYTES;
+use crate::mutants::mutant;
 use crate::storage::{DiskOp, LogFile, Token};
 
 /// Which saves are under way, and which snapshots there are.
@@ -89,6 +90,9 @@ impl Log {
     /// Before the log is truncated below it, the checkpoint must have been lowered.
     #[must_use]
     pub fn recovery_point(&self) -> Offset {
+        if mutant!(M31) {
+            return self.written;
+        }
         let unsaved = self.saves.epochs.map(|(_token, end_offset)| end_offset);
         [unsaved, self.saves.epochs_failed]
             .into_iter()

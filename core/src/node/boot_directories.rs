@@ -9,6 +9,7 @@ use crate::event::Severity;
 use crate::ids::{DirectoryId, DirectoryIndex, Offset, TopicId, TopicPartition};
 use crate::log::checkpoint::parse_offsets;
 use crate::log::partition_metadata;
+use crate::mutants::mutant;
 use crate::quorum::directory::MetaProperties;
 use crate::quorum::{METADATA_FOLDER, format};
 use crate::rng::Rng;
@@ -141,7 +142,7 @@ impl Directories {
         let listing = &self.listings[usize::from(index.0)];
         let is_clean = listing.file(DirectoryFile::CleanShutdown).is_some();
         self.clean.push(is_clean);
-        if is_clean {
+        if is_clean && !mutant!(M29) {
             out.disk.push(DiskOp::RemoveDirectoryFile {
                 directory: index,
                 file: DirectoryFile::CleanShutdown,
@@ -206,7 +207,9 @@ impl Directories {
                 .folders
                 .binary_search_by(|folder| (*folder.name).cmp(name));
             if let Ok(at) = found
-                && partition_metadata::parse(&listing.folders[at].partition_metadata) == Some(topic)
+                && (mutant!(M41)
+                    || partition_metadata::parse(&listing.folders[at].partition_metadata)
+                        == Some(topic))
             {
                 return Some((DirectoryIndex(index), listing.folders.remove(at)));
             }

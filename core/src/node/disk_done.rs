@@ -13,6 +13,7 @@ use crate::event::Severity;
 use crate::ids::{DirectoryIndex, Generation, LogId, Offset};
 use crate::metadata::delta::Delta;
 use crate::metadata::image::Image;
+use crate::mutants::mutant;
 use crate::partition::Wakeups;
 use crate::quorum::{METADATA_DIRECTORY, METADATA_FOLDER};
 use crate::storage::{DiskDone, DiskError, FailureScope, Token};
@@ -254,6 +255,14 @@ impl Broker {
         error: &DiskError,
         out: &mut Outbox,
     ) {
+        if mutant!(M33) {
+            for partition in self.partitions.iter_mut() {
+                let (log, memory) = (partition.log_mut(), &mut self.memory);
+                log.on_synced(log.generation(), log.log_end_offset(), memory);
+                self.touched.insert(log.id());
+            }
+            return;
+        }
         out.events.push(event(
             Severity::Error,
             &format!("data directory {directory}"),

@@ -10,6 +10,7 @@ use crate::error::ErrorCode;
 use crate::fetch_session::FetchTarget;
 use crate::ids::{LeaderEpoch, Offset};
 use crate::log::{LogMemory, Lookup, ReadOutcome, ReadRequest};
+use crate::mutants::mutant;
 use crate::storage::{DiskError, Slice};
 
 /// How far a reader sees.
@@ -96,6 +97,7 @@ impl Partition {
         }
         let bound = match visibility {
             Visibility::Committed => result.last_stable_offset,
+            Visibility::HighWatermark if mutant!(M19) => self.log.log_end_offset(),
             Visibility::HighWatermark => result.high_watermark,
         };
         let request = ReadRequest {

@@ -14,6 +14,7 @@ pub mod disk_contract;
 pub mod nemesis;
 pub mod network;
 pub mod node;
+mod numbers;
 pub mod options;
 pub mod run;
 pub mod schedule;

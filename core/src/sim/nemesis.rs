@@ -11,22 +11,29 @@ pub enum Fault {
     Clog,
     /// A process dies (P1).
     Crash,
+    /// The disk is full, for a while (D9).
+    DiskFull,
     /// The power goes (P2).
     PowerCut,
     /// A connection breaks (N2, N3).
     Reset,
-    /// A node is stopped in order and started again (P7).
+    /// A node is stopped in order and started again, unless it dies on the way (P7).
     Restart,
+    /// A sync fails (D8). The process ends by it, and the machine is started again, for what its
+    /// memory holds of the disk is not to be trusted any more.
+    SyncError,
 }
 
 impl Fault {
     /// Every kind.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 7] = [
         Self::Clog,
         Self::Crash,
         Self::PowerCut,
         Self::Reset,
         Self::Restart,
+        Self::DiskFull,
+        Self::SyncError,
     ];
 
     /// Mean time between two, in milliseconds; 0 for never.
@@ -37,6 +44,8 @@ impl Fault {
             Self::PowerCut => options.power_cut_every_ms,
             Self::Reset => options.reset_every_ms,
             Self::Restart => options.restart_every_ms,
+            Self::DiskFull => options.disk_full_every_ms,
+            Self::SyncError => options.sync_error_every_ms,
         }
     }
 }

@@ -21,7 +21,7 @@ use crate::event::Event;
 use crate::ids::{ConnectionId, ListenerId};
 use crate::node::Node;
 use crate::node::door::{Input, Outbox};
-use crate::storage::{DiskDone, DiskOp, Slice};
+use crate::storage::{DiskDone, DiskOp, FailureScope, Slice};
 use crate::wire::request::Piece;
 
 /// A process that runs.
@@ -82,6 +82,11 @@ impl SimulatedNode {
     #[must_use]
     pub fn disk(&self) -> &SimulatedDisk {
         &self.disk
+    }
+
+    /// Its disk, for faults.
+    pub fn disk_mut(&mut self) -> &mut SimulatedDisk {
+        &mut self.disk
     }
 
     /// Whether a process runs that takes connections.
@@ -229,11 +234,15 @@ impl SimulatedNode {
             return TurnEffects::default();
         };
         let inputs = running.inbox.len() as u64;
+        let tells_loss = running.inbox.iter().any(is_loss);
         let mut outbox = Outbox::default();
         running.node.turn(now, &mut running.inbox, &mut outbox);
         running.inbox.clear();
         let mut effects = self.carry_out(world_ns, outbox, durability);
         effects.inputs = inputs;
+        if let Some(running) = self.running.as_mut().filter(|_| tells_loss) {
+            running.door.on_disk_lost();
+        }
         effects
     }
 
@@ -307,6 +316,17 @@ impl SimulatedNode {
         effects.events = outbox.events;
         effects
     }
+}
+
+/// Whether an input says that a data directory is lost.
+fn is_loss(input: &Input) -> bool {
+    matches!(
+        input,
+        Input::Disk(DiskDone::Failed {
+            scope: FailureScope::Directory(_),
+            ..
+        })
+    )
 }
 
 impl Running {

@@ -99,6 +99,15 @@ options! {
     lost_bytes,
     /// Whether a sync of a log takes its indexes along.
     sync_takes_indexes,
+    /// Mean time between a disk getting full, in milliseconds; 0 for never (D9). No seed draws it.
+    disk_full_every_ms,
+    /// Mean time between syncs that fail, in milliseconds; 0 for never (D8). No seed draws it.
+    sync_error_every_ms,
+    /// In a hundred orderly stops, how many are interrupted by a death (P7). No seed draws it.
+    stop_interrupt_percent,
+    /// Whether idempotent producers get an id; else they ask for one that no producer may have, and
+    /// write nothing. No seed draws it.
+    idempotence,
     /// One disk call in this many is a hundred times as slow; 0 for none (D10).
     disk_slow_one_in,
     /// Shortest latency of a connection, in microseconds (N1).
@@ -236,6 +245,8 @@ impl Options {
 
     /// Drops every fault: for the part of a run that must succeed.
     pub fn calm(&mut self) {
+        (self.disk_full_every_ms, self.sync_error_every_ms) = (0, 0);
+        self.stop_interrupt_percent = 0;
         self.keep_only(None);
     }
 
@@ -245,6 +256,7 @@ impl Options {
         DiskOptions {
             slow_one_in: self.disk_slow_one_in,
             sync_takes_indexes: self.sync_takes_indexes == 1,
+            may_fill: self.disk_full_every_ms > 0,
             ..DiskOptions::default()
         }
     }

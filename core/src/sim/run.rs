@@ -292,6 +292,11 @@ impl Run {
         if options.admin == 1 && dice.chance(1, 2) {
             topics.push("restless".into());
         }
+        // Some begin shortly before sequences start again at 0.
+        let first_sequence = match options.idempotence == 1 && dice.chance(1, 4) {
+            true => i32::MAX - i32::try_from(dice.below(200)).expect("a small number"),
+            false => 0,
+        };
         Actor::Producer(Producer::new(ProducerOptions {
             name: u32::try_from(number).expect("few"),
             topics,
@@ -307,6 +312,9 @@ impl Run {
             compacted_keys: options.compacted_keys,
             pause_ms_max: options.pause_ms_max,
             produce_version: self.version("produce", 3, 13),
+            gets_id: options.idempotence == 1,
+            keeps_order: options.flush_policy == 0 && options.admin == 0,
+            first_sequence,
         }))
     }
 

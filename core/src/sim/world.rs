@@ -8,12 +8,15 @@ use std::time::Duration;
 
 use super::checkers::Violation;
 use super::checkers::durability::DurabilityChecker;
+use super::checkers::log_files;
+use super::checkers::log_image::LogImage;
 use super::client::{ClientWish, FIRST_PORT, SimulatedClient};
 use super::clock::NodeClock;
-use super::disk::SimulatedDisk;
+use super::disk::{DirectoryId, FileSystem, SimulatedDisk};
 use super::nemesis::{Fault, Nemesis};
 use super::network::{Arrival, Direction, Network, Planned};
 use super::node::{SimulatedNode, TurnEffects};
+use super::numbers::{done_numbers, hash_of_op, op_numbers};
 use super::options::Options;
 use super::schedule::Schedule;
 use super::trace::{Trace, TraceKind, TraceRecord, hash_of};
@@ -21,7 +24,7 @@ use crate::client::network::LinkId;
 use crate::event::{Event as NodeEvent, Severity};
 use crate::ids::ConnectionId;
 use crate::rng::Rng;
-use crate::storage::{DiskDone, DiskOp};
+use crate::storage::{DirectoryFile, DiskError};
 
 /// How long a node may be without a turn while inputs wait, at most: what a late reply is excused
 /// for.
@@ -41,7 +44,9 @@ enum Event {
     Connect(u32, LinkId, u16),
     CrashDuringRecovery(u32, u64),
     Disk(u32),
+    DiskHasSpace(u32),
     Fault(Fault, u64),
+    PowerCut(u32, u64),
     Step(u32),
     Stopped(u32, u64),
     Turn(u32, u64),
@@ -185,6 +190,9 @@ impl World {
     /// options as they are now.
     pub fn begin_phase(&mut self) {
         self.phase += 1;
+        for node in &mut self.nodes {
+            node.disk_mut().make_space();
+        }
         for fault in Fault::ALL {
             self.plan_fault(fault);
         }
@@ -207,6 +215,12 @@ impl World {
 
     /// A process dies.
     pub fn crash(&mut self, node: u32) {
+        if self.nodes[node as usize].disk().has_failed() {
+            // What memory holds of a disk that failed is not to be trusted: the machine goes too.
+            let loss = self.nemesis.power_loss(&self.options);
+            self.cut_power(node, &loss);
+            return;
+        }
         self.note(node, TraceKind::Crash, 0, 0, 0);
         self.tell(node, "the process dies");
         self.nodes[node as usize].crash(&mut self.durability);
@@ -241,6 +255,18 @@ impl World {
                 }
             }
             Event::Disk(node) => self.advance_disk(node),
+            Event::DiskHasSpace(node) => {
+                self.tell(node, "its disk has space again");
+                self.nodes[node as usize].disk_mut().make_space();
+            }
+            Event::PowerCut(node, incarnation) => {
+                let at = &self.nodes[node as usize];
+                if at.is_up() && at.incarnation() == incarnation {
+                    let loss = self.nemesis.power_loss(&self.options);
+                    self.cut_power(node, &loss);
+                    self.start_again(node, Fault::SyncError);
+                }
+            }
             Event::Fault(fault, phase) => {
                 if phase == self.phase {
                     self.strike(fault);
@@ -282,6 +308,8 @@ impl World {
         self.collect_violations(node);
         match self.nodes[node as usize].stopped() {
             Some(Ok(())) => self.schedule.after(1, Event::Stopped(node, incarnation)),
+            // It could not boot upon a disk that failed; the machine is about to go.
+            Some(Err(_)) if self.nodes[node as usize].disk().has_failed() => {}
             Some(Err(error)) => self.violations.push(Violation::new("L2", error)),
             None => {}
         }
@@ -322,13 +350,27 @@ impl World {
     fn advance_disk(&mut self, node: u32) {
         self.disks_planned.remove(&node);
         let now_ns = self.now_ns();
+        let had_failed = self.nodes[node as usize].disk().has_failed();
         let done = self.nodes[node as usize].advance_disk(now_ns);
+        if !had_failed && self.nodes[node as usize].disk().has_failed() {
+            self.on_disk_lost(node);
+        }
         for answer in &done {
             let (a, b) = done_numbers(answer);
             self.note(node, TraceKind::DiskDone, a, b, 0);
         }
         self.plan_disk(node);
         self.plan_turn(node);
+    }
+
+    /// A directory is lost: the process may go on for a moment, then the machine is started again.
+    fn on_disk_lost(&mut self, node: u32) {
+        self.tell(node, "a sync failed");
+        let bits = self.nemesis.dice(Fault::SyncError).between(10, 28);
+        let delay_ns = self.nemesis.dice(Fault::SyncError).below(2 << bits);
+        let incarnation = self.nodes[node as usize].incarnation();
+        self.schedule
+            .after(delay_ns, Event::PowerCut(node, incarnation));
     }
 
     fn arrive(&mut self, connection: ConnectionId, direction: Direction) {
@@ -473,9 +515,47 @@ impl World {
             Fault::Restart if is_up => {
                 self.nemesis.strike();
                 self.ask_to_stop(node);
+                self.maybe_interrupt(node);
             }
-            Fault::Crash | Fault::PowerCut | Fault::Restart => {}
+            // A boot upon a full disk is refused, and rightly.
+            Fault::DiskFull if self.nodes[node as usize].is_ready() => {
+                self.nemesis.strike();
+                self.fill_disk(node);
+            }
+            Fault::SyncError if is_up => {
+                self.nemesis.strike();
+                self.nodes[node as usize].disk_mut().fail_next_sync();
+            }
+            Fault::Crash
+            | Fault::DiskFull
+            | Fault::PowerCut
+            | Fault::Restart
+            | Fault::SyncError => {}
         }
+    }
+
+    /// Lets a node die while it stops, now and then.
+    fn maybe_interrupt(&mut self, node: u32) {
+        let percent = self.options.stop_interrupt_percent;
+        let dice = self.nemesis.dice(Fault::Restart);
+        if percent > 0 && dice.chance(percent, 100) {
+            let bits = dice.between(10, 25);
+            let delay_ns = dice.below(2 << bits);
+            let incarnation = self.nodes[node as usize].incarnation();
+            let event = Event::CrashDuringRecovery(node, incarnation);
+            self.schedule.after(delay_ns, event);
+        }
+    }
+
+    /// Leaves little space, for a while.
+    fn fill_disk(&mut self, node: u32) {
+        let dice = self.nemesis.dice(Fault::DiskFull);
+        let left_bytes = dice.below(16 * 1024);
+        let bits = dice.between(20, 30);
+        let until_ns = dice.below(2 << bits);
+        self.tell(node, &format!("its disk has {left_bytes} bytes left"));
+        self.nodes[node as usize].disk_mut().fill(left_bytes);
+        self.schedule.after(until_ns, Event::DiskHasSpace(node));
     }
 
     /// A node dies by a power cut, and is started again.
@@ -510,6 +590,14 @@ impl World {
             return;
         }
         self.tell(node, "has stopped in order");
+        let marker = DirectoryFile::CleanShutdown.name();
+        let files = self.nodes[node as usize].file_systems();
+        let marked = |files: &&FileSystem| files.lookup(DirectoryId::ROOT, marker).is_some();
+        for files in files.into_iter().filter(marked) {
+            for image in LogImage::take_all(files) {
+                self.violations.extend(log_files::check(&image));
+            }
+        }
         // An orderly stop is a death after everything was said and done.
         self.crash(node);
         self.start_node(node, 1_000_000);
@@ -565,6 +653,7 @@ impl World {
     }
 
     fn after_death(&mut self, node: u32) {
+        self.nodes[node as usize].disk_mut().make_space();
         self.turns_planned.remove(&node);
         let mut planned = Vec::new();
         let now_ns = self.now_ns();
@@ -577,7 +666,9 @@ impl World {
         let text = event.to_string();
         self.note(node, TraceKind::Event, 0, 0, hash_of(text.as_bytes()));
         self.tell(node, &text);
-        if event.severity == Severity::Error {
+        let is_excused = self.nodes[node as usize].disk().has_failed()
+            || text.contains(&DiskError::Full.to_string());
+        if event.severity == Severity::Error && !is_excused {
             self.violations.push(Violation::new("error", text));
         }
     }
@@ -654,88 +745,5 @@ impl World {
             let now_ms = self.now_ns() / 1_000_000;
             listener(&format!("{now_ms:>8} ms node {node}: {what}"));
         }
-    }
-}
-
-/// The numbers by which the trace knows an operation: its log or token, and an end offset.
-fn op_numbers(op: &DiskOp) -> (u64, u64) {
-    match op {
-        DiskOp::Append {
-            log, end_offset, ..
-        }
-        | DiskOp::Sync {
-            log, end_offset, ..
-        }
-        | DiskOp::Truncate {
-            log, end_offset, ..
-        } => (u64::from(log.0), end_offset.0.cast_unsigned()),
-        DiskOp::AppendIndex { log, position, .. } => (u64::from(log.0), u64::from(*position)),
-        DiskOp::CreateLog { log, .. }
-        | DiskOp::MarkLogDeleted { log, .. }
-        | DiskOp::OpenLog { log, .. }
-        | DiskOp::RemoveFile { log, .. }
-        | DiskOp::RemoveLog { log } => (u64::from(log.0), 0),
-        DiskOp::CreateSegment { log, segment, .. }
-        | DiskOp::MarkSegmentDeleted { log, segment, .. }
-        | DiskOp::RemoveCleaned { log, segment }
-        | DiskOp::RemoveSegment { log, segment }
-        | DiskOp::ReplaceSegments { log, segment, .. } => {
-            (u64::from(log.0), segment.0.cast_unsigned())
-        }
-        DiskOp::Read { log, token, .. }
-        | DiskOp::SaveLogFile { log, token, .. }
-        | DiskOp::SyncCleaned { log, token, .. }
-        | DiskOp::WriteCleaned { log, token, .. } => (u64::from(log.0), token.0),
-        DiskOp::RemoveDirectoryFile { token, .. } | DiskOp::SaveDirectoryFile { token, .. } => {
-            (u64::MAX, token.0)
-        }
-    }
-}
-
-/// Hash of the bytes an operation writes; 0 where it writes none.
-fn hash_of_op(op: &DiskOp) -> u64 {
-    match op {
-        DiskOp::Append { batches, .. } => batches.iter().fold(0, |hash, batch| {
-            let stamp = hash_of(&batch.stamp);
-            hash_of(&batch.body) ^ stamp.rotate_left(1) ^ hash.rotate_left(7)
-        }),
-        DiskOp::AppendIndex { bytes, .. }
-        | DiskOp::SaveDirectoryFile { bytes, .. }
-        | DiskOp::SaveLogFile { bytes, .. }
-        | DiskOp::WriteCleaned { bytes, .. } => hash_of(bytes),
-        DiskOp::CreateLog { .. }
-        | DiskOp::CreateSegment { .. }
-        | DiskOp::MarkLogDeleted { .. }
-        | DiskOp::MarkSegmentDeleted { .. }
-        | DiskOp::OpenLog { .. }
-        | DiskOp::Read { .. }
-        | DiskOp::RemoveDirectoryFile { .. }
-        | DiskOp::RemoveFile { .. }
-        | DiskOp::RemoveLog { .. }
-        | DiskOp::RemoveCleaned { .. }
-        | DiskOp::RemoveSegment { .. }
-        | DiskOp::ReplaceSegments { .. }
-        | DiskOp::Sync { .. }
-        | DiskOp::SyncCleaned { .. }
-        | DiskOp::Truncate { .. } => 0,
-    }
-}
-
-/// The numbers by which the trace knows an answer.
-fn done_numbers(done: &DiskDone) -> (u64, u64) {
-    match done {
-        DiskDone::Appended {
-            log, end_offset, ..
-        }
-        | DiskDone::Synced {
-            log, end_offset, ..
-        }
-        | DiskDone::Truncated {
-            log, end_offset, ..
-        } => (u64::from(log.0), end_offset.0.cast_unsigned()),
-        DiskDone::Created { log } => (u64::from(log.0), 0),
-        DiskDone::Failed { .. } => (u64::MAX, 1),
-        DiskDone::Read { log, token, .. } => (u64::from(log.0), token.0),
-        DiskDone::Saved { token } => (u64::MAX, token.0),
     }
 }

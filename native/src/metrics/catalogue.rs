@@ -1,6 +1,6 @@
 //! Every family of metrics: its name, type, labels and meaning.
 //!
-//! Where a Kafka already has a name for it, that name is used: those of `kafka_exporter` for topics,
+//! Where Kafka has a name for it already, that name is used: those of `kafka_exporter` for topics,
 //! partitions and groups, those that the JMX exporter makes of Kafka's MBeans with its usual rules
 //! for the rest, `process_*` as in every client library. What only Ottla has begins with `ottla_`
 //! and uses Prometheus's base units. The page `METRICS.md` is made from this table.

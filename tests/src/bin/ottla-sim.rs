@@ -2,9 +2,7 @@
 //!
 //! It judges nothing: the checkers of `ottla_core::sim` do.
 
-use std::cell::RefCell;
 use std::fmt::Write as _;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::{Command, ExitCode};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -12,7 +10,8 @@ use std::time::{Duration, Instant, SystemTime};
 
 use ottla_core::sim::checkers::Violation;
 use ottla_core::sim::options::Options;
-use ottla_core::sim::{SeedResult, Watch, options_of, run_with};
+use ottla_core::sim::{Watch, options_of};
+use ottla_tests::simulator::{self, attempt, minimize};
 
 const HELP: &str = "\
 Runs simulated worlds.
@@ -25,6 +24,13 @@ Runs simulated worlds.
   ottla-sim campaign --seeds N [--first SEED | --fresh] [--jobs N] [--budget SECONDS]
       Many worlds, each seed once; status 1 if any failed.
       --fresh  seeds that were hardly ever run before
+  ottla-sim minimize --seed SEED [--set NAME=VALUE]... [--mutant NAME]
+      Makes a world that fails smaller and calmer as long as the same check fails.
+  ottla-sim mutants [--seeds N] [--first SEED] [--jobs N] [--mutant NAME]
+      Switches one bug on at a time, and looks for a world that finds it; status 1 if one is
+      not found. Needs the feature `mutants`.
+
+  --mutant    switches a bug on, in any command; needs the feature `mutants`
 
 A seed is a number, decimal or 0x hexadecimal.";
 
@@ -39,6 +45,7 @@ struct Arguments {
     first: u64,
     jobs: u64,
     budget: Option<Duration>,
+    mutant: Option<String>,
 }
 
 fn main() -> ExitCode {
@@ -51,24 +58,23 @@ fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    std::panic::set_hook(Box::new(|panic| {
-        let place = panic.location().map(ToString::to_string);
-        let message = panic.payload_as_str().unwrap_or("no message");
-        let text = format!("{}: {message}", place.unwrap_or_default());
-        LAST_PANIC.with_borrow_mut(|last| *last = text);
-    }));
+    simulator::watch_panics();
+    if let Some(name) = arguments.mutant.as_ref().filter(|_| command != "mutants")
+        && let Err(what) = simulator::choose_mutant(name)
+    {
+        eprintln!("ottla-sim: {what}");
+        return ExitCode::from(2);
+    }
     match command.as_str() {
         "run" => run(&arguments),
         "campaign" => campaign(&arguments),
+        "minimize" => minimize(&arguments),
+        "mutants" => mutants(&arguments),
         _unknown => {
             eprintln!("{HELP}");
             ExitCode::from(2)
         }
     }
-}
-
-thread_local! {
-    static LAST_PANIC: RefCell<String> = const { RefCell::new(String::new()) };
 }
 
 fn parse(mut words: impl Iterator<Item = String>) -> Result<Arguments, String> {
@@ -96,6 +102,7 @@ fn parse(mut words: impl Iterator<Item = String>) -> Result<Arguments, String> {
                 arguments.budget = Some(Duration::from_secs(number(seconds)?));
             }
             "--first" => arguments.first = number(&value)?,
+            "--mutant" => arguments.mutant = Some(value),
             "--jobs" => arguments.jobs = number(&value)?.max(1),
             "--seed" => arguments.seed = Some(number(&value)?),
             "--seeds" => arguments.seeds = number(&value)?,
@@ -172,15 +179,6 @@ fn print_line(line: &str) {
     println!("{line}");
 }
 
-/// Runs a seed; a panic is a violation of R93.
-fn attempt(seed: u64, options: &Options, watch: Watch) -> Result<SeedResult, Violation> {
-    let run = AssertUnwindSafe(|| run_with(seed, options.clone(), watch));
-    catch_unwind(run).map_err(|_panic| {
-        let what = LAST_PANIC.with_borrow(Clone::clone);
-        Violation::new("R93", what)
-    })
-}
-
 fn failure(seed: u64, violations: &[Violation], settings: &[(String, u64)]) -> String {
     let mut line = format!("FAIL seed={seed:#x} commit={}", commit());
     for violation in violations.iter().take(3) {
@@ -192,6 +190,50 @@ fn failure(seed: u64, violations: &[Violation], settings: &[(String, u64)]) -> S
         let _infallible = write!(line, " --set {name}={value}");
     }
     line
+}
+
+/// Makes a failing world smaller.
+fn minimize(arguments: &Arguments) -> ExitCode {
+    let Some(seed) = arguments.seed else {
+        eprintln!("ottla-sim minimize: --seed is missing");
+        return ExitCode::from(2);
+    };
+    let mut options = options_of(seed);
+    for (name, value) in &arguments.settings {
+        options.set(name, *value);
+    }
+    let Some(small) = minimize::minimize(seed, options, print_line) else {
+        print_line("the world holds: there is nothing to make smaller");
+        return ExitCode::SUCCESS;
+    };
+    let mut line = failure(seed, &small.violations, &small.settings);
+    if let Some(mutant) = &arguments.mutant {
+        let _infallible = write!(line, " --mutant {mutant}");
+    }
+    print_line(&line);
+    ExitCode::FAILURE
+}
+
+#[cfg(feature = "mutants")]
+fn mutants(arguments: &Arguments) -> ExitCode {
+    use ottla_tests::simulator::mutants::{Search, matrix};
+    let search = Search {
+        seeds: arguments.seeds,
+        first: arguments.first,
+        jobs: arguments.jobs,
+        only: arguments.mutant.clone(),
+    };
+    if matrix(&search, print_line) {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
+}
+
+#[cfg(not(feature = "mutants"))]
+fn mutants(_arguments: &Arguments) -> ExitCode {
+    eprintln!("ottla-sim: this build has no mutants; build it with --features mutants");
+    ExitCode::from(2)
 }
 
 fn commit() -> String {

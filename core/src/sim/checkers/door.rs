@@ -1,5 +1,5 @@
 //! What passes the door of a node: every request answered once and in time, every acknowledgement
-//! true, every record served the one that was written (R41, R42, R61, R66, R87, R95).
+//! true, every record served the one that was written (R41, R42, R61, R64, R66, R87, R95).
 //!
 //! What a node says decides; its state is never looked at.
 
@@ -39,6 +39,8 @@ struct PendingRequest {
 #[derive(Clone, Debug, Default)]
 pub struct DoorChecker {
     pending: BTreeMap<(ConnectionId, RequestSequence), PendingRequest>,
+    /// The node was told that its disk is lost, and had a turn to see to it.
+    has_lost_disk: bool,
     violations: Vec<Violation>,
 }
 
@@ -84,6 +86,11 @@ impl DoorChecker {
         self.pending.retain(|(at, _), _| *at != connection);
     }
 
+    /// The node knows that its disk is lost: it acknowledges nothing any more (R64).
+    pub fn on_disk_lost(&mut self) {
+        self.has_lost_disk = true;
+    }
+
     /// Judges a reply; `resolve` answers the bytes of a slice.
     pub fn on_reply(
         &mut self,
@@ -110,6 +117,10 @@ impl DoorChecker {
                         topic_id: TopicId::from(topic.topic_id),
                         partition: partition.index,
                     };
+                    if self.has_lost_disk {
+                        let what = format!("{name:?}: acknowledged though the disk is lost");
+                        self.violations.push(Violation::new("R64", what));
+                    }
                     let hash = pending.produced.get(&name);
                     let folder = folder_of(node, &name, durability);
                     let (Some(&hash), Some(folder)) = (hash, folder) else {

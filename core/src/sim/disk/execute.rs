@@ -369,7 +369,7 @@ impl SimulatedDisk {
     /// Whether, after appends alone, another sync of the generation is waiting. The appends may
     /// fail for lack of space and the sync with them, so a disk with a limit never counts on it.
     fn sync_follows(&self, key: QueueKey, generation: Generation) -> bool {
-        if self.options.capacity_bytes.is_some() {
+        if self.options.capacity_bytes.is_some() || self.options.may_fill {
             return false;
         }
         let Some(queue) = self.queues.get(&key) else {
@@ -385,15 +385,21 @@ impl SimulatedDisk {
     }
 
     fn coalesces(&mut self) -> bool {
-        self.options.coalesces && self.options.capacity_bytes.is_none() && self.rng.chance(1, 2)
+        self.options.coalesces
+            && self.options.capacity_bytes.is_none()
+            && !self.options.may_fill
+            && self.rng.chance(1, 2)
     }
 
     /// Whether an operation is dropped unanswered: its generation ran out of space, or its
     /// directory failed.
     pub(super) fn drops(&self, op: &DiskOp) -> bool {
-        if let Some(directory) = self.directory_of_op(op)
-            && self.volumes[usize::from(directory.0)].failed
-        {
+        let is_lost = match self.directory_of_op(op) {
+            Some(directory) => self.volumes[usize::from(directory.0)].failed,
+            // It was to be made in a directory that failed before.
+            None => self.has_failed(),
+        };
+        if is_lost {
             return true;
         }
         match op {

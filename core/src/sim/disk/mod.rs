@@ -47,6 +47,8 @@ pub struct DiskOptions {
     pub slow_one_in: u64,
     /// Bytes that fit; `None` for no limit.
     pub capacity_bytes: Option<u64>,
+    /// Whether a limit may come later.
+    pub may_fill: bool,
     /// Whether a sync of a log takes its index files along.
     pub sync_takes_indexes: bool,
     /// Whether consecutive acknowledgements may be given as one.
@@ -62,6 +64,7 @@ impl Default for DiskOptions {
             sync_ns: (100_000, 2_000_000),
             slow_one_in: 0,
             capacity_bytes: None,
+            may_fill: false,
             sync_takes_indexes: false,
             coalesces: true,
             sync_error_one_in: 0,
@@ -171,6 +174,28 @@ impl SimulatedDisk {
     /// How it behaves, to change under way.
     pub fn options_mut(&mut self) -> &mut DiskOptions {
         &mut self.options
+    }
+
+    /// The next sync fails, and loses the pages it was for.
+    pub fn fail_next_sync(&mut self) {
+        self.options.sync_error_one_in = 1;
+    }
+
+    /// Leaves space for so many bytes more.
+    pub fn fill(&mut self, left_bytes: u64) {
+        let used = self.volumes.iter().map(|volume| volume.files.used_bytes());
+        self.options.capacity_bytes = Some(used.max().unwrap_or(0) + left_bytes);
+    }
+
+    /// There is space again.
+    pub fn make_space(&mut self) {
+        self.options.capacity_bytes = None;
+    }
+
+    /// Whether a directory is lost to this incarnation of the node.
+    #[must_use]
+    pub fn has_failed(&self) -> bool {
+        self.volumes.iter().any(|volume| volume.failed)
     }
 
     /// The folder and data directory of an opened log.
@@ -355,6 +380,7 @@ impl SimulatedDisk {
         for volume in &mut self.volumes {
             volume.failed = false;
         }
+        self.options.sync_error_one_in = 0;
     }
 
     /// The power went: the process died, and of what was not synced only what `loss` leaves stays.

@@ -10,6 +10,7 @@ use bytes::Bytes;
 
 use super::files::{DirectoryId, Entry, FileSystem};
 use crate::ids::Offset;
+use crate::mutants::mutant;
 use crate::storage::{LogFile, StampedBatch};
 
 /// Suffix of the files of a segment marked as deleted.
@@ -107,13 +108,16 @@ pub(super) fn append_index(
 /// Replaces a file whole and durably.
 pub(super) fn replace(directory: DirectoryId, name: &str, bytes: &Bytes) -> Vec<Step> {
     let temporary: Arc<str> = format!("{name}{TEMPORARY_SUFFIX}").into();
-    vec![
+    let mut steps = vec![
         Step::Create(directory, Arc::clone(&temporary)),
         Step::Write(directory, Arc::clone(&temporary), 0, bytes.clone()),
         Step::SyncFile(directory, Arc::clone(&temporary)),
         Step::Rename(directory, temporary, name.into()),
-        Step::SyncDirectory(directory),
-    ]
+    ];
+    if !mutant!(M32) {
+        steps.push(Step::SyncDirectory(directory));
+    }
+    steps
 }
 
 /// Makes everything appended to a log durable, with the names it lies under, and the indexes of

@@ -54,6 +54,12 @@ pub struct ProducerOptions {
     pub pause_ms_max: u64,
     /// Highest version of Produce it speaks.
     pub produce_version: i16,
+    /// Whether it asks for an id as a producer without transactions does.
+    pub gets_id: bool,
+    /// Whether nothing acknowledged may be lost, so that no sequence is ever out of order.
+    pub keeps_order: bool,
+    /// The sequence it begins with in each partition.
+    pub first_sequence: i32,
 }
 
 /// A batch that was not acknowledged yet.
@@ -203,6 +209,8 @@ impl Producer {
         }
         if self.identity_call.is_none() && stage.now >= self.retry_at {
             let request = made!(InitProducerIdRequest {
+                // The empty name is none that a transaction may have.
+                transactional_id: (!self.options.gets_id).then(StrBytes::default),
                 transaction_timeout_ms: 60_000,
                 producer_id: -1,
                 producer_epoch: -1,
@@ -246,10 +254,14 @@ impl Producer {
         let (topic, partitions) = &topics[stage.rng.below(topics.len() as u64) as usize];
         let count = u64::try_from(*partitions).unwrap_or(1).max(1);
         let partition = i32::try_from(stage.rng.below(count)).expect("below an i32");
+        let first_sequence = self.options.first_sequence;
         let lane = self
             .lanes
             .entry((Arc::clone(topic), partition))
-            .or_default();
+            .or_insert_with(|| Lane {
+                next_sequence: first_sequence,
+                ..Lane::default()
+            });
         if lane.batches.len() >= 20 {
             return;
         }
@@ -380,7 +392,17 @@ impl Producer {
                 lane.batches.remove(index);
                 self.successes += 1;
             }
-            Some(Some(code)) if !code.is_retriable() => self.give_up(key, index),
+            Some(Some(code)) if !code.is_retriable() => {
+                // All batches before the first are acknowledged, and none of them was lost.
+                if code == ErrorCode::OutOfOrderSequenceNumber
+                    && index == 0
+                    && self.options.keeps_order
+                {
+                    let what = format!("{key:?}: the sequence that is due is out of order");
+                    stage.complaints.push(what);
+                }
+                self.give_up(key, index);
+            }
             Some(Some(_)) | None => {
                 let lane = self.lanes.get_mut(key).expect("as above");
                 lane.draining = true;

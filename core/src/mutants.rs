@@ -1,0 +1,119 @@
+//! Seeded bugs, each a line somewhere in the core, to see whether the simulator finds them.
+//!
+//! With the feature `mutants` one of them may be chosen for a thread; without it `mutant!` is
+//! `false` and nothing of this is compiled into the broker. A mutant is killed where a world that
+//! holds without it breaks one of the named invariants with it. Numbers are those of the project's
+//! list of mutants; which ones exist, and what kills them, is in `tests/MUTANTS.md`.
+
+/// Whether this bug is there: `if mutant!(M21) { ... }`.
+#[cfg(feature = "mutants")]
+macro_rules! mutant {
+    ($name:ident) => {
+        crate::mutants::is_chosen(crate::mutants::Name::$name)
+    };
+}
+
+/// Whether this bug is there: never, without the feature `mutants`.
+#[cfg(not(feature = "mutants"))]
+macro_rules! mutant {
+    ($name:ident) => {
+        false
+    };
+}
+
+pub(crate) use mutant;
+
+#[cfg(feature = "mutants")]
+pub use chosen::{ALL, Mutant, Name, choose, is_chosen};
+
+#[cfg(feature = "mutants")]
+mod chosen {
+    use std::cell::Cell;
+
+    /// One bug.
+    #[derive(Clone, Copy, Debug)]
+    pub struct Mutant {
+        /// What the code calls it.
+        pub name: Name,
+        /// What it does.
+        pub what: &'static str,
+        /// The checks that ought to find it; one of them must.
+        pub killers: &'static [&'static str],
+        /// The faults without which it does no harm.
+        pub needs: &'static str,
+        /// Options of a world that seeds do not draw, and that bring it to light.
+        pub settings: &'static [(&'static str, u64)],
+    }
+
+    macro_rules! mutants {
+        ($($name:ident $what:literal [$($killer:literal),*] $needs:literal
+            $(($option:literal = $value:literal))?;)*) => {
+            /// The names of the bugs.
+            #[derive(Clone, Copy, Debug, Eq, PartialEq)]
+            pub enum Name {
+                $(#[doc = $what] $name,)*
+            }
+
+            /// Every bug there is.
+            pub const ALL: &[Mutant] = &[$(Mutant {
+                name: Name::$name,
+                what: $what,
+                killers: &[$($killer),*],
+                needs: $needs,
+                settings: &[$(($option, $value))?],
+            },)*];
+        };
+    }
+
+    mutants! {
+        M2 "the leader counts its own tail before it is synced" ["R50", "R41"] "power";
+        M19 "fetches are answered up to the log's end, not the high watermark"
+            ["R41", "R42", "R50"] "power";
+        M21 "producers are not restored when a log is opened"
+            ["R65", "R66"] "restart, reset" ("idempotence" = 1);
+        M22 "four batches of a producer are remembered, not five"
+            ["client", "R65", "R66"] "reset" ("idempotence" = 1);
+        M23 "the sequence after 2147483647 is taken for a gap"
+            ["client", "R66", "L3"] "none" ("idempotence" = 1);
+        M29 "the marker of a clean stop outlives the next start" ["R58", "R50"] "crash";
+        M31 "the recovery point is what is written, not what is synced" ["R57"] "power";
+        M32 "a file is replaced without a sync of its directory"
+            ["R28", "R50", "R51", "R56", "R57", "L2"] "power";
+        M33 "a failed sync is trusted"
+            ["R50", "R41", "R64"] "disk error" ("sync_error_every_ms" = 700);
+        M34 "an append that did not fit is taken for written"
+            ["R50", "R61", "R54", "L3"] "disk full" ("disk_full_every_ms" = 700);
+        M35 "indexes keep what was cut off the log" ["R55"] "power";
+        M41 "a topic made again takes over the log of the former one"
+            ["R41", "R47", "R50", "R87"] "power";
+    }
+
+    impl Mutant {
+        /// The bug of this name, as `M21`.
+        #[must_use]
+        pub fn find(name: &str) -> Option<&'static Self> {
+            ALL.iter().find(|mutant| mutant.name.to_string() == name)
+        }
+    }
+
+    impl std::fmt::Display for Name {
+        fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            write!(f, "{self:?}")
+        }
+    }
+
+    thread_local! {
+        static CHOSEN: Cell<Option<Name>> = const { Cell::new(None) };
+    }
+
+    /// From now on this thread has this bug, or none.
+    pub fn choose(mutant: Option<Name>) {
+        CHOSEN.set(mutant);
+    }
+
+    /// Whether this thread has the bug.
+    #[must_use]
+    pub fn is_chosen(name: Name) -> bool {
+        CHOSEN.get() == Some(name)
+    }
+}
