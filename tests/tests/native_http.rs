@@ -116,6 +116,10 @@ fn check_counts(page: &Exposition, bytes: f64) {
     assert_eq!(topic("failedproducerequests"), Some(0.0));
     // From offset 5 on: the whole batches that hold 5 to 14.
     assert_eq!(topic("bytesout"), Some(4.0 * bytes));
+    check_series(page, bytes);
+}
+
+fn check_series(page: &Exposition, bytes: f64) {
     for (series, value) in [
         (
             "kafka_network_requestmetrics_requests_total{request=\"Produce\"}",
