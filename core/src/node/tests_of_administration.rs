@@ -41,6 +41,7 @@ fn changes(validate_only: bool) -> Vec<(i16, Request)> {
     grown.count = 4;
     grown.assignments = None;
     let mut grow = kafka_wire::CreatePartitionsRequest::default();
+    grow.timeout_ms = 60_000;
     grow.topics = vec![grown];
     grow.validate_only = validate_only;
 
