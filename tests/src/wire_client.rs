@@ -214,6 +214,22 @@ impl WireClient {
         partition: i32,
         from: i64,
     ) -> io::Result<Vec<(Offset, Bytes)>> {
+        self.fetch_on(topic, partition, from)
+            .map(|(values, _next)| values)
+    }
+
+    /// The same, with the offset to go on from: after the last batch, which may hold no record
+    /// where the log is compacted.
+    ///
+    /// # Errors
+    ///
+    /// As [`WireClient::fetch`].
+    pub fn fetch_on(
+        &mut self,
+        topic: &str,
+        partition: i32,
+        from: i64,
+    ) -> io::Result<(Vec<(Offset, Bytes)>, Offset)> {
         let mut wanted = FetchPartition::default();
         wanted.partition = partition;
         wanted.current_leader_epoch = -1;
@@ -240,11 +256,14 @@ impl WireClient {
     }
 }
 
-/// The values in a run of batches, from an offset on.
-fn values(batches: Bytes, from: Offset) -> io::Result<Vec<(Offset, Bytes)>> {
+/// The values in a run of batches, from an offset on, and the offset after the run.
+fn values(batches: Bytes, from: Offset) -> io::Result<(Vec<(Offset, Bytes)>, Offset)> {
     let mut values = Vec::new();
+    let mut next = from;
     for batch in Batches::new(batches) {
-        let (_header, batch) = batch.map_err(|error| invalid(error.message()))?;
+        let (header, batch) = batch.map_err(|error| invalid(error.message()))?;
+        let last_delta = i64::from(header.last_offset_delta);
+        next = Offset(header.base_offset.0 + last_delta + 1);
         for record in Records::open(&batch).map_err(|error| invalid(error.message()))? {
             let record = record.map_err(|error| invalid(error.message()))?;
             if record.offset >= from {
@@ -252,7 +271,7 @@ fn values(batches: Bytes, from: Offset) -> io::Result<Vec<(Offset, Bytes)>> {
             }
         }
     }
-    Ok(values)
+    Ok((values, next))
 }
 
 fn invalid(problem: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> io::Error {

@@ -2,8 +2,8 @@
 //!
 //! Machines that take time and inputs and leave effects, like the broker itself: the same client
 //! runs over real sockets and over simulated ones. Reading order: [`message`], [`connection`],
-//! [`network`], [`cluster`], [`admin`], [`producer`], [`consumer`], [`group`]. It holds no opinion on
-//! what to do with data, and starts nothing by itself.
+//! [`network`], [`cluster`], [`admin`], [`producer`], [`consumer`], [`group`]. It holds no opinion
+//! on what to do with data, and starts nothing by itself.
 
 pub mod admin;
 mod call;

@@ -177,6 +177,32 @@ fn verdict(client: &str, check: &str, outcome: Result<(), String>) -> Tally {
 
 /// The clients, or why one of them cannot be had.
 fn all(workshop: &Workshop) -> Vec<Result<Client, String>> {
+    let mut clients = pythons(workshop);
+    clients.extend([
+        kafkajs(workshop),
+        java(workshop),
+        go(workshop, SARAMA_2_1, SARAMA_ASSIGNORS, &[Commit, Pause]),
+        go(
+            workshop,
+            SARAMA_2_8,
+            SARAMA_ASSIGNORS,
+            &[Commit, Pause, Static],
+        ),
+        go(workshop, FRANZ, FRANZ_ASSIGNORS, EVERYTHING),
+        go(workshop, KAFKA_GO, &["range", "roundrobin"], &[Commit]),
+        go(workshop, KAFKA_GO_OLD, &["range", "roundrobin"], &[Commit]),
+        go(
+            workshop,
+            LIBRDKAFKA_1,
+            &["range", "roundrobin", "cooperative-sticky"],
+            &[Commit, Pause, Pattern, Seek, Static],
+        ),
+    ]);
+    clients
+}
+
+/// Those whose programs are in Python.
+fn pythons(workshop: &Workshop) -> Vec<Result<Client, String>> {
     let member = |file: &str| workshop.tests("clients/members").join(file);
     let python = |name, environment: &str, file: &str, assignors, features| {
         let interpreter = setup::python(workshop, environment)?;
@@ -231,24 +257,6 @@ fn all(workshop: &Workshop) -> Vec<Result<Client, String>> {
                 &[Pattern],
             )
         }),
-        kafkajs(workshop),
-        java(workshop),
-        go(workshop, SARAMA_2_1, SARAMA_ASSIGNORS, &[Commit, Pause]),
-        go(
-            workshop,
-            SARAMA_2_8,
-            SARAMA_ASSIGNORS,
-            &[Commit, Pause, Static],
-        ),
-        go(workshop, FRANZ, FRANZ_ASSIGNORS, EVERYTHING),
-        go(workshop, KAFKA_GO, &["range", "roundrobin"], &[Commit]),
-        go(workshop, KAFKA_GO_OLD, &["range", "roundrobin"], &[Commit]),
-        go(
-            workshop,
-            LIBRDKAFKA_1,
-            &["range", "roundrobin", "cooperative-sticky"],
-            &[Commit, Pause, Pattern, Seek, Static],
-        ),
     ]
 }
 
