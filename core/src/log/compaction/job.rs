@@ -123,10 +123,13 @@ impl Compaction {
     /// Begins a round. `found` is what [`Log::dirtiness`] said.
     #[must_use]
     pub fn begin(now: Now, log: &mut Log, found: &Dirtiness, options: CompactionOptions) -> Self {
+        // Segments below the log's start are about to be removed; between them and the others,
+        // records may be lost whose producers must not be told by what is in front.
+        let start = log.log_start_offset;
         let sources: Vec<ClosedSegment> = log
             .closed
             .iter()
-            .filter(|segment| segment.base_offset < found.end_offset)
+            .filter(|segment| segment.end_offset > start && segment.base_offset < found.end_offset)
             .copied()
             .collect();
         assert!(!sources.is_empty(), "there is something to clean");

@@ -135,7 +135,8 @@ struct Producer {
 }
 
 /// A snapshot says of each producer what a replay of the log below it says. Of a compacted log it
-/// may know later batches than are left.
+/// may know later batches than are left. Where the log goes on after lost records, the producers
+/// begin anew: the lost ones may have been theirs.
 fn check_snapshot(
     at: Offset,
     bytes: &[u8],
@@ -150,7 +151,12 @@ fn check_snapshot(
         ));
     }
     let mut replayed: BTreeMap<i64, Producer> = BTreeMap::new();
-    let below = found.batches.iter().filter(|batch| batch.last_offset < at);
+    let resumed_at = found.resumed_at.iter().rfind(|resumed| **resumed <= at);
+    let from = resumed_at.copied().unwrap_or(Offset::ZERO);
+    let below = found
+        .batches
+        .iter()
+        .filter(|batch| batch.base_offset >= from && batch.last_offset < at);
     for batch in below.filter(|batch| batch.producer_id.0 >= 0 && batch.attributes & 0x20 == 0) {
         let delta = i32::try_from(batch.last_offset.0 - batch.base_offset.0)
             .expect("read from an i32 field");
@@ -256,7 +262,7 @@ fn check_leader_epochs(image: &LogImage, found: &FoundLog) -> Result<(), String>
 
 #[cfg(test)]
 mod tests {
-    use super::super::log_image::tests::two_segments;
+    use super::super::log_image::tests::{batch, two_segments};
     use super::*;
 
     fn with(name: &str, bytes: Vec<u8>) -> LogImage {
@@ -307,6 +313,44 @@ mod tests {
         assert_eq!(verdicts(&with(name, entry(1002, 3))), ["R55"]);
         let falling = [entry(1003, 3), entry(1002, 3)].concat();
         assert_eq!(verdicts(&with(name, falling)), ["R55"]);
+    }
+
+    #[test]
+    fn producers_begin_anew_after_records_that_were_deleted_and_lost() {
+        const NINE: &str = "00000000000000000009.snapshot";
+        let sealed = |mut snapshot: Vec<u8>| {
+            let crc = crc32c(&snapshot[6..]);
+            snapshot[2..6].copy_from_slice(&crc.to_be_bytes());
+            snapshot
+        };
+        let none = sealed(vec![0, 1, 0, 0, 0, 0, 0, 0, 0, 0]);
+        // Producer 9, in epoch 0, wrote [4, 6).
+        let mut one = vec![0, 1, 0, 0, 0, 0, 0, 0, 0, 1];
+        one.extend(9i64.to_be_bytes());
+        one.extend([0; 2]);
+        one.extend(1i32.to_be_bytes());
+        one.extend(5i64.to_be_bytes());
+        one.extend(1i32.to_be_bytes());
+        one.extend([0; 20]);
+        let one = sealed(one);
+        let image = |base: i64, snapshot: &[u8]| {
+            let mut image = with(NINE, snapshot.to_vec());
+            let mut nines = batch(4, 2, b"ef");
+            nines[43..51].copy_from_slice(&9i64.to_be_bytes());
+            nines[51..57].fill(0);
+            let crc = crc32c(&nines[21..]);
+            nines[17..21].copy_from_slice(&crc.to_be_bytes());
+            let count = i32::try_from(9 - base).unwrap();
+            let files = &mut image.files;
+            files.insert("00000000000000000004.log".to_owned(), nines);
+            files.insert(format!("{base:020}.log"), batch(base, count, b"g"));
+            image.start_offset = Some(Offset(8));
+            image
+        };
+        assert!(verdicts(&image(6, &one)).is_empty());
+        assert_eq!(verdicts(&image(6, &none)), ["R56"]);
+        assert!(verdicts(&image(8, &none)).is_empty());
+        assert_eq!(verdicts(&image(8, &one)), ["R56"]);
     }
 
     #[test]

@@ -79,6 +79,8 @@ pub struct FoundLog {
     pub damage: Option<Damage>,
     /// Base offset of each segment file, with its length.
     pub segments: Vec<(Offset, u32)>,
+    /// Base offset of each segment that goes on after records that were deleted, then lost.
+    pub resumed_at: Vec<Offset>,
     end_offset: Offset,
 }
 
@@ -168,9 +170,13 @@ impl LogImage {
             }
             // Records that were deleted, then lost, leave a gap that nobody may read.
             let is_deleted = self.start_offset.is_some_and(|start| segment <= start);
+            let is_resumed = is_deleted && next.is_some_and(|next| segment > next);
+            if is_resumed {
+                found.resumed_at.push(segment);
+            }
             if let Some(next) = next
                 && segment != next
-                && !(segment > next && is_deleted)
+                && !is_resumed
             {
                 let what =
                     format!("the segment begins at {segment}, the one before ends at {next}");
