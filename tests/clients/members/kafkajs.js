@@ -63,7 +63,8 @@ function sayAssigned(assignment) {
   const all = Object.entries(assignment).flatMap(([topic, partitions]) =>
     partitions.map((partition) => `${topic}:${partition}`),
   );
-  for (const at of [...positions.keys()]) if (!all.includes(at)) positions.delete(at);
+  // Whoever joins goes on from what is committed, also where it had read further.
+  positions.clear();
   say("assigned", ...all.sort());
 }
 
@@ -71,7 +72,7 @@ async function obey([word, ...words]) {
   if (word === "commit") {
     const due = [...positions.entries()];
     const offsets = due.map(([at, offset]) => ({ ...parsed(at), offset: `${offset}` }));
-    await consumer.commitOffsets(offsets);
+    if (offsets.length > 0) await consumer.commitOffsets(offsets);
     say("committed", ...due.map(([at, offset]) => `${at}=${offset}`).sort());
   } else if (word === "leave") {
     await consumer.disconnect();

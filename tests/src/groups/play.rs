@@ -150,6 +150,21 @@ impl<'a> Play<'a> {
         })
     }
 
+    /// Members commit until the broker has all that was produced. Once is not enough where a
+    /// rebalance came after the reading: it takes a member back to what is committed.
+    pub(super) fn commit_all(&mut self, members: &[usize]) -> Result<(), String> {
+        let started = Instant::now();
+        loop {
+            for &member in members {
+                self.commit(member, "commit")?;
+            }
+            let stored = self.stored(self.produced.keys().cloned().collect())?;
+            if stored == self.produced || started.elapsed() > LIMIT {
+                return self.expect_all_committed();
+            }
+        }
+    }
+
     /// Appends records to each of some partitions.
     pub(super) fn produce(&mut self, partitions: &[Partition], count: u32) -> Result<(), String> {
         let mut wire = self.wire()?;

@@ -50,10 +50,7 @@ fn one(stage: Stage<'_>, number: usize, client: &Client, barrier: &Barrier) -> R
     play.until_all_read()?;
     play.until_shared(&members, &all)?;
     if client.has(Feature::Commit) {
-        for &member in &members {
-            play.commit(member, "commit")?;
-        }
-        play.expect_all_committed()?;
+        play.commit_all(&members)?;
     }
     for &member in &members {
         play.leave(member)?;
@@ -80,10 +77,7 @@ fn read_and_commit(
     play.produce(&all, 5)?;
     play.until_all_read()?;
     if client.has(Feature::Commit) {
-        for &member in &members {
-            play.commit(member, "commit")?;
-        }
-        play.expect_all_committed()?;
+        play.commit_all(&members)?;
     }
     Ok((all, members))
 }
