@@ -611,6 +611,11 @@ impl fmt::Display for DiskError {
 
 /// What a data directory held when the node booted: names and sizes, and the small files of the
 /// directory itself.
+///
+/// Unless the directory was left in a clean state ([`DirectoryFile::CleanShutdown`] is there), the
+/// driver makes everything in it durable before it lists it. What the last process wrote may be in
+/// memory alone, and recovery builds on what it is told: it serves the records, and removes what
+/// lies below a log's start because the checkpoint says where that is.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct DirectoryListing {
     /// Contents of the files directly in the directory that are there.

@@ -197,7 +197,7 @@ impl Stage {
             listeners: config.listeners.advertised.clone(),
             settings,
             config,
-            directories: vec![self.disk.listing(DirectoryIndex(0))],
+            directories: vec![self.disk.list_at_boot(DirectoryIndex(0))],
             seed: 1,
         };
         let mut out = Outbox::default();

@@ -7,6 +7,7 @@ use super::client::port_of;
 use super::disk::SimulatedDisk;
 use super::options::Options;
 use crate::config::{BrokerConfig, Settings};
+use crate::ids::DirectoryIndex;
 use crate::node::Node;
 use crate::node::boot::BootOptions;
 use crate::node::door::Outbox;
@@ -17,7 +18,7 @@ use crate::time::Now;
 pub(super) fn boot(
     number: u32,
     incarnation: u64,
-    disk: &SimulatedDisk,
+    disk: &mut SimulatedDisk,
     options: &Options,
     now: Now,
     outbox: &mut Outbox,
@@ -28,14 +29,16 @@ pub(super) fn boot(
     let seed = Rng::new(u64::from(number))
         .child("incarnation", incarnation)
         .next_u64();
+    let indexes: Vec<DirectoryIndex> = disk.directories().collect();
+    let directories = indexes
+        .into_iter()
+        .map(|index| disk.list_at_boot(index))
+        .collect();
     let boot_options = BootOptions {
         listeners: config.listeners.advertised.clone(),
         settings,
         config,
-        directories: disk
-            .directories()
-            .map(|index| disk.listing(index))
-            .collect(),
+        directories,
         seed,
     };
     Node::boot(now, boot_options, outbox).expect("the directory is this node's own")

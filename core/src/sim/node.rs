@@ -130,7 +130,7 @@ impl SimulatedNode {
         let node = boot(
             self.number,
             self.incarnation,
-            &self.disk,
+            &mut self.disk,
             options,
             now,
             &mut outbox,

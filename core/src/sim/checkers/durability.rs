@@ -244,11 +244,7 @@ impl DurabilityChecker {
         for (folder, (image, found)) in &images {
             let facts = self.logs.entry((node, folder.clone())).or_default();
             facts.topic_id = image.topic_id().or(facts.topic_id);
-            // What a swap replaced comes back with the power, as long as its names are not synced.
-            let may_return = image.is_compacted() && !power;
-            let former = may_return.then(|| std::mem::take(&mut facts.batches));
             facts.adopt(found, image.start_offset);
-            facts.keep_former(former.unwrap_or_default());
         }
     }
 
@@ -509,20 +505,6 @@ impl LogFacts {
         self.crash_safe_end = self.crash_safe_end.min(self.intact_end);
         self.power_safe_end = self.power_safe_end.min(self.intact_end);
         self.resuming = true;
-    }
-
-    /// Below the end of the files, these may be there again after the power went.
-    fn keep_former(&mut self, former: BTreeMap<Offset, Vec<BatchFact>>) {
-        for (base, facts) in former {
-            let variants = self.batches.entry(base).or_default();
-            let found = std::mem::take(variants);
-            let older = facts
-                .into_iter()
-                .filter(|fact| fact.last_offset < self.intact_end && !found.contains(fact));
-            variants.extend(older);
-            variants.extend(found);
-        }
-        self.batches.retain(|_base, variants| !variants.is_empty());
     }
 }
 

@@ -59,6 +59,15 @@ impl File {
     pub(super) fn is_dirty(&self) -> bool {
         !self.dirty.is_empty() || self.cached.length() != self.durable.length()
     }
+
+    fn sync(&mut self) {
+        self.durable.set_length(self.cached.length());
+        for page in std::mem::take(&mut self.dirty) {
+            if page < self.cached.page_count() {
+                self.durable.copy_page(page, &self.cached);
+            }
+        }
+    }
 }
 
 /// Names of a directory in both states.
@@ -230,12 +239,7 @@ impl FileSystem {
             return;
         };
         let file = self.files.get_mut(&id).expect("a name leads to a file");
-        file.durable.set_length(file.cached.length());
-        for page in std::mem::take(&mut file.dirty) {
-            if page < file.cached.page_count() {
-                file.durable.copy_page(page, &file.cached);
-            }
-        }
+        file.sync();
     }
 
     /// Forgets that a file's pages were never written: what a failed `fsync` does on Linux.
@@ -260,6 +264,18 @@ impl FileSystem {
         if forgets {
             self.collect();
         }
+    }
+
+    /// Makes everything durable (`syncfs`).
+    pub fn sync_all(&mut self) {
+        for file in self.files.values_mut() {
+            file.sync();
+        }
+        for state in self.directories.values_mut() {
+            state.durable = state.cached.clone();
+            state.pending.clear();
+        }
+        self.collect();
     }
 
     /// Drops what no name leads to in either state.

@@ -205,7 +205,18 @@ impl SimulatedDisk {
         Some((opened.directory, &opened.folder_name))
     }
 
-    /// What a node is told of a data directory at boot.
+    /// What a node is told of a data directory at boot. As every driver has to (see
+    /// [`DirectoryListing`]), it makes all of that durable first, unless the stop was clean.
+    #[must_use]
+    pub fn list_at_boot(&mut self, directory: DirectoryIndex) -> DirectoryListing {
+        let listing = self.listing(directory);
+        if listing.file(DirectoryFile::CleanShutdown).is_none() && !listing.folders.is_empty() {
+            self.files_mut(directory).sync_all();
+        }
+        listing
+    }
+
+    /// What a data directory holds, durable or not.
     #[must_use]
     pub fn listing(&self, directory: DirectoryIndex) -> DirectoryListing {
         let files = self.files(directory);
