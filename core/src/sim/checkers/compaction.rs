@@ -9,7 +9,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::Violation;
-use super::log_image::{COMPACTED, HEADER, LogImage, i16_at, i32_at, i64_at};
+use super::log_image::{COMPACTED, HEADER, LogImage, i16_at, i32_at, i64_at, is_crc_right};
 use crate::ids::{LogId, Offset};
 use crate::limits::decompressed_bytes_max;
 use crate::sim::trace::hash_of;
@@ -324,7 +324,7 @@ impl Model {
     }
 }
 
-/// The whole batches of some bytes, as far as they can be read.
+/// The whole batches of some bytes, up to the first that is damaged.
 fn read_batches(bytes: &[u8]) -> Vec<Batch> {
     let mut rest = bytes;
     let mut batches = Vec::new();
@@ -333,6 +333,9 @@ fn read_batches(bytes: &[u8]) -> Vec<Batch> {
         let Some(batch) = rest.get(..size).filter(|batch| batch.len() >= HEADER) else {
             break;
         };
+        if !is_crc_right(batch) {
+            break;
+        }
         let Some(read) = read_batch(batch) else { break };
         batches.push(read);
         rest = &rest[size..];
@@ -459,6 +462,15 @@ mod tests {
             world.clone().replace(&second, &[Offset(4)]).is_err(),
             "in use"
         );
+    }
+
+    #[test]
+    fn a_torn_batch_says_nothing() {
+        let mut torn = batch(2, &[("a", Some("2"))]);
+        let last = torn.len() - 1;
+        torn[last] ^= 1;
+        let left = model(&[batch(0, &[("a", Some("1"))]), torn]);
+        assert!(left.records.keys().eq([&0]), "{:?}", left.records);
     }
 
     #[test]

@@ -160,7 +160,11 @@ impl LogImage {
     /// Reads the batches.
     #[must_use]
     pub fn read(&self) -> FoundLog {
-        let mut found = FoundLog::default();
+        let mut found = FoundLog {
+            // Where everything is deleted, the log goes on at its start.
+            end_offset: self.start_offset.unwrap_or(Offset::ZERO),
+            ..FoundLog::default()
+        };
         let mut next: Option<Offset> = None;
         for (segment, bytes) in self.segments() {
             let length = u32::try_from(bytes.len()).expect("a segment is below 4 GiB");
@@ -251,8 +255,7 @@ fn read_batch(
     if bytes[16] != 2 {
         return Err(format!("magic {}", bytes[16]));
     }
-    let crc = crc32c(&bytes[CRC_COVERS_FROM..size]);
-    if crc != u32::from_be_bytes(i32_at(bytes, 17).to_be_bytes()) {
+    if !is_crc_right(&bytes[..size]) {
         return Err("the CRC is wrong".to_owned());
     }
     let delta = i32_at(bytes, 23);
@@ -279,6 +282,12 @@ fn read_batch(
         base_sequence: Sequence(i32_at(bytes, 53)),
         records_hash: hash_of(&bytes[HEADER..size]),
     })
+}
+
+/// Whether a whole batch has the CRC that it says.
+#[must_use]
+pub(super) fn is_crc_right(batch: &[u8]) -> bool {
+    crc32c(&batch[CRC_COVERS_FROM..]) == u32::from_be_bytes(i32_at(batch, 17).to_be_bytes())
 }
 
 /// Big-endian `i64` at a position known to be there.
@@ -397,6 +406,15 @@ pub(super) mod tests {
             assert_eq!(found.batches.len(), at / 64, "byte {at}");
             assert!(found.damage.is_some(), "byte {at}");
         }
+    }
+
+    #[test]
+    fn without_a_segment_a_log_ends_where_it_starts() {
+        let mut image = two_segments();
+        image.files.clear();
+        assert_eq!(image.read().end_offset(), Offset(0));
+        image.start_offset = Some(Offset(11));
+        assert_eq!(image.read().end_offset(), Offset(11));
     }
 
     #[test]
