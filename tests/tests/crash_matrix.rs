@@ -32,6 +32,8 @@ use ottla_core::wire::builder::BatchBuilder;
 
 const DIRECTORY: DirectoryIndex = DirectoryIndex(0);
 const SCRIPTS: u64 = 40;
+/// One recovery in so many is itself interrupted.
+const NESTED_ONE_IN: u64 = 17;
 /// Scripts of compacted logs; their seeds follow those of the others.
 const COMPACTED_SCRIPTS: u64 = 24;
 
@@ -433,7 +435,7 @@ impl Machine {
 
     /// Begins the next process; `false` where there is no log to open.
     fn begin_recovery(&mut self) -> bool {
-        let listing = self.disk.listing(DIRECTORY);
+        let listing = self.disk.list_at_boot(DIRECTORY);
         let is_clean = listing.file(DirectoryFile::CleanShutdown).is_some();
         if is_clean {
             self.next_token += 1;
@@ -574,6 +576,9 @@ fn compacted_script(rng: &mut Rng) -> Vec<Step> {
             _most => Step::Append,
         });
         steps.push(Step::Compact);
+        if rng.chance(1, 2) {
+            steps.push(Step::Drain);
+        }
     }
     if rng.chance(1, 4) {
         steps.push(Step::Close);
@@ -692,13 +697,16 @@ fn survive(all: std::ops::Range<u64>) -> u64 {
             machine.keep_image(&mut images);
         }
         rounds += machine.rounds;
+        // Counted anew in each script, so that `SCRIPT` alone does what it does among the others.
+        let mut deaths_died = seed;
         for (index, image) in images.iter().enumerate() {
             for death in deaths() {
                 let _place = Place(seed, index, death);
                 let mut dead = image.clone();
                 dead.die(death.as_ref());
                 points += 1;
-                recover(&dead, &mut rng, points.is_multiple_of(17));
+                deaths_died += 1;
+                recover(&dead, &mut rng, deaths_died.is_multiple_of(NESTED_ONE_IN));
             }
         }
     }
