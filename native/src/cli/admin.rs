@@ -8,7 +8,8 @@ use kafka_wire::incremental_alter_configs_request::{AlterConfigsResource, Altera
 use kafka_wire::list_offsets_request::{ListOffsetsPartition, ListOffsetsTopic};
 use kafka_wire::metadata_response::MetadataResponseTopic;
 use kafka_wire::{
-    DescribeConfigsRequest, IncrementalAlterConfigsRequest, ListOffsetsRequest, MetadataRequest,
+    DescribeConfigsRequest, IncrementalAlterConfigsRequest, ListConfigResourcesRequest,
+    ListOffsetsRequest, MetadataRequest,
 };
 use kafka_wire_core::StrBytes;
 use ottla_core::error::ErrorCode;
@@ -17,6 +18,7 @@ use std::collections::BTreeMap;
 
 use crate::cli::driver::Cluster;
 use crate::cli::failure::Failure;
+use crate::cli::kafka_order::{HASH_MAP_CAPACITY, hash_map_order, string_hash};
 
 /// `ConfigResource.Type` numbers on the wire.
 pub(crate) mod resource {
@@ -30,6 +32,24 @@ pub(crate) mod resource {
     pub(crate) const CLIENT_METRICS: i8 = 16;
     /// A group.
     pub(crate) const GROUP: i8 = 32;
+}
+
+/// The names of what has settings of a kind, in the order of Kafka's tools.
+pub(crate) fn config_resources(
+    cluster: &mut Cluster,
+    resource_type: i8,
+) -> Result<Vec<String>, Failure> {
+    let mut request = ListConfigResourcesRequest::default();
+    request.resource_types = vec![resource_type];
+    let answer = cluster.call(request)?;
+    check(answer.error_code, None)?;
+    let mut names: Vec<String> = answer
+        .config_resources
+        .iter()
+        .map(|named| named.resource_name.to_string())
+        .collect();
+    hash_map_order(&mut names, HASH_MAP_CAPACITY, |name| string_hash(name));
+    Ok(names)
 }
 
 /// The error in a reply, in the broker's words where it gave any; `Ok` for none.

@@ -3,7 +3,6 @@
 //! Source: `kafka-client-metrics.sh` of Apache Kafka 4.3.1.
 
 use clap::{ArgMatches, Command};
-use kafka_wire::ListConfigResourcesRequest;
 use serde_json::{Map, Value, json};
 
 use crate::cli::admin::{self, resource};
@@ -11,7 +10,6 @@ use crate::cli::args::{self, flag, given, option, text};
 use crate::cli::console::Console;
 use crate::cli::driver::Cluster;
 use crate::cli::failure::Failure;
-use crate::cli::kafka_order::{HASH_MAP_CAPACITY, hash_map_order, string_hash};
 use crate::cli::random;
 
 const EXAMPLES: &str = "\
@@ -131,27 +129,12 @@ fn action(matches: &ArgMatches) -> Result<&'static str, Failure> {
         .unwrap_or("list"))
 }
 
-/// The names there are, in the order of Kafka's tool.
-fn names(cluster: &mut Cluster) -> Result<Vec<String>, Failure> {
-    let mut request = ListConfigResourcesRequest::default();
-    request.resource_types = vec![resource::CLIENT_METRICS];
-    let answer = cluster.call(request)?;
-    admin::check(answer.error_code, None)?;
-    let mut names: Vec<String> = answer
-        .config_resources
-        .iter()
-        .map(|named| named.resource_name.to_string())
-        .collect();
-    hash_map_order(&mut names, HASH_MAP_CAPACITY, |name| string_hash(name));
-    Ok(names)
-}
-
 fn list(
     matches: &ArgMatches,
     cluster: &mut Cluster,
     console: &mut Console<'_>,
 ) -> Result<(), Failure> {
-    let names = names(cluster)?;
+    let names = admin::config_resources(cluster, resource::CLIENT_METRICS)?;
     if matches.get_flag("json") {
         return console.json(&json!(names));
     }
@@ -178,7 +161,7 @@ fn describe(
     cluster: &mut Cluster,
     console: &mut Console<'_>,
 ) -> Result<(), Failure> {
-    let existing = names(cluster)?;
+    let existing = admin::config_resources(cluster, resource::CLIENT_METRICS)?;
     let json = matches.get_flag("json");
     let chosen = match text(matches, "name") {
         Some(name) if existing.iter().any(|known| known == name) => vec![name.to_owned()],

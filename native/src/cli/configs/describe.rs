@@ -1,10 +1,10 @@
 //! `configs --describe`.
 
 use clap::ArgMatches;
+use kafka_wire::ListGroupsRequest;
 use kafka_wire::describe_configs_response::{
     DescribeConfigsResourceResult, DescribeConfigsSynonym,
 };
-use kafka_wire::{ListConfigResourcesRequest, ListGroupsRequest};
 use kafka_wire_core::StrBytes;
 use serde_json::{Value, json};
 
@@ -101,16 +101,7 @@ fn existing(cluster: &mut Cluster, resource_type: i8) -> Result<Vec<String>, Fai
         ids.sort_unstable();
         return Ok(ids.iter().map(i32::to_string).collect());
     }
-    let mut request = ListConfigResourcesRequest::default();
-    request.resource_types = vec![resource_type];
-    let answer = cluster.call(request)?;
-    admin::check(answer.error_code, None)?;
-    let mut names: Vec<String> = answer
-        .config_resources
-        .iter()
-        .map(|named| named.resource_name.to_string())
-        .collect();
-    hash_map_order(&mut names, HASH_MAP_CAPACITY, |name| string_hash(name));
+    let mut names = admin::config_resources(cluster, resource_type)?;
     if resource_type == resource::GROUP {
         let mut groups = groups(cluster)?;
         names.retain(|name| !groups.contains(name));
