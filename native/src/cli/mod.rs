@@ -24,6 +24,7 @@ mod failure;
 mod features;
 mod get_offsets;
 mod group_admin;
+mod group_records;
 mod groups;
 mod interrupt;
 mod json_file;

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use super::record::{Consumed, Deserializer, append_optional};
 use crate::cli::failure::Failure;
+use crate::cli::group_records::{Blobs, GroupRecord, Subject};
 use crate::cli::properties::Properties;
 use crate::cli::time::utc_text;
 
@@ -17,6 +18,9 @@ pub(super) enum Formatter {
     Default(Box<DefaultFormatter>),
     /// One JSON object on a line.
     Json,
+    /// Kafka's `GroupMetadataMessageFormatter` and `OffsetsMessageFormatter`: what the records of
+    /// `__consumer_offsets` say of one subject. Nothing for others, and nothing between two.
+    Groups(Subject),
     /// Kafka's `NoOpMessageFormatter`: nothing.
     Nothing,
     /// Time, position, key, value and headers, for a person; with colour or without.
@@ -34,10 +38,13 @@ impl Formatter {
             "DefaultMessageFormatter" | "LoggingMessageFormatter" => {
                 Ok(Self::Default(Box::new(DefaultFormatter::new(properties)?)))
             }
+            "GroupMetadataMessageFormatter" => Ok(Self::Groups(Subject::Group)),
             "NoOpMessageFormatter" => Ok(Self::Nothing),
+            "OffsetsMessageFormatter" => Ok(Self::Groups(Subject::Offset)),
             _unknown => Err(Failure::refused(format!(
                 "There is no formatter {class} here: DefaultMessageFormatter, \
-                 LoggingMessageFormatter and NoOpMessageFormatter are."
+                 GroupMetadataMessageFormatter, LoggingMessageFormatter, NoOpMessageFormatter and \
+                 OffsetsMessageFormatter are."
             ))),
         }
     }
@@ -51,11 +58,21 @@ impl Formatter {
                 line.extend_from_slice(to_json(consumed).to_string().as_bytes());
                 line.push(b'\n');
             }
+            Self::Groups(subject) => append_group(consumed, *subject, &mut line),
             Self::Nothing => {}
             Self::Person { colour } => append_for_person(consumed, *colour, &mut line),
         }
         out.write_all(&line)?;
         Ok(())
+    }
+}
+
+fn append_group(consumed: &Consumed, subject: Subject, line: &mut Vec<u8>) {
+    let record = &consumed.record;
+    let key = record.key.as_deref().unwrap_or_default();
+    let decoded = GroupRecord::decode(key, record.value.as_ref(), Blobs::Encoded);
+    if let Some(decoded) = decoded.filter(|decoded| decoded.subject == subject) {
+        line.extend_from_slice(decoded.formatted().as_bytes());
     }
 }
 
@@ -355,6 +372,15 @@ mod tests {
         let nothing = parse("org.apache.kafka.tools.consumer.NoOpMessageFormatter");
         assert_eq!(printed(&nothing.expect("it is Kafka's"), &sample()), "");
         assert!(parse("bogus").is_err());
+        let mut group = sample();
+        group.record.key = Some(Bytes::from_static(b"\0\x02\0\x01g"));
+        let groups = parse("org.apache.kafka.tools.consumer.GroupMetadataMessageFormatter");
+        let groups = groups.expect("it is Kafka's");
+        let told = "{\"key\":{\"type\":2,\"data\":{\"group\":\"g\"}},\"value\":null}";
+        assert_eq!(printed(&groups, &group), told);
+        assert_eq!(printed(&groups, &sample()), "");
+        let offsets = parse("OffsetsMessageFormatter").expect("it is Kafka's");
+        assert_eq!(printed(&offsets, &group), "");
     }
 
     #[test]

@@ -117,7 +117,7 @@ fn with_printing(command: Command) -> Command {
         .arg(option(
             "formatter",
             "CLASS",
-            "DefaultMessageFormatter, NoOpMessageFormatter",
+            "DefaultMessageFormatter, OffsetsMessageFormatter, ...",
         ))
         .arg(option(
             "key-deserializer",

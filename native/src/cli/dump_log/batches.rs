@@ -10,9 +10,10 @@ use ottla_core::wire::batch::{BatchHeader, MAGIC, TimestampType};
 use ottla_core::wire::records::{Record, Records};
 
 use super::reader::{BatchFile, PlacedBatch};
-use super::{Show, offset_in_name, offsets};
+use super::{Show, offset_in_name};
 use crate::cli::console::{Console, joined};
 use crate::cli::failure::Failure;
+use crate::cli::group_records::{Blobs, GroupRecord};
 use crate::cli::progress::Progress;
 
 /// The snapshot a node is formatted with.
@@ -174,10 +175,13 @@ fn record_line(header: &BatchHeader, record: &Record, show: Show) -> String {
         }
     }
     let decoded = match &record.key {
-        Some(key) if show.offsets && !is_control => offsets::texts(key, record.value.as_ref()),
+        Some(key) if show.offsets && !is_control => {
+            GroupRecord::decode(key, record.value.as_ref(), Blobs::Decoded)
+        }
         Some(_) | None => None,
     };
-    if let Some((key, value)) = decoded {
+    if let Some(decoded) = decoded {
+        let (key, value) = decoded.dumped();
         parts.push(format!("key: {key} payload: {value}"));
     } else if show.contents && !is_control {
         if let Some(key) = &record.key {

@@ -6,7 +6,6 @@
 
 mod batches;
 mod indexes;
-mod offsets;
 mod reader;
 mod snapshot;
 

@@ -1,7 +1,8 @@
-//! Shows records of `__consumer_offsets` as JSON: commits, and what is known of classic groups.
+//! Records of `__consumer_offsets` as JSON: commits, and what is known of classic groups.
 //!
-//! Source: `--offsets-decoder` of Apache Kafka 4.3.1. Records of the newer groups (KIP-848, share
-//! and streams groups) are not decoded here yet; they are shown as the bytes they are.
+//! Sources: `--offsets-decoder` of Apache Kafka 4.3.1's dump tool, and the message formatters of its
+//! console consumer. Records of the newer groups (KIP-848, share and streams groups) are not decoded
+//! here yet.
 
 use bytes::Bytes;
 use ottla_core::client::group::protocol::{Assignment, Subscription};
@@ -19,34 +20,94 @@ const FLEXIBLE_FROM: i16 = 4;
 /// The number of the tag that names a topic's id.
 const TAG_TOPIC_ID: u32 = 0;
 
-/// The key and the value of a record as Kafka's tool shows them; `None` where they are not known.
-pub(super) fn texts(key: &[u8], value: Option<&Bytes>) -> Option<(String, String)> {
-    let mut reader = Reader::new(key);
-    let kind = reader.i16()?;
-    let group = json!(reader.string(false)??);
-    let data = match kind {
-        LEGACY_OFFSET | OFFSET => {
-            let topic = json!(reader.string(false)??);
-            let partition = reader.i32()?;
-            format!("{{\"group\":{group},\"topic\":{topic},\"partition\":{partition}}}")
-        }
-        GROUP => format!("{{\"group\":{group}}}"),
-        _newer => return None,
-    };
-    let key = format!("{{\"type\":\"{kind}\",\"data\":{data}}}");
-    let Some(value) = value else {
-        return Some((key, "<DELETE>".to_owned()));
-    };
-    let mut reader = Reader::new(value);
-    let version = reader.i16()?;
-    let data = match kind {
-        LEGACY_OFFSET | OFFSET => offset_value(&mut reader, version)?,
-        _group => group_value(&mut reader, version)?,
-    };
-    Some((
-        key,
-        format!("{{\"version\":\"{version}\",\"data\":{data}}}"),
-    ))
+/// What a record tells of.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Subject {
+    /// An offset of a group.
+    Offset,
+    /// A group and its members.
+    Group,
+}
+
+/// How the subscriptions and assignments of members are written.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Blobs {
+    /// As bytes in base64.
+    Encoded,
+    /// As what they say, where the group is one of consumers.
+    Decoded,
+}
+
+/// A record, its fields as JSON.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) struct GroupRecord {
+    /// What it tells of.
+    pub(crate) subject: Subject,
+    /// The type of the key.
+    kind: i16,
+    key: String,
+    /// Version and fields; `None` for a tombstone.
+    value: Option<(i16, String)>,
+}
+
+impl GroupRecord {
+    /// Reads a record; `None` where it is not known or damaged.
+    pub(crate) fn decode(key: &[u8], value: Option<&Bytes>, blobs: Blobs) -> Option<Self> {
+        let mut reader = Reader::new(key);
+        let kind = reader.i16()?;
+        let group = json!(reader.string(false)??);
+        let (subject, key) = match kind {
+            LEGACY_OFFSET | OFFSET => {
+                let topic = json!(reader.string(false)??);
+                let partition = reader.i32()?;
+                let key =
+                    format!("{{\"group\":{group},\"topic\":{topic},\"partition\":{partition}}}");
+                (Subject::Offset, key)
+            }
+            GROUP => (Subject::Group, format!("{{\"group\":{group}}}")),
+            _newer => return None,
+        };
+        let value = match value {
+            None => None,
+            Some(value) => {
+                let mut reader = Reader::new(value);
+                let version = reader.i16()?;
+                let fields = match subject {
+                    Subject::Offset => offset_value(&mut reader, version)?,
+                    Subject::Group => group_value(&mut reader, version, blobs)?,
+                };
+                Some((version, fields))
+            }
+        };
+        Some(Self {
+            subject,
+            kind,
+            key,
+            value,
+        })
+    }
+
+    /// Key and value as Kafka's dump tool prints them.
+    pub(crate) fn dumped(&self) -> (String, String) {
+        let (kind, key) = (self.kind, &self.key);
+        let value = match &self.value {
+            None => "<DELETE>".to_owned(),
+            Some((version, fields)) => {
+                format!("{{\"version\":\"{version}\",\"data\":{fields}}}")
+            }
+        };
+        (format!("{{\"type\":\"{kind}\",\"data\":{key}}}"), value)
+    }
+
+    /// The record as the formatters of Kafka's console consumer print it.
+    pub(crate) fn formatted(&self) -> String {
+        let (kind, key) = (self.kind, &self.key);
+        let value = match &self.value {
+            None => "null".to_owned(),
+            Some((version, fields)) => format!("{{\"version\":{version},\"data\":{fields}}}"),
+        };
+        format!("{{\"key\":{{\"type\":{kind},\"data\":{key}}},\"value\":{value}}}")
+    }
 }
 
 fn offset_value(reader: &mut Reader<'_>, version: i16) -> Option<String> {
@@ -74,7 +135,7 @@ fn offset_value(reader: &mut Reader<'_>, version: i16) -> Option<String> {
     Some(format!("{{{}}}", fields.join(",")))
 }
 
-fn group_value(reader: &mut Reader<'_>, version: i16) -> Option<String> {
+fn group_value(reader: &mut Reader<'_>, version: i16, blobs: Blobs) -> Option<String> {
     let is_flexible = version >= FLEXIBLE_FROM;
     let protocol_type = reader.string(is_flexible)??;
     let mut fields = vec![
@@ -86,15 +147,19 @@ fn group_value(reader: &mut Reader<'_>, version: i16) -> Option<String> {
     if version >= 2 {
         fields.push(format!("\"currentStateTimestamp\":{}", reader.i64()?));
     }
+    let blobs = match protocol_type.as_str() {
+        "consumer" => blobs,
+        _other => Blobs::Encoded,
+    };
     let mut members = Vec::new();
     for _member in 0..reader.count(is_flexible)? {
-        members.push(member(reader, version, &protocol_type)?);
+        members.push(member(reader, version, blobs)?);
     }
     fields.push(format!("\"members\":[{}]", members.join(",")));
     Some(format!("{{{}}}", fields.join(",")))
 }
 
-fn member(reader: &mut Reader<'_>, version: i16, protocol_type: &str) -> Option<String> {
+fn member(reader: &mut Reader<'_>, version: i16, blobs: Blobs) -> Option<String> {
     let is_flexible = version >= FLEXIBLE_FROM;
     let mut fields = vec![format!(
         "\"memberId\":{}",
@@ -120,9 +185,11 @@ fn member(reader: &mut Reader<'_>, version: i16, protocol_type: &str) -> Option<
     fields.push(format!("\"sessionTimeout\":{}", reader.i32()?));
     let subscription = reader.bytes(is_flexible)?;
     let assignment = reader.bytes(is_flexible)?;
-    let is_of_consumers = protocol_type == "consumer";
     let text = |blob: &[u8], decode: fn(&Bytes) -> Option<String>| {
-        let decoded = decode(&Bytes::copy_from_slice(blob)).filter(|_text| is_of_consumers);
+        let decoded = match blobs {
+            Blobs::Decoded => decode(&Bytes::copy_from_slice(blob)),
+            Blobs::Encoded => None,
+        };
         decoded.unwrap_or_else(|| format!("\"{}\"", base64(blob)))
     };
     fields.push(format!(
@@ -330,18 +397,28 @@ mod tests {
     fn damaged_records_are_not_shown() {
         let key = b"\0\x01\0\x01g\0\x01t\0\0\0\x02";
         let value = Bytes::from_static(b"\0\x03\0\0\0\0\0\0\0\x05\0\0\0\x01\0\0\0\0\0\0\0\0\0\x09");
-        let (shown_key, shown) = texts(key, Some(&value)).expect("a commit");
+        let decode = |key: &[u8], value: Option<Bytes>| {
+            GroupRecord::decode(key, value.as_ref(), Blobs::Decoded)
+        };
+        let record = decode(key, Some(value.clone())).expect("a commit");
+        let (shown_key, shown) = record.dumped();
         let expected =
             "{\"type\":\"1\",\"data\":{\"group\":\"g\",\"topic\":\"t\",\"partition\":2}}";
         assert_eq!(shown_key, expected);
         let expected = "{\"version\":\"3\",\"data\":{\"offset\":5,\"leaderEpoch\":1,\
                         \"metadata\":\"\",\"commitTimestamp\":9}}";
         assert_eq!(shown, expected);
+        let expected = "{\"key\":{\"type\":1,\"data\":{\"group\":\"g\",\"topic\":\"t\",\
+                        \"partition\":2}},\"value\":{\"version\":3,\"data\":{\"offset\":5,\
+                        \"leaderEpoch\":1,\"metadata\":\"\",\"commitTimestamp\":9}}}";
+        assert_eq!(record.formatted(), expected);
+        let gone = decode(key, None).expect("a tombstone").formatted();
+        assert!(gone.ends_with("},\"value\":null}"), "{gone}");
         for length in 0..key.len() {
-            assert_eq!(texts(&key[..length], Some(&value)), None);
+            assert_eq!(decode(&key[..length], Some(value.clone())), None);
         }
         for length in 0..value.len() {
-            assert_eq!(texts(key, Some(&value.slice(..length))), None);
+            assert_eq!(decode(key, Some(value.slice(..length))), None);
         }
     }
 }
