@@ -1,7 +1,8 @@
 //! One group while a scenario runs: its members, what they told, and what must hold meanwhile.
 //!
-//! Whatever a scenario does, one thing is watched throughout: a record below a committed offset is
-//! never read again, unless a member was told to go back.
+//! Whatever a scenario does, one thing is watched throughout: what was committed before a member got
+//! a partition is not read by it, unless it was told to go back. (A commit that overtakes a
+//! rebalance does not move a member that has begun already.)
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
@@ -36,6 +37,8 @@ pub(super) struct State {
     pub(super) assigned: BTreeSet<Partition>,
     /// Events of rebalances so far.
     pub(super) rebalances: u32,
+    /// Where it may begin to read: what was committed when partitions were last assigned to it.
+    begins: BTreeMap<Partition, i64>,
     /// Records it read, in order.
     pub(super) records: Vec<(Partition, i64)>,
     /// Commits answered.
@@ -62,7 +65,7 @@ pub(super) struct Play<'a> {
     /// Every offset that somebody read.
     pub(super) read: BTreeMap<Partition, BTreeSet<i64>>,
     /// The next offset of each partition, as far as members committed.
-    pub(super) committed: BTreeMap<Partition, i64>,
+    committed: BTreeMap<Partition, i64>,
     produced: BTreeMap<Partition, i64>,
     problem: Option<String>,
 }
@@ -139,6 +142,18 @@ impl<'a> Play<'a> {
         self.until("a member leaving", |play| {
             play.states[member].left && play.states[member].ended
         })
+    }
+
+    /// A member reads on from an offset that may be committed already.
+    pub(super) fn seek(
+        &mut self,
+        member: usize,
+        partition: &str,
+        offset: i64,
+    ) -> Result<(), String> {
+        self.committed.remove(partition);
+        self.states[member].begins.remove(partition);
+        self.tell(member, &format!("seek {partition} {offset}"))
     }
 
     /// A member commits, and the answer is awaited.
@@ -249,6 +264,7 @@ impl<'a> Play<'a> {
             Event::Assigned(partitions) => {
                 state.assigned = partitions.into_iter().collect();
                 state.rebalances += 1;
+                state.begins = self.committed.clone();
             }
             Event::Committed(offsets) => {
                 state.commits += 1;
@@ -268,10 +284,10 @@ impl<'a> Play<'a> {
             Event::Left => state.left = true,
             Event::Other(_) => {}
             Event::Record(partition, offset) => {
-                let committed = self.committed.get(&partition).copied().unwrap_or(0);
-                if offset < committed {
+                let begin = state.begins.get(&partition).copied().unwrap_or(0);
+                if offset < begin {
                     self.problem = Some(format!(
-                        "member {member} read {offset} of {partition} again, {committed} committed"
+                        "member {member} read {offset} of {partition} again, {begin} committed"
                     ));
                 }
                 state.records.push((partition.clone(), offset));
