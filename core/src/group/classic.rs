@@ -199,6 +199,12 @@ impl ClassicGroup {
         self.members.get_mut(id)
     }
 
+    /// Whether the log knows the group, or a client was told of it: the first record of a group is
+    /// on its way to the log while its members are answered already.
+    pub(super) fn is_known(&self) -> bool {
+        self.is_recorded || !self.members.is_empty() || !self.pending_members.is_empty()
+    }
+
     pub(super) fn members_count(&self) -> usize {
         self.members.len()
     }

@@ -1,6 +1,6 @@
 //! DescribeGroups and ListGroups: what there is (K82).
 //!
-//! A group is shown once the log knows it, and as long as the log knows it.
+//! A group is shown once a client was told of it or the log knows it, and as long as either holds.
 
 use kafka_wire::ListGroupsRequest;
 use kafka_wire::describe_groups_response::{DescribedGroup, DescribedGroupMember};
@@ -89,9 +89,10 @@ impl Shard {
             let shown = self.shown(id);
             shown.is_some_and(|shown| std::ptr::eq(shown, *group))
         });
-        let groups = self.groups.iter().chain(dying);
-        groups
-            .filter(|(_, group)| group.is_recorded && filter.selects(group))
+        let living = self.groups.iter().filter(|(_, group)| group.is_known());
+        living
+            .chain(dying)
+            .filter(|(_, group)| filter.selects(group))
             .map(|(id, group)| {
                 let mut listed = ListedGroup::default();
                 listed.group_id = id.clone();
@@ -102,9 +103,9 @@ impl Shard {
             })
     }
 
-    /// The group that the log has under a name.
+    /// The group that is known under a name.
     fn shown(&self, id: &GroupId) -> Option<&ClassicGroup> {
-        let group = self.groups.get(id).filter(|group| group.is_recorded);
+        let group = self.groups.get(id).filter(|group| group.is_known());
         group.or_else(|| self.dying_shown(id))
     }
 

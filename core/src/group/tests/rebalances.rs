@@ -367,3 +367,23 @@ fn a_rebalance_of_a_hundred_members() {
             .all(|sync| meeting.synced(*sync).assignment == "x")
     );
 }
+
+#[test]
+fn a_group_is_there_once_a_client_was_told_of_it() {
+    let mut meeting = Meeting::new();
+    meeting.commits_at_once = false;
+    let a = meeting.id_of(&joiner("a"));
+    assert_eq!(meeting.state(), "Empty");
+    let mut known = joiner("a");
+    known.member_id = a.clone();
+    meeting.join(&known);
+    meeting.seconds(6);
+    assert_eq!(meeting.state(), "CompletingRebalance");
+    let filter = crate::group::GroupFilter::default();
+    assert_eq!(meeting.shard.list_groups(&filter).count(), 1);
+    // Its first record is lost, and nobody is left: there is no such group.
+    meeting.lose(0);
+    meeting.leave(5, &[(&a, None)]);
+    meeting.lose(0);
+    assert_eq!(meeting.state(), "Dead");
+}
