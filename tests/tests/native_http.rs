@@ -437,3 +437,35 @@ fn groups_are_told_with_their_lag() {
     }
     broker.stop().expect("it stops");
 }
+
+#[test]
+fn a_group_may_have_any_name() {
+    let (broker, address) = start("names", &[]);
+    let mut client = WireClient::connect(&broker.address()).expect("it listens");
+    client.create_topic("read", 1).expect("a topic");
+    commit(&mut client, "x\n# TYPE y\"\\", "read", 0, 4);
+    let series = r#"kafka_consumergroup_members{consumergroup="x\n# TYPE y\"\\"}"#;
+    let page = scrape(&address);
+    assert_eq!(page.value(series), Some(0.0), "{:?}", page.samples);
+    let accept = "Accept: application/openmetrics-text\r\n";
+    let page = Exposition::parse(&get(&address, "/metrics", accept).body, true);
+    let page = page.unwrap_or_else(|wrong| panic!("{wrong}"));
+    assert_eq!(page.value(series), Some(0.0));
+    broker.stop().expect("it stops");
+}
+
+#[test]
+fn a_probe_is_answered_whoever_holds_connections() {
+    let (broker, address) = start("probe", &[]);
+    let silent: Vec<TcpStream> = (0..40).map(|_| connect(&address)).collect();
+    assert_eq!(get(&address, "/healthz", "").status, 200);
+    let mut kept: Vec<TcpStream> = (0..40).map(|_| connect(&address)).collect();
+    for stream in &mut kept {
+        // Those at the front may have lost their places already.
+        let _sent = stream.write_all(b"GET /healthz HTTP/1.1\r\nHost: test\r\n\r\n");
+    }
+    assert_eq!(get(&address, "/readyz", "").status, 200);
+    drop((silent, kept));
+    let (status, log) = broker.stop().expect("it stops");
+    assert!(status.success(), "{log:?}");
+}

@@ -29,8 +29,8 @@ const PATHS: &[(&str, &str)] = &[
 /// Answers requests.
 pub(super) struct Site {
     metrics: Arc<Metrics>,
-    /// One page is written at a time.
-    writing: Mutex<()>,
+    /// One page is written at a time, even where those who asked hang up.
+    writing: Arc<Mutex<()>>,
 }
 
 impl fmt::Debug for Site {
@@ -44,7 +44,7 @@ impl Site {
     pub(super) fn new(metrics: Arc<Metrics>) -> Self {
         Self {
             metrics,
-            writing: Mutex::new(()),
+            writing: Arc::default(),
         }
     }
 
@@ -66,21 +66,31 @@ impl Site {
             "/metrics" => self.metrics(format_of(request)).await,
             "/metrics/help" => plain(StatusCode::OK, metrics::markdown()),
             "/healthz" => state(self.metrics.health()),
-            "/readyz" => state(self.metrics.readiness()),
+            "/readyz" => self.readiness().await,
             _index => of(StatusCode::OK, HTML, index()),
         }
     }
 
     async fn metrics(&self, format: Format) -> Answer {
-        let _one_at_a_time = self.writing.lock().await;
+        let one_at_a_time = Arc::clone(&self.writing).lock_owned().await;
         let metrics = Arc::clone(&self.metrics);
-        let page = tokio::task::spawn_blocking(move || metrics.page(format)).await;
+        let write = move || {
+            let page = metrics.page(format);
+            drop(one_at_a_time);
+            page
+        };
+        let page = tokio::task::spawn_blocking(write).await;
         match (page, format) {
             (Ok(page), Format::Classic) => of(StatusCode::OK, CLASSIC, page),
             (Ok(page), Format::OpenMetrics) => of(StatusCode::OK, OPEN_METRICS, page),
-            // The runtime ends.
-            (Err(_cancelled), _) => plain(StatusCode::SERVICE_UNAVAILABLE, "stopping\n".to_owned()),
+            (Err(_cancelled), _) => stopping(),
         }
+    }
+
+    async fn readiness(&self) -> Answer {
+        let metrics = Arc::clone(&self.metrics);
+        let looked = tokio::task::spawn_blocking(move || metrics.readiness()).await;
+        looked.map_or_else(|_cancelled| stopping(), state)
     }
 }
 
@@ -104,6 +114,11 @@ fn state(state: Result<(), &'static str>) -> Answer {
         Ok(()) => plain(StatusCode::OK, "ok\n".to_owned()),
         Err(reason) => plain(StatusCode::SERVICE_UNAVAILABLE, format!("{reason}\n")),
     }
+}
+
+/// The runtime ends.
+fn stopping() -> Answer {
+    state(Err("stopping"))
 }
 
 fn not_found() -> String {

@@ -5,10 +5,13 @@
 //! it may take, the life of a connection, pages written at a time.
 
 mod answer;
+mod places;
 
+use std::convert::Infallible;
 use std::io;
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use hyper::server::conn::http1;
@@ -16,13 +19,11 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use ottla_core::config::HttpConfig;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
 
 use crate::metrics::Metrics;
+use crate::net::is_of_one_connection;
 use answer::Site;
-
-/// Connections at a time: a few scrapers, probes and people. Each holds at most a page.
-const CONNECTIONS_MAX: usize = 32;
+use places::{Place, Places};
 
 /// Bytes of a request's head; browsers send some 2 KiB.
 const HEAD_BYTES_MAX: usize = 16 * 1024;
@@ -33,7 +34,7 @@ const HEAD_TIME_MAX: Duration = Duration::from_secs(30);
 /// A connection is ended after this time, at the end of the answer it is at ...
 const CONNECTION_TIME_MAX: Duration = Duration::from_secs(300);
 
-/// ... which a slow reader may take so long for.
+/// ... which a slow reader may take so long for, also where the place is needed.
 const LAST_ANSWER_TIME_MAX: Duration = Duration::from_secs(30);
 
 /// Waits so long without file handles before accepting is tried again.
@@ -95,31 +96,41 @@ async fn bind(host: &str, port: u16) -> io::Result<TcpListener> {
 }
 
 async fn accept(listener: TcpListener, site: Arc<Site>) {
-    let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    let places = Arc::<Places>::default();
     loop {
-        let Ok((socket, peer)) = listener.accept().await else {
-            tokio::time::sleep(NO_HANDLES_WAIT).await;
-            continue;
+        let (socket, peer) = match listener.accept().await {
+            Ok(accepted) => accepted,
+            Err(error) if is_of_one_connection(&error) => continue,
+            Err(error) => {
+                tracing::warn!(%error, "cannot accept HTTP connections for the moment");
+                tokio::time::sleep(NO_HANDLES_WAIT).await;
+                continue;
+            }
         };
-        let Ok(place) = Arc::clone(&places).try_acquire_owned() else {
-            tracing::debug!(%peer, "HTTP connection refused: {CONNECTIONS_MAX} are open");
+        let Some(place) = places.take() else {
+            tracing::debug!(%peer, "HTTP connection refused: there are too many");
             continue;
         };
         let site = Arc::clone(&site);
         tokio::spawn(async move {
-            if let Err(error) = serve(socket, site).await {
+            if let Err(error) = serve(socket, &site, &place).await {
                 tracing::debug!(%peer, %error, "HTTP connection ended");
             }
-            drop(place);
         });
     }
 }
 
 /// Serves one connection to its end.
-async fn serve(socket: TcpStream, site: Arc<Site>) -> hyper::Result<()> {
-    let service = service_fn(move |request| {
-        let site = Arc::clone(&site);
-        async move { Ok::<_, std::convert::Infallible>(site.answer(&request).await) }
+async fn serve(socket: TcpStream, site: &Site, place: &Place) -> hyper::Result<()> {
+    let has_asked = AtomicBool::new(false);
+    let service = service_fn(|request| {
+        has_asked.store(true, Ordering::Relaxed);
+        async move {
+            place.begin_answer();
+            let answer = site.answer(&request).await;
+            place.end_answer();
+            Ok::<_, Infallible>(answer)
+        }
     });
     let mut connection = pin!(
         http1::Builder::new()
@@ -130,6 +141,9 @@ async fn serve(socket: TcpStream, site: Arc<Site>) -> hyper::Result<()> {
     );
     tokio::select! {
         ended = connection.as_mut() => return ended,
+        () = place.needed() => if !has_asked.load(Ordering::Relaxed) {
+            return Ok(());
+        },
         () = tokio::time::sleep(CONNECTION_TIME_MAX) => {}
     }
     connection.as_mut().graceful_shutdown();

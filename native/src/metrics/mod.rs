@@ -7,6 +7,7 @@
 mod catalogue;
 mod figures;
 mod histogram;
+mod labels;
 mod page;
 mod process;
 mod survey;
@@ -89,7 +90,7 @@ impl Metrics {
         assert!(is_first, "connections are accepted by one");
     }
 
-    /// Whether requests are answered.
+    /// Whether requests are answered. May wait for a turn to end: not for a runtime thread.
     ///
     /// # Errors
     /// Why they are not.

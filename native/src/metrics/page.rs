@@ -9,14 +9,13 @@ use std::sync::Arc;
 
 use ottla_core::node::survey::BrokerFigures;
 use prometheus_client::collector::Collector;
-use prometheus_client::encoding::{
-    DescriptorEncoder, EncodeLabelSet, MetricEncoder, NoLabelSet, text,
-};
+use prometheus_client::encoding::{DescriptorEncoder, MetricEncoder, NoLabelSet, text};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::Registry;
 
 use super::catalogue::{self as families, Family, Kind};
 use super::histogram::Distribution;
+use super::labels::{Labels, Text};
 use super::survey::{Survey, Totals};
 use super::{Format, Metrics, process, seconds};
 
@@ -81,9 +80,9 @@ impl Page {
         if let Some(broker) = &self.survey.node.broker {
             let node_id = broker.node_id.to_string();
             let labels = [
-                ("version", env!("CARGO_PKG_VERSION")),
-                ("node_id", &node_id),
-                ("cluster_id", &broker.cluster_id),
+                ("version", Text(env!("CARGO_PKG_VERSION"))),
+                ("node_id", Text(&node_id)),
+                ("cluster_id", Text(&broker.cluster_id)),
             ];
             out.gauges(&families::BUILD, [(labels, 1)])?;
         }
@@ -105,16 +104,16 @@ impl Page {
     fn write_requests(&self, out: &mut Encoder<'_>) -> fmt::Result {
         let requests = &self.survey.node.requests;
         let counts = requests.requests();
-        let counts = counts.map(|(api, count)| ([("request", api.name)], count));
+        let counts = counts.map(|(api, count)| ([("request", Text(api.name))], count));
         out.counters(&families::REQUESTS, counts)?;
         let errors = requests.errors().map(|(api, code, count)| {
-            let labels = [("request", api.name), ("error", code.name())];
+            let labels = [("request", Text(api.name)), ("error", Text(code.name()))];
             (labels, count)
         });
         out.counters(&families::ERRORS, errors)?;
         if let Some(net) = self.metrics.net.get() {
             let latencies = net.figures.latencies();
-            let latencies = latencies.map(|(api, seen)| ([("request", api.name)], seen));
+            let latencies = latencies.map(|(api, seen)| ([("request", Text(api.name))], seen));
             out.histograms(&families::LATENCY, latencies)?;
         }
         let waiting = self.survey.waiting;
@@ -124,7 +123,7 @@ impl Page {
             ("ListOffsets", waiting.list_offsets),
             ("Produce", waiting.produce),
         ];
-        let waiting = waiting.map(|(kind, count)| ([("delayedOperation", kind)], count));
+        let waiting = waiting.map(|(kind, count)| ([("delayedOperation", Text(kind))], count));
         out.gauges(&families::PURGATORY, waiting)
     }
 
@@ -135,7 +134,7 @@ impl Page {
         let figures = &net.figures;
         let listeners = || {
             let listeners = figures.listeners.iter();
-            listeners.map(|listener| ([("listener", listener.name.as_str())], listener))
+            listeners.map(|listener| ([("listener", Text(&listener.name))], listener))
         };
         let open = listeners().map(|(labels, listener)| {
             // In this order, or one that ends meanwhile would be counted below zero.
@@ -159,7 +158,7 @@ impl Page {
                     &families::$family,
                     topics
                         .iter()
-                        .map(|(name, topic)| ([("topic", &***name)], topic.traffic.$field)),
+                        .map(|(name, topic)| ([("topic", Text(name))], topic.traffic.$field)),
                 )?;
             };
         }
@@ -171,11 +170,11 @@ impl Page {
         traffic!(FETCHES, fetches);
         traffic!(FETCHES_FAILED, fetches_refused);
         let sizes = topics.iter();
-        let sizes = sizes.map(|(name, topic)| ([("topic", &***name)], topic.size_bytes));
+        let sizes = sizes.map(|(name, topic)| ([("topic", Text(name))], topic.size_bytes));
         out.gauges(&families::TOPIC_SIZE, sizes)?;
         let counts = self.survey.partition_counts();
         let counts = counts.iter();
-        let counts = counts.map(|(name, count)| ([("topic", &***name)], *count));
+        let counts = counts.map(|(name, count)| ([("topic", Text(name))], *count));
         out.gauges(&families::TOPIC_PARTITIONS, counts)
     }
 
@@ -184,7 +183,7 @@ impl Page {
             ($list:ident, $family:ident, $value:expr) => {{
                 let value = $value;
                 let all = self.survey.$list.iter().map(|of| {
-                    let labels = ([("topic", &*of.topic)], [("partition", of.index.0)]);
+                    let labels = ([("topic", Text(&of.topic))], [("partition", of.index.0)]);
                     (labels, value(of))
                 });
                 out.gauges_of(&families::$family, all)?;
@@ -212,19 +211,22 @@ impl Page {
 
     fn write_groups(&self, out: &mut Encoder<'_>) -> fmt::Result {
         let groups = || self.survey.groups.iter();
-        let members = groups().map(|of| ([("consumergroup", &*of.group)], of.members));
+        let members = groups().map(|of| ([("consumergroup", Text(&of.group))], of.members));
         out.gauges(&families::GROUP_MEMBERS, members)?;
         let states = groups().map(|of| {
-            let labels = [("consumergroup", &*of.group), ("state", of.state)];
+            let labels = [
+                ("consumergroup", Text(&of.group)),
+                ("state", Text(of.state)),
+            ];
             (labels, 1)
         });
         out.gauges(&families::GROUP_STATE, states)?;
         // Offsets are in the order of topics, so each topic of a group is one run.
-        type Labels<'a> = [(&'a str, &'a str); 2];
-        let mut sums: Vec<(Labels<'_>, i64, i64)> = Vec::new();
+        type Topic<'a> = [(&'static str, Text<'a>); 2];
+        let mut sums: Vec<(Topic<'_>, i64, i64)> = Vec::new();
         for of in groups() {
             for (topic, index, committed) in &of.offsets {
-                let labels = [("consumergroup", &*of.group), ("topic", &**topic)];
+                let labels = [("consumergroup", Text(&of.group)), ("topic", Text(topic))];
                 if sums.last().is_none_or(|(last, ..)| *last != labels) {
                     sums.push((labels, 0, 0));
                 }
@@ -245,7 +247,7 @@ impl Page {
         let all = || {
             groups().flat_map(|of| {
                 of.offsets.iter().map(|(topic, index, committed)| {
-                    let labels = [("consumergroup", &*of.group), ("topic", &**topic)];
+                    let labels = [("consumergroup", Text(&of.group)), ("topic", Text(topic))];
                     (
                         (labels, [("partition", index.0)]),
                         (topic, *index, *committed),
@@ -325,10 +327,10 @@ impl Page {
         });
         let space: Vec<(String, u64, u64)> = space.collect();
         let sizes = space.iter();
-        let sizes = sizes.map(|(name, size, _free)| ([("directory", name.as_str())], *size));
+        let sizes = sizes.map(|(name, size, _free)| ([("directory", Text(name))], *size));
         out.gauges(&families::DIRECTORY_SIZE, sizes)?;
         let free = space.iter();
-        let free = free.map(|(name, _size, free)| ([("directory", name.as_str())], *free));
+        let free = free.map(|(name, _size, free)| ([("directory", Text(name))], *free));
         out.gauges(&families::DIRECTORY_FREE, free)
     }
 
@@ -338,7 +340,7 @@ impl Page {
         out.counter(&families::TURN_INPUTS, self.survey.node.inputs)?;
         out.counter_of(&families::TURN_SECONDS, seconds(driver.turning_ns()))?;
         let lines = driver.event_figures().look();
-        let lines = lines.map(|(severity, count)| ([("severity", severity)], count));
+        let lines = lines.map(|(severity, count)| ([("severity", Text(severity))], count));
         out.counters(&families::LOG_LINES, lines)
     }
 }
@@ -386,7 +388,7 @@ impl Encoder<'_> {
         self.begin(family, Kind::Gauge)?.encode_gauge(&value)
     }
 
-    fn gauges<L: EncodeLabelSet>(
+    fn gauges<L: Labels>(
         &mut self,
         family: &'static Family,
         samples: impl IntoIterator<Item = (L, u64)>,
@@ -398,7 +400,7 @@ impl Encoder<'_> {
         )
     }
 
-    fn gauges_of<L: EncodeLabelSet>(
+    fn gauges_of<L: Labels>(
         &mut self,
         family: &'static Family,
         samples: impl Iterator<Item = (L, i64)>,
@@ -424,7 +426,7 @@ impl Encoder<'_> {
         metric.encode_counter::<NoLabelSet, _, u64>(&value, None)
     }
 
-    fn counters<L: EncodeLabelSet>(
+    fn counters<L: Labels>(
         &mut self,
         family: &'static Family,
         samples: impl IntoIterator<Item = (L, u64)>,
@@ -446,7 +448,7 @@ impl Encoder<'_> {
         metric.encode_histogram::<NoLabelSet>(seen.sum, seen.count, &seen.buckets, None)
     }
 
-    fn histograms<L: EncodeLabelSet>(
+    fn histograms<L: Labels>(
         &mut self,
         family: &'static Family,
         samples: impl Iterator<Item = (L, Distribution)>,
@@ -478,11 +480,15 @@ fn classic(page: &str) -> String {
             classic.push_str(line);
         } else if let Some(rest) = line.strip_prefix("# HELP ") {
             help = rest.split_once(' ');
-        } else if let Some(rest) = line.strip_prefix("# TYPE ") {
-            let (name, kind) = rest.split_once(' ').expect("a type has a name");
+        } else if let Some((name, kind)) = line
+            .strip_prefix("# TYPE ")
+            .and_then(|rest| rest.split_once(' '))
+        {
             let suffix = if kind == "counter\n" { "_total" } else { "" };
-            let (_name, text) = help.take().expect("a family's help comes first");
-            classic += &format!("# HELP {name}{suffix} {text}# TYPE {name}{suffix} {kind}");
+            if let Some((_name, text)) = help.take() {
+                classic += &format!("# HELP {name}{suffix} {text}");
+            }
+            classic += &format!("# TYPE {name}{suffix} {kind}");
         }
     }
     classic

@@ -157,7 +157,7 @@ impl Listener {
 }
 
 /// Whether only the connection failed that was about to be accepted.
-fn is_of_one_connection(error: &io::Error) -> bool {
+pub(crate) fn is_of_one_connection(error: &io::Error) -> bool {
     matches!(
         error.kind(),
         io::ErrorKind::ConnectionAborted

@@ -23,7 +23,7 @@ use ottla_core::node::door::Input;
 use tokio::net::TcpStream;
 use tokio::sync::Notify;
 
-pub(crate) use listener::{Listener, SocketOptions};
+pub(crate) use listener::{Listener, SocketOptions, is_of_one_connection};
 
 use crate::driver::{Driver, Mailbox};
 use crate::metrics::NetFigures;
