@@ -82,8 +82,6 @@ pub(crate) struct Room {
     inbox: Inbox,
     outbox: Outbox,
     mailboxes: LookupMap<ConnectionId, Arc<Mailbox>>,
-    /// What turns took, in nanoseconds.
-    turning_ns: u64,
 }
 
 impl fmt::Debug for Room {
@@ -109,23 +107,12 @@ impl Room {
             inbox: Inbox::default(),
             outbox: Outbox::default(),
             mailboxes: LookupMap::default(),
-            turning_ns: 0,
         }
     }
 
     /// The node; `None` where a stand-in of a test turns.
     pub(crate) fn node(&self) -> Option<&Node> {
         self.brain.node()
-    }
-
-    /// Notes what a turn took.
-    pub(crate) fn note_turned(&mut self, ns: u64) {
-        self.turning_ns += ns;
-    }
-
-    /// What turns took so far.
-    pub(crate) fn turning_ns(&self) -> u64 {
-        self.turning_ns
     }
 
     /// Where [`Self::turn`] looks for inputs: empty between turns, for an exchange.
