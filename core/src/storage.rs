@@ -25,8 +25,8 @@
 //!    of a change is final for its directory: a failed sync is never retried, and nothing of that
 //!    directory is acknowledged again.
 //! 6. **Slices** name written bytes only. `Truncate`, `MarkSegmentDeleted`, `MarkLogDeleted`,
-//!    `ReplaceSegments` and removals are barriers: a driver resolves the slices of earlier replies
-//!    before it carries them out. Replies of the turn that emits a `ReplaceSegments` are earlier
+//!    `RenameLog`, `ReplaceSegments` and removals are barriers: a driver resolves the slices of
+//!    earlier replies before it carries them out. Replies of the turn that emits a `ReplaceSegments` are earlier
 //!    ones; those of later turns name the new file, whatever it is called just then.
 //! 7. **Compaction** writes files of its own (`log::compaction` has the protocol). `WriteCleaned`
 //!    and `SyncCleaned` have no order with the log's other operations: the core waits for each
@@ -401,6 +401,18 @@ pub enum DiskOp {
         log: LogId,
         /// The segment's base offset.
         segment: Offset,
+    },
+    /// Renames a log's folder within its directory; the log goes on under its new name, which no
+    /// other folder has. Durable when acknowledged, by [`DiskDone::Saved`]: after a crash before
+    /// that the folder has either name. A log whose new name ends in `-delete` may be removed. A
+    /// failure is final for the directory.
+    RenameLog {
+        /// The log.
+        log: LogId,
+        /// The folder's new name.
+        folder: Arc<str>,
+        /// Returned with the answer.
+        token: Token,
     },
     /// Puts the segment that compaction made, and that was synced, in the place of those it was
     /// made of; or goes on with that where it was interrupted. Durable when acknowledged, by

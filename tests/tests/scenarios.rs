@@ -346,7 +346,9 @@ impl Stage {
             DiskOp::CreateSegment { log, segment, .. } => {
                 Some((log, format!("create segment {segment}")))
             }
-            DiskOp::MarkLogDeleted { log, folder } => Some((log, format!("rename to {folder}"))),
+            DiskOp::MarkLogDeleted { log, folder } | DiskOp::RenameLog { log, folder, .. } => {
+                Some((log, format!("rename to {folder}")))
+            }
             DiskOp::MarkSegmentDeleted { log, segment, .. } => {
                 Some((log, format!("mark segment {segment} deleted")))
             }

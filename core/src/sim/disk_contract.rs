@@ -95,6 +95,7 @@ impl DiskContract {
             | DiskOp::RemoveCleaned { log, .. }
             | DiskOp::RemoveFile { log, .. }
             | DiskOp::RemoveSegment { log, .. }
+            | DiskOp::RenameLog { log, .. }
             | DiskOp::ReplaceSegments { log, .. }
             | DiskOp::SaveLogFile { log, .. }
             | DiskOp::Sync { log, .. }
@@ -207,6 +208,10 @@ impl LogFacts {
             }
             DiskOp::MarkLogDeleted { .. } => {
                 assert!(!std::mem::replace(&mut self.deleted, true), "{op:?}: twice");
+            }
+            DiskOp::RenameLog { folder, .. } => {
+                assert!(!self.deleted, "{op:?}: marked as deleted before");
+                self.deleted = folder.ends_with("-delete");
             }
             DiskOp::MarkSegmentDeleted {
                 generation,

@@ -29,6 +29,7 @@ pub(super) fn op_numbers(op: &DiskOp) -> (u64, u64) {
             (u64::from(log.0), segment.0.cast_unsigned())
         }
         DiskOp::Read { log, token, .. }
+        | DiskOp::RenameLog { log, token, .. }
         | DiskOp::SaveLogFile { log, token, .. }
         | DiskOp::SyncCleaned { log, token, .. }
         | DiskOp::WriteCleaned { log, token, .. } => (u64::from(log.0), token.0),
@@ -60,6 +61,7 @@ pub(super) fn hash_of_op(op: &DiskOp) -> u64 {
         | DiskOp::RemoveLog { .. }
         | DiskOp::RemoveCleaned { .. }
         | DiskOp::RemoveSegment { .. }
+        | DiskOp::RenameLog { .. }
         | DiskOp::ReplaceSegments { .. }
         | DiskOp::Sync { .. }
         | DiskOp::SyncCleaned { .. }

@@ -587,6 +587,49 @@ fn a_deleted_log_makes_room_for_its_name() {
 }
 
 #[test]
+fn a_renamed_log_goes_on_and_makes_room_for_its_names() {
+    let mut rig = Rig::with_log();
+    let rename = |folder: &str, number| DiskOp::RenameLog {
+        log: LOG,
+        folder: folder.into(),
+        token: Token(number),
+    };
+    rig.run([append(1, 0, 1, vec![batch(1, 100)])]);
+    rig.until_appended(1);
+    let slice = rig.door.pin(LOG, BASE, 0, 100).unwrap();
+    rig.run([
+        rename("t-0.0123-future", 7),
+        create_log(LogId(2), "t-0"),
+        append(1, 100, 2, vec![batch(2, 100)]),
+        rename("t-1", 8),
+        create_log(LogId(3), "t-0.0123-future"),
+    ]);
+    let mut answers: Vec<DiskDone> = (0..5).map(|_at| rig.next()).collect();
+    let own = [
+        DiskDone::Saved { token: Token(7) },
+        DiskDone::Appended {
+            log: LOG,
+            generation: Generation(1),
+            end_offset: Offset(2),
+        },
+        DiskDone::Saved { token: Token(8) },
+    ];
+    answers.retain(|answer| !matches!(answer, DiskDone::Created { .. }));
+    assert_eq!(answers, own, "in the order of the operations");
+    let log = LogFile::Log(BASE).name();
+    assert_eq!(fs::read(rig.path("t-1").join(&log)).unwrap().len(), 200);
+    for made in ["t-0", "t-0.0123-future"] {
+        assert!(rig.path(made).is_dir(), "{made}");
+        assert!(!rig.path(made).join(&log).exists(), "{made} is new");
+    }
+    assert_eq!(bytes_of(&slice).unwrap(), [1; 100]);
+    rig.run([rename("t-1.45-delete", 9), DiskOp::RemoveLog { log: LOG }]);
+    assert_eq!(rig.next(), DiskDone::Saved { token: Token(9) });
+    rig.run([create_log(LogId(4), "t-1")]);
+    assert_eq!(rig.next(), DiskDone::Created { log: LogId(4) });
+}
+
+#[test]
 fn indexes_are_cut_to_where_entries_begin() {
     let mut rig = Rig::with_log();
     let index = |position, bytes: &'static [u8]| DiskOp::AppendIndex {

@@ -63,9 +63,12 @@ impl DiskDoor {
             }
             let is_last = matches!(operation, DiskOp::RemoveLog { .. });
             let log = self.logs.get(&id).expect("operations name logs that exist");
-            if matches!(operation, DiskOp::MarkLogDeleted { .. }) {
-                let name = (log.directory().index(), Arc::clone(log.name_at_binding()));
-                self.leaving.insert(name, Arc::clone(log));
+            if let DiskOp::MarkLogDeleted { folder, .. } | DiskOp::RenameLog { folder, .. } =
+                &operation
+            {
+                let index = log.directory().index();
+                let former = log.begin_renaming(folder);
+                self.leaving.insert((index, former), Arc::clone(log));
             }
             if let DiskOp::ReplaceSegments {
                 segment, sources, ..
@@ -79,14 +82,7 @@ impl DiskDoor {
             if is_last {
                 let index = log.directory().index();
                 self.by_directory[usize::from(index.0)].retain(|known| *known != id);
-                let name = (index, Arc::clone(log.name_at_binding()));
-                if self
-                    .leaving
-                    .get(&name)
-                    .is_some_and(|leaving| leaving.id() == id)
-                {
-                    self.leaving.remove(&name);
-                }
+                self.leaving.retain(|_name, leaving| leaving.id() != id);
                 self.logs.remove(&id);
             }
         }
@@ -176,6 +172,7 @@ fn log_of(operation: &DiskOp) -> Option<LogId> {
         | DiskOp::RemoveLog { log }
         | DiskOp::RemoveCleaned { log, .. }
         | DiskOp::RemoveSegment { log, .. }
+        | DiskOp::RenameLog { log, .. }
         | DiskOp::ReplaceSegments { log, .. }
         | DiskOp::SaveLogFile { log, .. }
         | DiskOp::Sync { log, .. }

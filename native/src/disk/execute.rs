@@ -220,10 +220,10 @@ impl Log {
                 .map_err(|failure| (failure, Some(scope)))?;
             done.push(DiskDone::Created { log: self.id() });
         } else if let DiskOp::MarkLogDeleted { folder, .. } = operation {
-            files::mark_log_deleted(self, &folder).map_err(lost)?;
-            if let Some(successor) = self.step_aside() {
-                engine.run_on_disk_worker(LogWork::new(successor));
-            }
+            self.rename(&folder, engine)?;
+        } else if let DiskOp::RenameLog { folder, token, .. } = operation {
+            self.rename(&folder, engine)?;
+            done.push(DiskDone::Saved { token });
         } else if let DiskOp::RemoveCleaned { segment, .. } = operation {
             cleaned::remove(self, segment).map_err(lost)?;
         } else if let DiskOp::ReplaceSegments {
@@ -251,6 +251,15 @@ impl Log {
         } else {
             let is_open = matches!(operation, DiskOp::OpenLog { .. });
             assert!(is_open, "{operation:?} is no log's");
+        }
+        Ok(())
+    }
+
+    /// Renames the folder, and lets a log go on that waits for its name.
+    fn rename(&self, folder: &Arc<str>, engine: &Arc<Engine>) -> Result<(), Refusal> {
+        files::rename_log(self, folder).map_err(lost)?;
+        for successor in self.step_aside() {
+            engine.run_on_disk_worker(LogWork::new(successor));
         }
         Ok(())
     }
@@ -375,6 +384,7 @@ fn generation_of(operation: &DiskOp) -> Option<Generation> {
         | DiskOp::RemoveFile { .. }
         | DiskOp::RemoveLog { .. }
         | DiskOp::RemoveSegment { .. }
+        | DiskOp::RenameLog { .. }
         | DiskOp::ReplaceSegments { .. }
         | DiskOp::SaveDirectoryFile { .. }
         | DiskOp::SaveLogFile { .. }
@@ -407,6 +417,7 @@ fn is_slow(operation: &DiskOp, bytes_left: &mut usize) -> bool {
         | DiskOp::RemoveFile { .. }
         | DiskOp::RemoveLog { .. }
         | DiskOp::RemoveSegment { .. }
+        | DiskOp::RenameLog { .. }
         | DiskOp::ReplaceSegments { .. }
         | DiskOp::SaveDirectoryFile { .. }
         | DiskOp::SaveLogFile { .. }

@@ -134,8 +134,8 @@ pub(crate) fn append_index(
     write().map_err(|error| refuse(log, &error))
 }
 
-/// Renames the log's folder, durably, so that a new log of its name finds none.
-pub(crate) fn mark_log_deleted(log: &Log, folder: &Arc<str>) -> Result<(), Failure> {
+/// Renames the log's folder, durably: a new log of its name finds none.
+pub(crate) fn rename_log(log: &Log, folder: &Arc<str>) -> Result<(), Failure> {
     let directory = log.directory();
     let mut name = log.lock_folder();
     let from = directory.path().join(&**name);

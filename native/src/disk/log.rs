@@ -30,7 +30,6 @@ thread_local! {
 pub(crate) struct Log {
     id: LogId,
     directory: Arc<Directory>,
-    name_at_binding: Arc<str>,
     folder: RwLock<Arc<str>>,
     queue: Mutex<Queue>,
     /// The segments that were touched, by base offset. A list, for it is short and most logs have
@@ -48,10 +47,12 @@ struct Queue {
     operations: VecDeque<DiskOp>,
     /// Somebody carries operations out, and will look again.
     is_held: bool,
-    /// The folder has its new name: it is out of the way.
-    is_renamed: bool,
-    /// The log that takes over the folder's name, and whose queue this one holds until then.
-    successor: Option<Arc<Log>>,
+    /// The folder's name once everything in the queue is carried out.
+    name_to_come: Option<Arc<str>>,
+    /// How often the folder is still to be renamed.
+    renames_left: u32,
+    /// The logs that take over names of the folder, and whose queues this one holds until then.
+    successors: Vec<Arc<Log>>,
 }
 
 /// What the next change of a log needs to know.
@@ -101,9 +102,11 @@ impl Log {
         Self {
             id,
             directory,
-            name_at_binding: Arc::clone(&folder),
+            queue: Mutex::new(Queue {
+                name_to_come: Some(Arc::clone(&folder)),
+                ..Queue::default()
+            }),
             folder: RwLock::new(folder),
-            queue: Mutex::default(),
             segments: Mutex::default(),
             replaced: Mutex::default(),
             writer: Mutex::default(),
@@ -118,11 +121,6 @@ impl Log {
     /// The data directory it lies in.
     pub(crate) fn directory(&self) -> &Arc<Directory> {
         &self.directory
-    }
-
-    /// The folder's name when the log was bound to it.
-    pub(crate) fn name_at_binding(&self) -> &Arc<str> {
-        &self.name_at_binding
     }
 
     /// Path of the folder as it is named now.
@@ -239,22 +237,34 @@ impl Log {
         true
     }
 
+    /// Notes that the folder is to be renamed by an operation that is about to be queued; answers
+    /// the name that becomes free.
+    pub(crate) fn begin_renaming(&self, folder: &Arc<str>) -> Arc<str> {
+        let mut queue = self.lock_queue();
+        queue.renames_left += 1;
+        let former = queue.name_to_come.replace(Arc::clone(folder));
+        former.expect("it has a name since it was bound")
+    }
+
     /// Holds the queue of a new log until this one's folder is out of its way. There is no order
     /// between logs otherwise.
     pub(crate) fn hold_back(&self, successor: &Arc<Self>) {
         let mut queue = self.lock_queue();
-        if !queue.is_renamed {
+        if queue.renames_left > 0 {
             successor.lock_queue().is_held = true;
-            queue.successor = Some(Arc::clone(successor));
+            queue.successors.push(Arc::clone(successor));
         }
     }
 
-    /// Says that the folder is out of the way; answers the log that waited for it, whose queue the
-    /// caller holds now.
-    pub(crate) fn step_aside(&self) -> Option<Arc<Self>> {
+    /// Says that the folder was renamed; answers the logs that waited for it to be out of the way,
+    /// whose queues the caller holds now.
+    pub(crate) fn step_aside(&self) -> Vec<Arc<Self>> {
         let mut queue = self.lock_queue();
-        queue.is_renamed = true;
-        queue.successor.take()
+        queue.renames_left -= 1;
+        if queue.renames_left > 0 {
+            return Vec::new();
+        }
+        std::mem::take(&mut queue.successors)
     }
 
     fn lock_queue(&self) -> MutexGuard<'_, Queue> {

@@ -260,6 +260,7 @@ impl MemoryDisk {
             | DiskOp::Read { .. }
             | DiskOp::RemoveDirectoryFile { .. }
             | DiskOp::RemoveLog { .. }
+            | DiskOp::RenameLog { .. }
             | DiskOp::ReplaceSegments { .. }
             | DiskOp::SaveDirectoryFile { .. }
             | DiskOp::SaveLogFile { .. }
@@ -296,6 +297,7 @@ impl MemoryDisk {
             | DiskOp::RemoveCleaned { .. }
             | DiskOp::RemoveLog { .. }
             | DiskOp::RemoveSegment { .. }
+            | DiskOp::RenameLog { .. }
             | DiskOp::ReplaceSegments { .. }
             | DiskOp::SaveDirectoryFile { .. }
             | DiskOp::SaveLogFile { .. }

@@ -135,6 +135,7 @@ impl DurabilityChecker {
             | DiskOp::RemoveFile { .. }
             | DiskOp::RemoveLog { .. }
             | DiskOp::RemoveSegment { .. }
+            | DiskOp::RenameLog { .. }
             | DiskOp::SaveDirectoryFile { .. }
             | DiskOp::SaveLogFile { .. }
             | DiskOp::Sync { .. }

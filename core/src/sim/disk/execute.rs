@@ -7,7 +7,8 @@ use bytes::Bytes;
 use super::cleaned;
 use super::steps::{self, Step};
 use super::{
-    DirectoryId, DirectoryIndex, DiskDone, DiskError, DiskOp, FailureScope, QueueKey, SimulatedDisk,
+    DirectoryId, DirectoryIndex, DiskDone, DiskError, DiskOp, FailureScope, Queue, QueueKey,
+    SimulatedDisk,
 };
 use crate::ids::{Generation, LogId};
 use crate::storage::{DirectoryFile, LogFile, StampedBatch, Token};
@@ -44,6 +45,16 @@ impl SimulatedDisk {
                 let former = std::mem::replace(&mut opened.folder_name, Arc::clone(folder));
                 let renamed = Arc::clone(folder);
                 Ok(vec![Step::Rename(DirectoryId::ROOT, former, renamed)])
+            }
+            DiskOp::RenameLog { log, folder, .. } => {
+                let opened = self.logs.get_mut(log).expect("the contract knows the log");
+                let former = std::mem::replace(&mut opened.folder_name, Arc::clone(folder));
+                let files = self.files(self.logs[log].directory);
+                assert!(files.folder(folder).is_none(), "{op:?}: the name is taken");
+                Ok(vec![
+                    Step::Rename(DirectoryId::ROOT, former, Arc::clone(folder)),
+                    Step::SyncDirectory(DirectoryId::ROOT),
+                ])
             }
             DiskOp::OpenLog { .. } => Ok(Vec::new()),
             DiskOp::Read { .. } => unreachable!("reads have a queue of their own"),
@@ -136,6 +147,7 @@ impl SimulatedDisk {
             | DiskOp::Read { .. }
             | DiskOp::RemoveDirectoryFile { .. }
             | DiskOp::RemoveLog { .. }
+            | DiskOp::RenameLog { .. }
             | DiskOp::SaveDirectoryFile { .. } => unreachable!("not within a log: {op:?}"),
         }
     }
@@ -231,14 +243,9 @@ impl SimulatedDisk {
             let QueueKey::Log(log) = key else {
                 return false;
             };
-            let is_leaving = queue
-                .pending
-                .iter()
-                .any(|pending| matches!(pending.op, DiskOp::MarkLogDeleted { .. }));
-            is_leaving
-                && self.logs.get(log).is_some_and(|opened| {
-                    opened.directory == *directory && opened.name_at_binding == *folder
-                })
+            self.logs.get(log).is_some_and(|opened| {
+                opened.directory == *directory && is_leaving(&opened.name, queue, folder)
+            })
         })
     }
 
@@ -346,6 +353,11 @@ impl SimulatedDisk {
                 self.logs.remove(log);
                 None
             }
+            DiskOp::RenameLog { log, folder, token } => {
+                let opened = self.logs.get_mut(log).expect("it was renamed just now");
+                opened.name = Arc::clone(folder);
+                Some(DiskDone::Saved { token: *token })
+            }
             DiskOp::AppendIndex { .. }
             | DiskOp::CreateSegment { .. }
             | DiskOp::MarkLogDeleted { .. }
@@ -430,6 +442,7 @@ impl SimulatedDisk {
             | DiskOp::RemoveCleaned { .. }
             | DiskOp::RemoveLog { .. }
             | DiskOp::RemoveSegment { .. }
+            | DiskOp::RenameLog { .. }
             | DiskOp::ReplaceSegments { .. }
             | DiskOp::SaveDirectoryFile { .. }
             | DiskOp::SaveLogFile { .. }
@@ -464,6 +477,20 @@ impl SimulatedDisk {
             self.volumes[usize::from(directory.0)].files.used_bytes() + more <= capacity
         })
     }
+}
+
+/// Whether a log whose folder is called `name` lets go of the name `folder` with an operation that
+/// waits.
+fn is_leaving(name: &Arc<str>, queue: &Queue, folder: &Arc<str>) -> bool {
+    let mut name = name;
+    queue.pending.iter().any(|pending| {
+        let (DiskOp::MarkLogDeleted { folder: next, .. } | DiskOp::RenameLog { folder: next, .. }) =
+            &pending.op
+        else {
+            return false;
+        };
+        std::mem::replace(&mut name, next) == folder
+    })
 }
 
 /// Exclusive end of the last batch, from its bytes.

@@ -114,7 +114,8 @@ struct OpenedLog {
     directory: DirectoryIndex,
     folder: DirectoryId,
     folder_name: Arc<str>,
-    name_at_binding: Arc<str>,
+    /// Its name as far as operations are done.
+    name: Arc<str>,
     /// The generation that ran out of space.
     full: Option<Generation>,
 }
@@ -572,7 +573,7 @@ impl SimulatedDisk {
             directory,
             folder: folder.expect("an opened log names a folder that is there"),
             folder_name: Arc::clone(folder_name),
-            name_at_binding: Arc::clone(folder_name),
+            name: Arc::clone(folder_name),
             full: None,
         };
         self.logs.insert(log, opened);
@@ -631,6 +632,7 @@ fn queue_of(op: &DiskOp) -> QueueKey {
         | DiskOp::RemoveLog { log }
         | DiskOp::RemoveCleaned { log, .. }
         | DiskOp::RemoveSegment { log, .. }
+        | DiskOp::RenameLog { log, .. }
         | DiskOp::ReplaceSegments { log, .. }
         | DiskOp::SaveLogFile { log, .. }
         | DiskOp::Sync { log, .. }
