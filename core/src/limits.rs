@@ -128,6 +128,14 @@ pub const LOOKUP_READ_BYTES: u32 = 16 * 1024;
 /// 0.4 ms, and a larger piece gains nothing.
 pub const COMPACTION_READ_BYTES: u32 = 128 * 1024;
 
+/// Bytes that a replica's move to another directory copies in one turn, and has under way: what
+/// compaction reads in eight, for each piece is appended and synced as a write of a client is.
+pub const MOVE_READ_BYTES: u32 = 1024 * 1024;
+
+/// Replicas that are copied to other directories at a time: each has a piece and its checks under
+/// way; the others wait.
+pub const MOVES_MAX: usize = 8;
+
 /// Bytes that compaction writes before it syncs them: what a disk at 200 MB/s takes 80 ms for, so
 /// that the syncs of appends do not wait long behind them.
 pub const COMPACTION_SYNC_BYTES: u64 = 16 * 1024 * 1024;

@@ -26,8 +26,9 @@
 //!    directory is acknowledged again.
 //! 6. **Slices** name written bytes only. `Truncate`, `MarkSegmentDeleted`, `MarkLogDeleted`,
 //!    `RenameLog`, `ReplaceSegments` and removals are barriers: a driver resolves the slices of
-//!    earlier replies before it carries them out. Replies of the turn that emits a `ReplaceSegments` are earlier
-//!    ones; those of later turns name the new file, whatever it is called just then.
+//!    earlier replies before it carries them out. Replies of the turn that emits a
+//!    `ReplaceSegments` are earlier ones; those of later turns name the new file, whatever it is
+//!    called just then.
 //! 7. **Compaction** writes files of its own (`log::compaction` has the protocol). `WriteCleaned`
 //!    and `SyncCleaned` have no order with the log's other operations: the core waits for each
 //!    answer. Where there is no space they fail alone, and nothing else is touched. All operations

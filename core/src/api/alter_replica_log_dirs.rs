@@ -1,7 +1,8 @@
 //! AlterReplicaLogDirs: replicas to other data directories of this broker (KIP-113).
 //!
-//! Where a replica is already it stays, and what is not there is told as Kafka tells it. A move to
-//! another directory is refused: nothing copies logs between directories yet.
+//! The answer comes at once: a move begins, or ends where it was to be, and goes on by itself
+//! (`node::moves`). Asked for the directory a replica is in, its move is called off. What is not
+//! there is told as Kafka tells it.
 
 use std::collections::BTreeMap;
 
@@ -12,8 +13,11 @@ use kafka_wire::{AlterReplicaLogDirsRequest, AlterReplicaLogDirsResponse};
 use kafka_wire_core::StrBytes;
 
 use crate::error::ErrorCode;
-use crate::ids::{DirectoryIndex, PartitionIndex};
+use crate::ids::{DirectoryIndex, LogId, PartitionIndex};
+use crate::log::LogState;
 use crate::node::Broker;
+use crate::node::door::Outbox;
+use crate::time::Now;
 
 /// Longest name of a folder. Kafka's folder of a replica that moves has 40 characters more than its
 /// partition's.
@@ -22,8 +26,10 @@ const FOLDER_CHARACTERS_MAX: usize = 255 - 40;
 /// Answers an AlterReplicaLogDirs. A partition that comes twice is answered once, for the last
 /// directory it is named with.
 pub(super) fn answer(
-    broker: &Broker,
+    broker: &mut Broker,
+    now: Now,
     request: &AlterReplicaLogDirsRequest,
+    out: &mut Outbox,
 ) -> AlterReplicaLogDirsResponse {
     let mut asked: BTreeMap<(&str, i32), &str> = BTreeMap::new();
     for directory in &request.dirs {
@@ -36,7 +42,8 @@ pub(super) fn answer(
     let mut response = AlterReplicaLogDirsResponse::default();
     let results: &mut Vec<AlterReplicaLogDirTopicResult> = &mut response.results;
     for ((topic, index), path) in asked {
-        let code = move_replica(broker, topic, PartitionIndex(index), path);
+        let asked = find(broker, topic, PartitionIndex(index), path);
+        let code = asked.map(|(log, target)| broker.move_replica(now, log, target, out));
         let mut result = AlterReplicaLogDirPartitionResult::default();
         result.partition_index = index;
         result.error_code = code.err().unwrap_or(ErrorCode::None).code();
@@ -53,12 +60,13 @@ pub(super) fn answer(
     response
 }
 
-fn move_replica(
+/// The log that is meant, and the directory it is to be in.
+fn find(
     broker: &Broker,
     topic: &str,
     index: PartitionIndex,
     path: &str,
-) -> Result<(), ErrorCode> {
+) -> Result<(LogId, DirectoryIndex), ErrorCode> {
     if topic.len() + index.to_string().len() + 1 > FOLDER_CHARACTERS_MAX {
         return Err(ErrorCode::InvalidTopicException);
     }
@@ -75,9 +83,8 @@ fn move_replica(
     let known = known.ok_or(ErrorCode::UnknownTopicOrPartition)?;
     let partition = broker.partitions.find(known.id, index);
     let partition = partition.ok_or(ErrorCode::ReplicaNotAvailable)?;
-    if partition.identity().directory == target {
-        Ok(())
-    } else {
-        Err(ErrorCode::InvalidRequest)
+    if partition.log().state() == LogState::Offline {
+        return Err(ErrorCode::KafkaStorageError);
     }
+    Ok((partition.identity().log, target))
 }

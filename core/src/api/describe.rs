@@ -78,19 +78,16 @@ pub(super) fn log_dirs(broker: &Broker, request: &wire::DescribeLogDirsRequest) 
         .config
         .log_dirs
         .iter()
-        .zip(&broker.identity.directories)
         .zip((0..=u8::MAX).map(DirectoryIndex))
-        .map(|((path, &id), at)| DataDirectory {
+        .map(|(path, at)| DataDirectory {
             path,
-            id,
             space: broker.spaces.get(&at).copied(),
         })
         .collect();
     Reply::DescribeLogDirs(describe_log_dirs::answer(
-        &broker.image,
-        broker.identity.node,
         &directories,
         &broker.partitions,
+        broker.futures(),
         request,
     ))
 }

@@ -11,9 +11,8 @@ use kafka_wire::{DescribeLogDirsRequest, DescribeLogDirsResponse};
 use kafka_wire_core::StrBytes;
 
 use crate::error::ErrorCode;
-use crate::ids::{DirectoryId, NodeId};
 use crate::log::LogState;
-use crate::metadata::image::Image;
+use crate::node::moves::FutureFigures;
 use crate::partition::{Partition, PartitionTable};
 use crate::storage::DiskSpace;
 
@@ -25,8 +24,6 @@ const UNKNOWN_BYTES: i64 = -1;
 pub struct DataDirectory<'a> {
     /// Its path, as it is configured.
     pub path: &'a str,
-    /// Its id.
-    pub id: DirectoryId,
     /// The room on its disk, where it is known.
     pub space: Option<DiskSpace>,
 }
@@ -34,10 +31,9 @@ pub struct DataDirectory<'a> {
 /// Answers a DescribeLogDirs request.
 #[must_use]
 pub fn answer(
-    image: &Image,
-    node: NodeId,
     directories: &[DataDirectory<'_>],
     partitions: &PartitionTable,
+    futures: impl Iterator<Item = FutureFigures>,
     request: &DescribeLogDirsRequest,
 ) -> DescribeLogDirsResponse {
     let mut results: Vec<DescribeLogDirsResult> = directories
@@ -66,10 +62,7 @@ pub fn answer(
     let mut topics: Vec<BTreeMap<&str, DescribeLogDirsTopic>> =
         vec![BTreeMap::new(); results.len()];
     for partition in partitions.iter() {
-        let id = directory_of(image, node, partition);
-        let Some(at) = directories.iter().position(|d| Some(d.id) == id) else {
-            continue;
-        };
+        let at = usize::from(partition.identity().directory.0);
         if partition.log().state() == LogState::Offline {
             results[at].error_code = ErrorCode::KafkaStorageError.code();
         } else if is_asked(asked.as_ref(), partition) {
@@ -77,6 +70,19 @@ pub fn answer(
             let topic = topics[at].entry(name).or_default();
             topic.name = StrBytes::from(name);
             topic.partitions.push(told(partition));
+        }
+    }
+    for future in futures {
+        let Some(partition) = partitions.get(future.current) else {
+            continue;
+        };
+        if is_asked(asked.as_ref(), partition) {
+            let name = &*partition.identity().topic;
+            let topic = topics[usize::from(future.directory.0)]
+                .entry(name)
+                .or_default();
+            topic.name = StrBytes::from(name);
+            topic.partitions.push(told_future(partition, &future));
         }
     }
     for (result, topics) in results.iter_mut().zip(topics) {
@@ -89,22 +95,19 @@ pub fn answer(
     response
 }
 
-/// The directory that the cluster says this broker's replica is in.
-fn directory_of(image: &Image, node: NodeId, partition: &Partition) -> Option<DirectoryId> {
-    let identity = partition.identity();
-    let partition = image
-        .topic_by_id(identity.topic_id)?
-        .partition(identity.index)?;
-    let at = partition
-        .replicas
-        .iter()
-        .position(|&replica| replica == node)?;
-    partition.directories.get(at).copied()
-}
-
 fn is_asked(asked: Option<&BTreeSet<(&str, i32)>>, partition: &Partition) -> bool {
     let identity = partition.identity();
     asked.is_none_or(|asked| asked.contains(&(&*identity.topic, identity.index.0)))
+}
+
+/// The copy of a replica that is on its way to another directory.
+fn told_future(partition: &Partition, future: &FutureFigures) -> DescribeLogDirsPartition {
+    let mut told = DescribeLogDirsPartition::default();
+    told.partition_index = partition.identity().index.0;
+    told.partition_size = i64::try_from(future.size_bytes).expect("no disk holds 2^63 bytes");
+    told.offset_lag = future.lag;
+    told.is_future_key = true;
+    told
 }
 
 fn told(partition: &Partition) -> DescribeLogDirsPartition {

@@ -169,7 +169,8 @@ fn administer(
             Reply::AlterPartitionReassignments(answer)
         }
         Request::AlterReplicaLogDirs(request) => {
-            Reply::AlterReplicaLogDirs(alter_replica_log_dirs::answer(broker, &request))
+            let answer = alter_replica_log_dirs::answer(broker, now, &request, out);
+            Reply::AlterReplicaLogDirs(answer)
         }
         Request::ApiVersions(request) => describe::api_versions(broker, from, &request),
         Request::DescribeAcls(request) => return acls::describe(&request),

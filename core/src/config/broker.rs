@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 pub use super::broker_parts::{
     CompactionConfig, GroupConfig, HousekeepingConfig, HttpConfig, InternalReplication,
-    MetadataLogConfig, SocketConfig, TransactionConfig,
+    MetadataLogConfig, MoveConfig, SocketConfig, TransactionConfig,
 };
 use super::broker_parts::{http_address, i16_of, ip_overrides, size};
 use super::listeners::Listeners;
@@ -66,6 +66,8 @@ pub struct BrokerConfig {
     pub housekeeping: HousekeepingConfig,
     /// Compaction.
     pub compaction: CompactionConfig,
+    /// How replicas move between data directories.
+    pub moves: MoveConfig,
     /// Groups.
     pub groups: GroupConfig,
     /// Transactions.
@@ -131,6 +133,7 @@ impl BrokerConfig {
             http: HttpConfig::of(settings),
             housekeeping: HousekeepingConfig::of(settings),
             compaction: CompactionConfig::of(settings),
+            moves: MoveConfig::of(settings),
             groups: GroupConfig::of(settings),
             transactions: TransactionConfig::of(settings),
             metadata_log: MetadataLogConfig::of(settings),

@@ -103,6 +103,47 @@ pub struct HousekeepingConfig {
     pub producer_id_expiration_check_interval: Duration,
 }
 
+/// How replicas move between data directories.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct MoveConfig {
+    /// `replica.alter.log.dirs.io.max.bytes.per.second`, of all moves together; `None` for no
+    /// bound.
+    pub bytes_per_second: Option<u64>,
+}
+
+impl MoveConfig {
+    pub(super) fn of(settings: &Settings) -> Self {
+        let rate = settings.integer("replica.alter.log.dirs.io.max.bytes.per.second");
+        let rate = (rate < i64::MAX).then(|| u64::try_from(rate).unwrap_or(0).max(1));
+        Self {
+            bytes_per_second: rate,
+        }
+    }
+
+    /// How long copying so many bytes may take.
+    #[must_use]
+    pub fn time_of(&self, bytes: u64) -> Duration {
+        time_at(self.bytes_per_second, bytes)
+    }
+
+    /// The largest piece, so that none takes longer than a second: a rate that is raised is felt
+    /// soon.
+    #[must_use]
+    pub fn piece_bytes(&self, bytes_max: u32) -> u32 {
+        let rate = self.bytes_per_second.map(u32::try_from);
+        rate.and_then(Result::ok).unwrap_or(u32::MAX).min(bytes_max)
+    }
+}
+
+/// How long so many bytes take at a rate, if there is one.
+fn time_at(bytes_per_second: Option<u64>, bytes: u64) -> Duration {
+    let Some(rate) = bytes_per_second else {
+        return Duration::ZERO;
+    };
+    let nanos = u128::from(bytes) * 1_000_000_000 / u128::from(rate);
+    Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
+}
+
 /// How logs are compacted.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct CompactionConfig {
@@ -138,11 +179,7 @@ impl CompactionConfig {
     /// How long reading or writing so many bytes may take.
     #[must_use]
     pub fn time_of(&self, bytes: u64) -> Duration {
-        let Some(rate) = self.bytes_per_second else {
-            return Duration::ZERO;
-        };
-        let nanos = u128::from(bytes) * 1_000_000_000 / u128::from(rate);
-        Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
+        time_at(self.bytes_per_second, bytes)
     }
 }
 

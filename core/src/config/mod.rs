@@ -30,5 +30,6 @@ pub mod value;
 
 pub use crate::wire::batch::TimestampType;
 pub use broker::{BrokerConfig, HttpConfig};
+pub use broker_parts::MoveConfig;
 pub use settings::{ConfigError, Overrides, Settings, Source};
 pub use topic::{CompressionType, FlushPolicy, LogConfig, RecordValidation};

@@ -172,7 +172,7 @@ pub(super) const BROKER: &[Definition] = definitions! { Broker;
         "Length of one sample of a client quota."
     "replica.alter.log.dirs.io.max.bytes.per.second": Long = "9223372036854775807",
         Valid::AtLeast(0),
-        Medium, PerBroker, Later;
+        Medium, PerBroker, Active;
         "Bytes a second for moves between log directories."
     "replica.fetch.backoff.ms": Int = "1000", Valid::AtLeast(0), Medium, ReadOnly, Later;
         "Pause of a follower after a failed fetch."

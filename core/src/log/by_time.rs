@@ -117,14 +117,14 @@ impl Log {
         result: &Result<Bytes, DiskError>,
         memory: &mut LogMemory,
     ) -> SearchOutcome {
-        let Ok(bytes) = result else {
-            return SearchOutcome::StorageError;
-        };
         let query = search.query;
         let (Stage::Batch(_, ref locate) | Stage::Locate(ref locate)) = search.stage;
         if self.is_stale(locate) {
             return self.search(query, memory);
         }
+        let Ok(bytes) = result else {
+            return SearchOutcome::StorageError;
+        };
         match search.stage {
             Stage::Batch(point, _locate) => self.on_batch(query, &point, bytes, memory),
             Stage::Locate(mut locate) => {

@@ -31,6 +31,7 @@ pub mod leader_epochs;
 mod locate;
 mod marks;
 mod memory;
+pub mod moving;
 mod offset_index;
 pub mod opening;
 pub mod partition_metadata;
@@ -265,6 +266,11 @@ impl Log {
         &self.folder
     }
 
+    /// Its folder has another name from now on.
+    pub fn rename(&mut self, folder: Arc<str>) {
+        self.folder = folder;
+    }
+
     /// Its settings.
     #[must_use]
     pub fn settings(&self) -> &Arc<LogSettings> {
@@ -384,7 +390,13 @@ impl Log {
 
     /// Lets go of the tail up to the batch that [`TailBudget::next_victim`] named.
     pub fn evict(&mut self, ticket: Ticket, budget: &mut TailBudget) {
-        self.tail.evict(ticket, budget);
+        self.tail.evict(ticket, self.log_end_offset, budget);
+    }
+
+    /// The same, but for what is not written yet: a copy that is about to take this log's place
+    /// will want it. Later evictions let it go.
+    pub fn evict_written(&mut self, ticket: Ticket, budget: &mut TailBudget) {
+        self.tail.evict(ticket, self.written, budget);
     }
 
     /// Gives back the memory it holds; before the log is dropped.

@@ -106,13 +106,13 @@ impl Log {
         result: &Result<Bytes, DiskError>,
         memory: &mut LogMemory,
     ) -> ReadOutcome {
-        let Ok(bytes) = result else {
-            return ReadOutcome::StorageError;
-        };
         let mut search = lookup.search;
         if self.is_stale(&search.locate) {
             return self.read(search.request, memory);
         }
+        let Ok(bytes) = result else {
+            return ReadOutcome::StorageError;
+        };
         let step = self.locate_next(&mut search.locate, bytes, memory);
         self.on_step(search, step, memory)
     }

@@ -137,6 +137,11 @@ impl Log {
         });
     }
 
+    /// Whether a snapshot of the producers is on its way to the disk.
+    pub(super) fn is_saving_producers(&self) -> bool {
+        self.saves.snapshot.is_some()
+    }
+
     /// Saves the producers when the log has grown much since the last time, so that an unclean
     /// start replays little.
     pub(super) fn maybe_save_producers(&mut self, out: &mut Vec<DiskOp>) {

@@ -103,10 +103,11 @@ impl Tail {
         Some(slices)
     }
 
-    /// Lets go of everything up to the batch of `ticket`.
-    pub(super) fn evict(&mut self, ticket: Ticket, budget: &mut TailBudget) {
+    /// Lets go of everything up to the batch of `ticket` that ends at or below `bound`.
+    pub(super) fn evict(&mut self, ticket: Ticket, bound: Offset, budget: &mut TailBudget) {
         while let Some(held) = self.batches.front()
             && held.ticket <= ticket
+            && held.end_offset <= bound
         {
             budget.on_freed(held.charged_bytes);
             self.batches.pop_front();
@@ -190,7 +191,9 @@ mod tests {
         let mut tail = filled(&mut budget);
         let (log, ticket) = budget.next_victim().unwrap();
         assert_eq!(log, LogId(1));
-        tail.evict(ticket, &mut budget);
+        tail.evict(ticket, Offset(109), &mut budget);
+        assert_eq!(tail.start_offset(), Some(Offset(100)), "it is kept");
+        tail.evict(ticket, Offset(110), &mut budget);
         assert_eq!(budget.next_victim(), None);
         assert_eq!(tail.start_offset(), Some(Offset(110)));
         tail.truncate(Offset(130), &mut budget);

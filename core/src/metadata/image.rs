@@ -141,6 +141,15 @@ impl TopicImage {
         self.partitions.get(usize::try_from(index.0).ok()?)
     }
 
+    /// The directory that a node's replica of a partition is in; `None` where it has none.
+    #[must_use]
+    pub fn directory_of(&self, index: PartitionIndex, node: NodeId) -> Option<DirectoryId> {
+        let partition = self.partition(index)?;
+        let mut replicas = partition.replicas.iter();
+        let at = replicas.position(|&replica| replica == node)?;
+        partition.directories.get(at).copied()
+    }
+
     /// The partitions with their indexes.
     pub fn indexed(&self) -> impl Iterator<Item = (PartitionIndex, &PartitionImage)> {
         (0..).map(PartitionIndex).zip(&self.partitions)

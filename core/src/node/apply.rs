@@ -136,6 +136,7 @@ impl Broker {
             log.on_directory_failed();
         }
         let epoch = self.leader_epoch_of(identity.topic_id, identity.index);
+        self.note_directory(identity.log);
         self.partitions
             .insert(Partition::lead(identity, config, log, epoch));
     }
@@ -168,6 +169,7 @@ impl Broker {
             .map(|partition| partition.identity().log)
             .collect();
         for log in logs {
+            self.drop_move(log, out);
             let Some(mut partition) = self.partitions.remove(log) else {
                 continue;
             };
@@ -265,6 +267,6 @@ fn deleted_folder(folder: &str, topic: TopicId) -> Arc<str> {
     format!("{front}{suffix}").into()
 }
 
-fn hex(id: TopicId) -> String {
+pub(super) fn hex(id: TopicId) -> String {
     id.0.iter().map(|byte| format!("{byte:02x}")).collect()
 }

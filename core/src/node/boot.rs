@@ -9,10 +9,10 @@
 //! Everything is a job: turns bring the disk's answers. Interrupted at any step, the next boot
 //! begins again with what the disk holds.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
-use super::boot_directories::{Directories, inspect};
+use super::boot_directories::{Directories, inspect, remove_future};
 use super::broker::{Broker, event};
 use super::door::Outbox;
 use super::groups::Groups;
@@ -103,6 +103,8 @@ enum Stage {
 struct Logs {
     queue: VecDeque<(PartitionIdentity, LogFound, FolderListing)>,
     opening: BTreeMap<LogId, (PartitionIdentity, Opening)>,
+    /// Logs whose folders are to get the names of their partitions.
+    arriving: BTreeSet<LogId>,
 }
 
 const VOTE_TOKEN: u32 = 2;
@@ -144,8 +146,12 @@ impl Boot {
                     id,
                     directory: DirectoryIndex(0),
                     settings,
-                    recovery_point: self.directories.recovery_point(METADATA_FOLDER),
-                    log_start_offset: self.directories.log_start_offset(METADATA_FOLDER),
+                    recovery_point: self
+                        .directories
+                        .recovery_point(DirectoryIndex(0), METADATA_FOLDER),
+                    log_start_offset: self
+                        .directories
+                        .log_start_offset(DirectoryIndex(0), METADATA_FOLDER),
                     cleaned_to: None,
                     is_clean: self.directories.is_clean(DirectoryIndex(0)),
                 };
@@ -344,11 +350,12 @@ impl Boot {
             producer_ids: ProducerIds::default(),
             lookups: BTreeMap::new(),
             searches: BTreeMap::new(),
-            touched: std::collections::BTreeSet::new(),
+            touched: BTreeSet::new(),
             rng: self.rng.child("broker", 0),
             next_log: self.next_log,
             housekeeping: super::housekeeping::Housekeeping::default(),
             compactions: super::compaction::Compactions::default(),
+            moves: super::moves::Moves::default(),
         };
         broker.take_dynamic_configuration();
         broker
@@ -371,6 +378,7 @@ impl Boot {
                 if logs.queue.is_empty() && logs.opening.is_empty() {
                     broker.begin_housekeeping(now);
                     broker.begin_groups(now, out);
+                    broker.resume_moves(now, out);
                     return Some(broker);
                 }
                 self.stage = Stage::OpenLogs(broker, logs);
@@ -393,28 +401,31 @@ impl Boot {
         let mut logs = Logs::default();
         let mut missing = Vec::new();
         for (topic, topic_id, index) in hosted {
-            let folder = format!("{topic}-{index}");
+            let name = format!("{topic}-{index}");
             let log = broker.take_log_id();
-            let taken = self.directories.take_log(&folder, topic_id);
-            let directory = taken.as_ref().map(|(directory, _listing)| *directory);
-            let identity = PartitionIdentity {
+            let mut identity = PartitionIdentity {
                 log,
                 topic,
                 topic_id,
                 index,
-                directory: directory.unwrap_or_else(|| broker.directory_for_new_log()),
+                directory: DirectoryIndex(0),
             };
-            match taken {
+            match self.find_log(&mut broker, &identity, out) {
                 Some((directory, listing)) => {
+                    identity.directory = directory;
                     let found = LogFound {
                         id: log,
                         directory,
                         settings: log_settings(&broker.log_config(&identity.topic)),
-                        recovery_point: self.directories.recovery_point(&folder),
-                        log_start_offset: self.directories.log_start_offset(&folder),
-                        cleaned_to: self.directories.cleaned_to(&folder),
+                        recovery_point: self.directories.recovery_point(directory, &name),
+                        log_start_offset: self.directories.log_start_offset(directory, &name),
+                        cleaned_to: self.directories.cleaned_to(directory, &name),
                         is_clean: self.directories.is_clean(directory),
                     };
+                    let is_taken = self.directories.folder(directory, &name).is_some();
+                    if listing.name != name && !is_taken {
+                        logs.arriving.insert(log);
+                    }
                     logs.queue.push_back((identity, found, listing));
                 }
                 None => missing.push(identity),
@@ -426,11 +437,44 @@ impl Boot {
         }
         self.directories.dispose_of_strays(&mut broker, out);
         // Strays are out of the way: a new log may have the name of one.
-        for identity in missing {
+        for mut identity in missing {
+            identity.directory = broker.directory_for_new_log();
             broker.create_partition(now, identity, out);
         }
         logs.open_more(now, &mut broker, out);
         self.stage = Stage::OpenLogs(broker, logs);
+    }
+
+    /// The folder that counts as a partition's log (`log::moving` has the table): the one of its
+    /// name, or the future one where the metadata says that the replica is there. A move that was
+    /// under way otherwise begins anew.
+    fn find_log(
+        &mut self,
+        broker: &mut Broker,
+        identity: &PartitionIdentity,
+        out: &mut Outbox,
+    ) -> Option<(DirectoryIndex, FolderListing)> {
+        let name = format!("{}-{}", identity.topic, identity.index);
+        let topic = broker.image.topic_by_id(identity.topic_id);
+        let assigned =
+            topic.and_then(|topic| topic.directory_of(identity.index, broker.identity.node));
+        let mut log = self
+            .directories
+            .take_log(&name, identity.topic_id, assigned);
+        for (directory, folder) in self.directories.take_futures(&name, identity.topic_id) {
+            let id = self.directories.ids[usize::from(directory.0)];
+            match &log {
+                Some((current, _listing)) => {
+                    if *current != directory {
+                        broker.resume_move(identity.log, directory);
+                    }
+                    remove_future(broker, directory, &folder.name, out);
+                }
+                None if assigned == Some(id) => log = Some((directory, folder)),
+                None => self.directories.put_back(directory, folder),
+            }
+        }
+        log
     }
 
     fn on_open_logs(
@@ -480,7 +524,11 @@ impl Logs {
             let Some((identity, found, listing)) = self.queue.pop_front() else {
                 return;
             };
-            let job = Opening::begin(now, found, &listing, &mut out.disk);
+            let mut job = Opening::begin(now, found, &listing, &mut out.disk);
+            if self.arriving.contains(&identity.log) {
+                let name = format!("{}-{}", identity.topic, identity.index);
+                job.rename(name.into(), &mut out.disk);
+            }
             self.keep_or_host(identity, job, broker, out);
         }
     }
@@ -501,6 +549,7 @@ impl Logs {
         let epoch = broker.leader_epoch_of(identity.topic_id, identity.index);
         let config = broker.log_config(&identity.topic);
         let partition = Partition::lead(identity, config, opened.log, epoch);
+        broker.note_directory(partition.identity().log);
         broker.partitions.insert(partition);
     }
 }

@@ -6,7 +6,7 @@ use super::boot::{BootError, BootOptions};
 use super::broker::{Broker, event};
 use super::door::Outbox;
 use crate::event::Severity;
-use crate::ids::{DirectoryId, DirectoryIndex, Offset, TopicId, TopicPartition};
+use crate::ids::{DirectoryId, DirectoryIndex, LogId, Offset, TopicId, TopicPartition};
 use crate::log::checkpoint::parse_offsets;
 use crate::log::partition_metadata;
 use crate::mutants::mutant;
@@ -18,6 +18,13 @@ use crate::storage::{
 };
 use crate::time::Now;
 
+/// How the folder of a log ends that is not yet the one its partition has.
+const FUTURE: &str = "-future";
+
+/// Offsets on record, by what the directory's own files say: a log that moved may be in those of
+/// two.
+type Recorded = BTreeMap<(DirectoryIndex, TopicPartition), Offset>;
+
 /// The directories of a node that boots.
 #[derive(Clone, Debug)]
 pub(super) struct Directories {
@@ -27,9 +34,9 @@ pub(super) struct Directories {
     pub(super) ids: Vec<DirectoryId>,
     listings: Vec<DirectoryListing>,
     clean: Vec<bool>,
-    recovery_points: BTreeMap<TopicPartition, Offset>,
-    log_start_offsets: BTreeMap<TopicPartition, Offset>,
-    cleaner_offsets: BTreeMap<TopicPartition, Offset>,
+    recovery_points: Recorded,
+    log_start_offsets: Recorded,
+    cleaner_offsets: Recorded,
 }
 
 /// Reads what the directories say of themselves, and formats new ones.
@@ -53,9 +60,9 @@ pub(super) fn inspect(
         ids: Vec::new(),
         listings: options.directories.clone(),
         clean: Vec::new(),
-        recovery_points: BTreeMap::new(),
-        log_start_offsets: BTreeMap::new(),
-        cleaner_offsets: BTreeMap::new(),
+        recovery_points: Recorded::new(),
+        log_start_offsets: Recorded::new(),
+        cleaner_offsets: Recorded::new(),
     };
     for (at, owner) in owners.into_iter().enumerate() {
         let index = DirectoryIndex(u8::try_from(at).expect("log.dirs is bounded"));
@@ -158,7 +165,10 @@ impl Directories {
                 continue;
             };
             match parse_offsets(bytes) {
-                Ok(parsed) => offsets.extend(parsed),
+                Ok(parsed) => {
+                    let parsed = parsed.into_iter();
+                    offsets.extend(parsed.map(|(name, offset)| ((index, name), offset)));
+                }
                 Err(damage) => out.events.push(event(
                     Severity::Warning,
                     file.name(),
@@ -196,25 +206,56 @@ impl Directories {
             .collect()
     }
 
-    /// Takes the folder of a partition out of the listings.
+    /// Takes the folder of a partition out of the listings; where there are two, that of the
+    /// directory which the metadata says it is in.
     pub(super) fn take_log(
         &mut self,
         name: &str,
         topic: TopicId,
+        assigned: Option<DirectoryId>,
     ) -> Option<(DirectoryIndex, FolderListing)> {
-        for (listing, index) in self.listings.iter_mut().zip(0u8..) {
+        let assigned = self.ids.iter().position(|id| Some(*id) == assigned);
+        let order = assigned.into_iter().chain(0..self.listings.len());
+        for at in order.collect::<Vec<_>>() {
+            let listing = &mut self.listings[at];
             let found = listing
                 .folders
                 .binary_search_by(|folder| (*folder.name).cmp(name));
-            if let Ok(at) = found
+            if let Ok(place) = found
                 && (mutant!(M41)
-                    || partition_metadata::parse(&listing.folders[at].partition_metadata)
+                    || partition_metadata::parse(&listing.folders[place].partition_metadata)
                         == Some(topic))
             {
-                return Some((DirectoryIndex(index), listing.folders.remove(at)));
+                let index = u8::try_from(at).expect("log.dirs is bounded");
+                return Some((DirectoryIndex(index), listing.folders.remove(place)));
             }
         }
         None
+    }
+
+    /// Takes the future logs of a partition out of the listings.
+    pub(super) fn take_futures(
+        &mut self,
+        name: &str,
+        topic: TopicId,
+    ) -> Vec<(DirectoryIndex, FolderListing)> {
+        let prefix = format!("{name}.");
+        let mut taken = Vec::new();
+        for (listing, index) in self.listings.iter_mut().zip(0u8..) {
+            let index = DirectoryIndex(index);
+            let found = listing.folders.extract_if(.., |folder| {
+                folder.name.starts_with(&prefix)
+                    && folder.name.ends_with(FUTURE)
+                    && partition_metadata::parse(&folder.partition_metadata) == Some(topic)
+            });
+            taken.extend(found.map(|folder| (index, folder)));
+        }
+        taken
+    }
+
+    /// Puts the folder of a future log back, to be put aside with what belongs to nobody.
+    pub(super) fn put_back(&mut self, directory: DirectoryIndex, folder: FolderListing) {
+        self.listings[usize::from(directory.0)].folders.push(folder);
     }
 
     /// The newest snapshot of the metadata log.
@@ -241,22 +282,31 @@ impl Directories {
             .keys()
             .chain(self.log_start_offsets.keys())
             .chain(self.cleaner_offsets.keys());
-        names.filter(move |name| metadata.as_ref() != Some(*name) && !found.contains(*name))
+        names
+            .map(|(_directory, name)| name)
+            .filter(move |name| metadata.as_ref() != Some(*name) && !found.contains(*name))
     }
 
     /// The recovery point on record for a log, by its folder.
-    pub(super) fn recovery_point(&self, folder: &str) -> Option<Offset> {
-        self.recovery_points.get(&partition_of(folder)?).copied()
+    pub(super) fn recovery_point(&self, directory: DirectoryIndex, folder: &str) -> Option<Offset> {
+        let key = (directory, partition_of(folder)?);
+        self.recovery_points.get(&key).copied()
     }
 
     /// The log start offset on record for a log, by its folder.
-    pub(super) fn log_start_offset(&self, folder: &str) -> Option<Offset> {
-        self.log_start_offsets.get(&partition_of(folder)?).copied()
+    pub(super) fn log_start_offset(
+        &self,
+        directory: DirectoryIndex,
+        folder: &str,
+    ) -> Option<Offset> {
+        let key = (directory, partition_of(folder)?);
+        self.log_start_offsets.get(&key).copied()
     }
 
     /// How far a log is compacted, as far as that is on record, by its folder.
-    pub(super) fn cleaned_to(&self, folder: &str) -> Option<Offset> {
-        self.cleaner_offsets.get(&partition_of(folder)?).copied()
+    pub(super) fn cleaned_to(&self, directory: DirectoryIndex, folder: &str) -> Option<Offset> {
+        let key = (directory, partition_of(folder)?);
+        self.cleaner_offsets.get(&key).copied()
     }
 
     /// What is left in the listings is no partition's: folders marked as deleted are removed,
@@ -267,8 +317,10 @@ impl Directories {
                 if folder.name == METADATA_FOLDER || folder.name.ends_with("-stray") {
                     continue;
                 }
-                let is_deleted = folder.name.ends_with("-delete");
                 let topic = partition_metadata::parse(&folder.partition_metadata);
+                // A future log that says of which topic it is may be all there is of a partition.
+                let is_deleted = folder.name.ends_with("-delete")
+                    || (folder.name.ends_with(FUTURE) && topic.is_none());
                 if !is_deleted && topic.is_none() {
                     continue;
                 }
@@ -279,10 +331,15 @@ impl Directories {
                     folder: folder.name.as_str().into(),
                 });
                 if is_deleted {
+                    mark_deleted(log, &folder.name, out);
                     out.disk.push(DiskOp::RemoveLog { log });
                     continue;
                 }
-                let aside = format!("{}.{}-stray", folder.name, topic.unwrap_or(TopicId::ZERO));
+                let aside = match folder.name.strip_suffix(FUTURE) {
+                    // It is as long as a name may be, and no other folder has it.
+                    Some(name) => format!("{name}-stray"),
+                    None => format!("{}.{}-stray", folder.name, topic.unwrap_or(TopicId::ZERO)),
+                };
                 out.events.push(event(
                     Severity::Warning,
                     &folder.name,
@@ -295,6 +352,33 @@ impl Directories {
             }
         }
         self.listings.clear();
+    }
+}
+
+/// Removes the folder of a future log that counts no more.
+pub(super) fn remove_future(
+    broker: &mut Broker,
+    directory: DirectoryIndex,
+    folder: &str,
+    out: &mut Outbox,
+) {
+    let log = broker.take_log_id();
+    out.disk.push(DiskOp::OpenLog {
+        log,
+        directory,
+        folder: folder.into(),
+    });
+    mark_deleted(log, folder, out);
+    out.disk.push(DiskOp::RemoveLog { log });
+}
+
+/// Gives a folder that is to be removed a name that says so, if it has none.
+fn mark_deleted(log: LogId, folder: &str, out: &mut Outbox) {
+    if let Some(name) = folder.strip_suffix(FUTURE) {
+        out.disk.push(DiskOp::MarkLogDeleted {
+            log,
+            folder: format!("{name}-delete").into(),
+        });
     }
 }
 

@@ -22,6 +22,7 @@ use crate::node::groups::Groups;
 use crate::node::housekeeping::Housekeeping;
 use crate::node::identity::Identity;
 use crate::node::lookups::{LookupFor, Lookups, PendingLookup, PendingSearch, Searches};
+use crate::node::moves::Moves;
 use crate::node::producer_ids::ProducerIds;
 use crate::node::wait::{AdminWait, Wait};
 use crate::partition::{PartitionTable, Wakeups};
@@ -80,6 +81,8 @@ pub struct Broker {
     pub housekeeping: Housekeeping,
     /// Rounds of compaction.
     pub compactions: Compactions,
+    /// Replicas on their way to other directories.
+    pub moves: Moves,
     /// The room on the disk of each data directory, as far as the driver told.
     pub spaces: BTreeMap<DirectoryIndex, DiskSpace>,
     /// Clients that did too much.
@@ -215,6 +218,28 @@ impl Broker {
         let config = &self.config.metadata_log;
         self.quorum
             .maybe_snapshot(now, config, &self.replay, &mut out.disk);
+        self.settle_touched(now, out);
+        while let Some((log, ticket)) = self.memory.tail.next_victim() {
+            if log == self.quorum.log_id() {
+                self.quorum.log_mut().evict(ticket, &mut self.memory.tail);
+            } else if let Some(partition) = self.partitions.get_mut(log) {
+                let budget = &mut self.memory.tail;
+                match self.moves.is_moving(log) {
+                    true => partition.log_mut().evict_written(ticket, budget),
+                    false => partition.log_mut().evict(ticket, budget),
+                }
+            } else {
+                self.moves.evict(log, ticket, &mut self.memory);
+            }
+        }
+        self.settle_moves(now, out);
+        // Moves that ended hold nobody back any more.
+        self.settle_touched(now, out);
+        self.settle_compactions(now, out);
+    }
+
+    /// Hands what changed in logs to the disk, moves watermarks, and wakes who waited.
+    fn settle_touched(&mut self, now: Now, out: &mut Outbox) {
         let mut fetches = BTreeSet::new();
         while let Some(log) = self.touched.pop_first() {
             let mut wakeups = Wakeups::default();
@@ -234,14 +259,6 @@ impl Broker {
         for id in fetches {
             crate::api::fetch::on_news(self, now, id, out);
         }
-        while let Some((log, ticket)) = self.memory.tail.next_victim() {
-            if log == self.quorum.log_id() {
-                self.quorum.log_mut().evict(ticket, &mut self.memory.tail);
-            } else if let Some(partition) = self.partitions.get_mut(log) {
-                partition.log_mut().evict(ticket, &mut self.memory.tail);
-            }
-        }
-        self.settle_compactions(now, out);
     }
 
     /// Tells the requests that waited for a partition.

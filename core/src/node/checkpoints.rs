@@ -12,8 +12,9 @@ use super::broker::Broker;
 use super::door::Outbox;
 use super::wait::{SavedWait, Wait};
 use crate::ids::{DirectoryIndex, Offset, PartitionIndex, TopicPartition};
+use crate::log::Log;
 use crate::log::checkpoint::offsets_to_text;
-use crate::partition::PartitionIdentity;
+use crate::partition::{Partition, PartitionIdentity};
 use crate::quorum::METADATA_FOLDER;
 use crate::storage::{DirectoryFile, DiskOp, Token};
 use crate::time::{Instant, Now};
@@ -44,7 +45,7 @@ pub(super) struct Checkpoints {
 }
 
 impl Checkpoints {
-    fn take_token(&mut self) -> Token {
+    pub(super) fn take_token(&mut self) -> Token {
         self.saves = self.saves.wrapping_add(1) % (u32::MAX - FIRST_SAVE);
         Token::of_node(FIRST_SAVE + self.saves)
     }
@@ -139,6 +140,29 @@ impl Broker {
         saves
     }
 
+    /// Saves the checkpoints of a directory, changed or not; answers how many files that are.
+    pub(super) fn save_checkpoints_of(
+        &mut self,
+        directory: DirectoryIndex,
+        token: Token,
+        out: &mut Outbox,
+    ) -> u32 {
+        let mut saves = 0;
+        for (file, text) in self.checkpoints_of(directory) {
+            let bytes = Bytes::from(text);
+            let saved = &mut self.housekeeping.records.saved;
+            saved.insert((directory, file), bytes.clone());
+            saves += 1;
+            out.disk.push(DiskOp::SaveDirectoryFile {
+                directory,
+                file,
+                bytes,
+                token,
+            });
+        }
+        saves
+    }
+
     /// Saves the checkpoints; `reply` answers a request once they are on record, `timed_out` if
     /// they are not by `deadline`: a directory that is lost meanwhile says nothing more.
     pub fn save_checkpoints_then(
@@ -227,27 +251,20 @@ impl Broker {
     }
 
     fn checkpoints_of(&self, directory: DirectoryIndex) -> [(DirectoryFile, String); 4] {
-        let mut recovery = Vec::new();
-        let mut watermarks = Vec::new();
-        let mut starts = Vec::new();
-        let mut cleaned = Vec::new();
+        let mut record = Record::default();
         for partition in self.partitions.iter() {
-            let log = partition.log();
-            if partition.identity().directory != directory {
-                continue;
+            if partition.identity().directory == directory {
+                let start = partition.log().log_start_offset();
+                record.add(partition, partition.log(), start);
             }
-            let name = partition.topic_partition();
-            recovery.push((name.clone(), log.recovery_point()));
-            watermarks.push((name.clone(), partition.high_watermark()));
-            let first = log
-                .closed_segments()
-                .first()
-                .map(|closed| closed.base_offset);
-            if log.clean_point() > log.log_start_offset() {
-                cleaned.push((name.clone(), log.clean_point()));
-            }
-            if log.log_start_offset() > first.unwrap_or(log.active_segment()) {
-                starts.push((name, log.log_start_offset()));
+        }
+        // A log that moves is on record in both directories from when the copy may come to count,
+        // to when the former one cannot any more; with the start that was told to clients.
+        let moving = self.moves.recorded(directory);
+        for (current, log) in moving.chain(self.moves.leaving(directory)) {
+            if let Some(partition) = self.partitions.get(current) {
+                let start = partition.log().log_start_offset();
+                record.add(partition, log, start.min(log.log_end_offset()));
             }
         }
         if directory == DirectoryIndex(0) {
@@ -258,16 +275,52 @@ impl Broker {
                 topic: topic.into(),
                 partition: PartitionIndex(0),
             };
-            recovery.push((name, self.quorum.log().recovery_point()));
+            let metadata = self.quorum.log().recovery_point();
+            record.recovery_points.push((name, metadata));
         }
+        record.to_texts()
+    }
+}
+
+/// What the files of a directory are to say.
+#[derive(Debug, Default)]
+struct Record {
+    recovery_points: Vec<(TopicPartition, Offset)>,
+    high_watermarks: Vec<(TopicPartition, Offset)>,
+    log_start_offsets: Vec<(TopicPartition, Offset)>,
+    cleaner_offsets: Vec<(TopicPartition, Offset)>,
+}
+
+impl Record {
+    /// Adds a log of a partition that begins at `start`.
+    fn add(&mut self, partition: &Partition, log: &Log, start: Offset) {
+        let name = partition.topic_partition();
+        self.recovery_points
+            .push((name.clone(), log.recovery_point()));
+        let high_watermark = partition.high_watermark().min(log.log_end_offset());
+        self.high_watermarks.push((name.clone(), high_watermark));
+        let first = log.closed_segments().first();
+        let first = first.map(|closed| closed.base_offset);
+        if log.clean_point() > start {
+            self.cleaner_offsets.push((name.clone(), log.clean_point()));
+        }
+        if start > first.unwrap_or(log.active_segment()) {
+            self.log_start_offsets.push((name, start));
+        }
+    }
+
+    fn to_texts(&self) -> [(DirectoryFile, String); 4] {
         let text = |entries: &[(TopicPartition, Offset)]| {
             offsets_to_text(entries.iter().map(|(name, offset)| (name, *offset)))
         };
         [
-            (DirectoryFile::RecoveryPoints, text(&recovery)),
-            (DirectoryFile::HighWatermarks, text(&watermarks)),
-            (DirectoryFile::LogStartOffsets, text(&starts)),
-            (DirectoryFile::CleanerOffsets, text(&cleaned)),
+            (DirectoryFile::RecoveryPoints, text(&self.recovery_points)),
+            (DirectoryFile::HighWatermarks, text(&self.high_watermarks)),
+            (
+                DirectoryFile::LogStartOffsets,
+                text(&self.log_start_offsets),
+            ),
+            (DirectoryFile::CleanerOffsets, text(&self.cleaner_offsets)),
         ]
     }
 }

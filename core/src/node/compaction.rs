@@ -81,6 +81,7 @@ impl Broker {
         for partition in self.partitions.iter() {
             let log = partition.identity().log;
             let is_excluded = self.compactions.rounds.contains_key(&log)
+                || self.moves.is_moving(log)
                 || self.compactions.uncleanable.contains(&log);
             if is_excluded {
                 continue;
@@ -202,6 +203,13 @@ impl Broker {
             }
         };
         out.events.push(event(severity, name, message));
+    }
+
+    /// Gives a log's round up, if there is one.
+    pub(super) fn abandon_compaction(&mut self, log: LogId, why: &str, out: &mut Outbox) {
+        if let Some(round) = self.compactions.rounds.get_mut(&log) {
+            round.abandon(why, &mut out.disk);
+        }
     }
 
     /// Gives every round up: the node stops.

@@ -22,7 +22,7 @@ use crate::time::Now;
 impl Broker {
     /// Applies an answer of the disk that concerns a partition's log or a request.
     pub(super) fn on_disk(&mut self, now: Now, done: DiskDone, out: &mut Outbox) {
-        if self.is_for_compaction(&done, out) {
+        if self.is_for_move(now, &done, out) || self.is_for_compaction(&done, out) {
             return;
         }
         match done {
@@ -289,6 +289,7 @@ impl Broker {
             self.wake(now, wakeups, out);
             self.on_group_log_lost(now, log, out);
         }
+        self.on_directory_of_moves_lost(now, directory, out);
         if directory == METADATA_DIRECTORY {
             self.quorum.log_mut().on_directory_failed();
             let committed = self.quorum.high_watermark();

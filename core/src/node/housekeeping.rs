@@ -187,6 +187,7 @@ impl Broker {
             .chain(groups)
             .chain(self.housekeeping.next_deadline())
             .chain(compaction)
+            .chain(self.next_move_deadline())
             .chain(
                 self.throttle
                     .next_deadline()

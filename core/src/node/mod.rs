@@ -18,6 +18,7 @@ pub mod groups;
 pub mod housekeeping;
 pub mod identity;
 pub mod lookups;
+pub mod moves;
 pub mod producer_ids;
 mod registration;
 mod stop;
@@ -30,6 +31,8 @@ mod tests_of_administration;
 mod tests_of_faults;
 #[cfg(all(test, feature = "sim"))]
 mod tests_of_groups;
+#[cfg(all(test, feature = "sim"))]
+mod tests_of_moves;
 mod throttled;
 pub mod wait;
 

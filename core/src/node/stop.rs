@@ -31,6 +31,7 @@ impl Stop {
     pub(super) fn begin(broker: &mut Broker, now: Now, out: &mut Outbox) -> Self {
         broker.groups.stop();
         broker.abandon_compactions(out);
+        broker.stop_moves();
         for partition in broker.partitions.iter_mut() {
             partition.log_mut().close(now, &mut out.disk);
         }
@@ -77,7 +78,7 @@ impl Stop {
                 .map(|partition| partition.log())
                 .chain([broker.quorum.log()])
         };
-        if !logs().all(is_over) {
+        if !logs().all(is_over) || broker.moves.is_switching() {
             return;
         }
         broker.save_checkpoints(Token::of_node(0), out);

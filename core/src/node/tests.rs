@@ -35,10 +35,12 @@ impl Bench {
     }
 
     /// Boots a node and lets the disk rest as soon as it is ready.
-    pub(super) fn boot_until_ready(properties: &str, disk: Disk, now: Now) -> Self {
+    pub(super) fn boot_until_ready(properties: &str, mut disk: Disk, now: Now) -> Self {
         let settings = Settings::load(properties, &[]).expect("they are valid");
         let config = BrokerConfig::of(&settings).expect("defaults are valid");
-        let directories = disk.directories().map(|at| disk.listing(at)).collect();
+        let directories: Vec<DirectoryIndex> = disk.directories().collect();
+        let directories = directories.into_iter().map(|at| disk.list_at_boot(at));
+        let directories = directories.collect();
         let options = BootOptions {
             settings,
             config,

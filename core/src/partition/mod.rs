@@ -74,6 +74,18 @@ pub struct Partition {
     /// Fetches to look at again when the high watermark moves or a read of the disk ends.
     fetches: BTreeSet<WaitId>,
     traffic: Traffic,
+    /// Nothing beyond is acknowledged, whatever its own log says: another copy of it does not have
+    /// more yet.
+    hold: Option<Hold>,
+}
+
+/// How far the writes of a partition may be acknowledged while its log moves to another directory.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Hold {
+    /// For acks=1: what is written there too.
+    pub written: Offset,
+    /// For acks=all, and for readers: what is durable there too.
+    pub committed: Offset,
 }
 
 impl Partition {
@@ -95,6 +107,7 @@ impl Partition {
             until_committed: VecDeque::new(),
             fetches: BTreeSet::new(),
             traffic: Traffic::default(),
+            hold: None,
         };
         partition.high_watermark = partition.committed_end();
         partition
@@ -121,6 +134,27 @@ impl Partition {
     /// Its log, for what does not concern replication: disk answers, retention, closing.
     pub fn log_mut(&mut self) -> &mut Log {
         &mut self.log
+    }
+
+    /// Lets acknowledgements go no further than `hold`; `None` is as far as the log goes.
+    pub fn hold(&mut self, hold: Option<Hold>) {
+        self.hold = hold;
+    }
+
+    /// Goes on with a copy of its log, in another directory, that has all of it; answers the former
+    /// log.
+    pub fn change_log(&mut self, log: Log, directory: DirectoryIndex) -> Log {
+        assert!(
+            log.log_end_offset() == self.log.log_end_offset(),
+            "the copy has everything"
+        );
+        assert!(
+            log.written() >= self.high_watermark,
+            "what is acknowledged is in the copy"
+        );
+        self.identity.log = log.id();
+        self.identity.directory = directory;
+        std::mem::replace(&mut self.log, log)
     }
 
     /// The topic's configuration.

@@ -1,5 +1,7 @@
 //! The partitions a broker hosts, by the ids that requests and disks use.
 
+use std::collections::BTreeMap;
+
 use super::Partition;
 use crate::ids::{LogId, PartitionIndex, TopicId};
 use crate::map::LookupMap;
@@ -11,6 +13,9 @@ pub struct PartitionTable {
     /// eight bytes for each log that ever was.
     by_log: Vec<Option<Box<Partition>>>,
     by_topic: LookupMap<(TopicId, PartitionIndex), LogId>,
+    /// Logs that others took the place of, each with the next: whoever holds an old id finds the
+    /// partition.
+    successors: BTreeMap<LogId, LogId>,
 }
 
 impl PartitionTable {
@@ -38,6 +43,36 @@ impl PartitionTable {
         Some(*partition)
     }
 
+    /// Replaces the log of a partition by `change`, which answers what it likes of it; the former
+    /// id goes on to mean the partition.
+    pub fn succeed<T>(
+        &mut self,
+        former: LogId,
+        change: impl FnOnce(&mut Partition) -> T,
+    ) -> Option<T> {
+        let mut partition = self.remove(former)?;
+        let answer = change(&mut partition);
+        let log = partition.identity().log;
+        assert!(log > former, "ids are never used again");
+        self.successors.insert(former, log);
+        self.insert(partition);
+        Some(answer)
+    }
+
+    /// Whether another log took this one's place.
+    #[must_use]
+    pub fn is_former(&self, log: LogId) -> bool {
+        self.successors.contains_key(&log)
+    }
+
+    /// The log that took this one's place; itself where none did.
+    fn present(&self, mut log: LogId) -> LogId {
+        while let Some(&next) = self.successors.get(&log) {
+            log = next;
+        }
+        log
+    }
+
     /// The log of a partition of a topic.
     #[must_use]
     pub fn log_of(&self, topic: TopicId, index: PartitionIndex) -> Option<LogId> {
@@ -47,12 +82,13 @@ impl PartitionTable {
     /// The partition of a log.
     #[must_use]
     pub fn get(&self, log: LogId) -> Option<&Partition> {
-        self.by_log.get(place_of(log))?.as_deref()
+        self.by_log.get(place_of(self.present(log)))?.as_deref()
     }
 
     /// The partition of a log, to change.
     pub fn get_mut(&mut self, log: LogId) -> Option<&mut Partition> {
-        self.by_log.get_mut(place_of(log))?.as_deref_mut()
+        let place = place_of(self.present(log));
+        self.by_log.get_mut(place)?.as_deref_mut()
     }
 
     /// A partition of a topic.

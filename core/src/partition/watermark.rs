@@ -42,7 +42,15 @@ impl Partition {
     /// own log that the flush policy names (reliability: an acks=all write under `ack` is durable
     /// before it is acknowledged or read).
     pub(super) fn committed_end(&self) -> Offset {
-        self.log.reported_end_offset()
+        let reported = self.log.reported_end_offset();
+        self.hold
+            .map_or(reported, |hold| reported.min(hold.committed))
+    }
+
+    /// The end of what acks=1 may call written.
+    pub(crate) fn written_end(&self) -> Offset {
+        let written = self.log.written();
+        self.hold.map_or(written, |hold| written.min(hold.written))
     }
 
     /// Whether everything below `end_offset` is written (acks=1) or committed (acks=all).
@@ -51,7 +59,7 @@ impl Partition {
         let reached = if all {
             self.high_watermark
         } else {
-            self.log.written()
+            self.written_end()
         };
         end_offset <= reached
     }
@@ -83,7 +91,7 @@ impl Partition {
             self.high_watermark <= self.log.log_end_offset(),
             "the high watermark never passes the log's end"
         );
-        let written = self.log.written();
+        let written = self.written_end();
         pop_reached(&mut self.until_written, written, &mut wakeups.acknowledged);
         pop_reached(
             &mut self.until_committed,

@@ -209,10 +209,7 @@ impl LogFacts {
             DiskOp::MarkLogDeleted { .. } => {
                 assert!(!std::mem::replace(&mut self.deleted, true), "{op:?}: twice");
             }
-            DiskOp::RenameLog { folder, .. } => {
-                assert!(!self.deleted, "{op:?}: marked as deleted before");
-                self.deleted = folder.ends_with("-delete");
-            }
+            DiskOp::RenameLog { folder, .. } => self.on_rename(op, folder),
             DiskOp::MarkSegmentDeleted {
                 generation,
                 segment,
@@ -251,6 +248,11 @@ impl LogFacts {
             | DiskOp::RemoveLog { .. }
             | DiskOp::SaveDirectoryFile { .. } => unreachable!("no change within a log: {op:?}"),
         }
+    }
+
+    fn on_rename(&mut self, op: &DiskOp, folder: &str) {
+        assert!(!self.deleted, "{op:?}: marked as deleted before");
+        self.deleted = folder.ends_with("-delete");
     }
 
     fn on_sync(&mut self, op: &DiskOp, generation: Generation, end_offset: Offset) {

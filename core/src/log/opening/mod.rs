@@ -173,6 +173,17 @@ impl Opening {
         opening
     }
 
+    /// Gives the log's folder the name it is to have from now on.
+    pub fn rename(&mut self, folder: Arc<str>, out: &mut Vec<DiskOp>) {
+        self.log.rename(Arc::clone(&folder));
+        let token = self.log.take_token();
+        out.push(DiskOp::RenameLog {
+            log: self.found.id,
+            folder,
+            token,
+        });
+    }
+
     /// Reads the end of a log again that was just cut; what is in front of the newest producer
     /// snapshot stands as it was.
     pub(super) fn reopen(

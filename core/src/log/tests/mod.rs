@@ -8,6 +8,7 @@ mod damage;
 mod disk;
 mod indexes;
 mod kafka_files;
+mod moving;
 mod properties;
 mod rig;
 mod scenarios;

@@ -241,6 +241,17 @@ impl Broker {
         self.load_more_groups(now, out);
     }
 
+    /// Another log took the place of one: its shard goes on with that.
+    pub(super) fn on_group_log_moved(&mut self, former: LogId, present: LogId) {
+        let Some(partition) = self.groups.by_log.remove(&former) else {
+            return;
+        };
+        self.groups.by_log.insert(present, partition);
+        if let Some(hosted) = self.groups.shards.get_mut(&partition) {
+            hosted.log = present;
+        }
+    }
+
     /// A log went with its directory.
     pub(super) fn on_group_log_lost(&mut self, now: Now, log: LogId, out: &mut Outbox) {
         if let Some(&partition) = self.groups.by_log.get(&log) {

@@ -353,11 +353,7 @@ impl SimulatedDisk {
                 self.logs.remove(log);
                 None
             }
-            DiskOp::RenameLog { log, folder, token } => {
-                let opened = self.logs.get_mut(log).expect("it was renamed just now");
-                opened.name = Arc::clone(folder);
-                Some(DiskDone::Saved { token: *token })
-            }
+            DiskOp::RenameLog { log, folder, token } => Some(self.renamed(*log, folder, *token)),
             DiskOp::AppendIndex { .. }
             | DiskOp::CreateSegment { .. }
             | DiskOp::MarkLogDeleted { .. }
@@ -368,6 +364,12 @@ impl SimulatedDisk {
             | DiskOp::RemoveFile { .. }
             | DiskOp::RemoveSegment { .. } => None,
         }
+    }
+
+    fn renamed(&mut self, log: LogId, folder: &Arc<str>, token: Token) -> DiskDone {
+        let opened = self.logs.get_mut(&log).expect("it was renamed just now");
+        opened.name = Arc::clone(folder);
+        DiskDone::Saved { token }
     }
 
     /// Whether the next operation appends to the generation too.
