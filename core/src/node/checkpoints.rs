@@ -11,6 +11,7 @@ use bytes::Bytes;
 use super::broker::Broker;
 use super::door::Outbox;
 use super::wait::{SavedWait, Wait};
+use crate::controller::internal_topics::CONSUMER_OFFSETS;
 use crate::ids::{DirectoryIndex, Offset, PartitionIndex, TopicPartition};
 use crate::log::Log;
 use crate::log::checkpoint::offsets_to_text;
@@ -244,8 +245,14 @@ impl Broker {
     fn make_postponed(&mut self, now: Now, out: &mut Outbox) {
         for identity in std::mem::take(&mut self.housekeeping.records.postponed) {
             // It may have been deleted meanwhile.
-            if self.image.topic_by_id(identity.topic_id).is_some() {
-                self.create_partition(now, identity, out);
+            let (topic, index) = (identity.topic_id, identity.index);
+            let Some(image) = self.image.topic_by_id(topic) else {
+                continue;
+            };
+            let is_of_groups = *image.name == *CONSUMER_OFFSETS;
+            self.create_partition(now, identity, out);
+            if is_of_groups {
+                self.maybe_host_groups(now, topic, index, out);
             }
         }
     }

@@ -11,11 +11,11 @@ use crate::controller::internal_topics::CONSUMER_OFFSETS;
 use crate::event::Event;
 use crate::group::{OffsetCommit, OffsetKey, RecordKey};
 use crate::ids::{
-    DirectoryIndex, LeaderEpoch, Offset, PartitionIndex, ProducerEpoch, ProducerId, Sequence,
-    TopicId,
+    DirectoryIndex, LeaderEpoch, Offset, PartitionEpoch, PartitionIndex, ProducerEpoch, ProducerId,
+    Sequence, TopicId,
 };
 use crate::log::LeaderBatch;
-use crate::metadata::records::{MetadataRecord, RemoveTopicRecord};
+use crate::metadata::records::{MetadataRecord, PartitionRecord, RemoveTopicRecord, TopicRecord};
 use crate::sim::disk::PowerLoss;
 use crate::storage::{DiskError, DiskOp, FailureScope};
 use crate::time::Timestamp;
@@ -328,6 +328,42 @@ fn who_waits_for_a_topic_of_groups_that_is_deleted_is_told() {
     bench.run();
     bench.find(3, 0);
     assert_eq!(bench.committed(), Ok(-1), "a new topic knows no offset");
+}
+
+#[test]
+fn a_topic_of_groups_that_is_made_again_at_once_is_served() {
+    let mut bench = Bench::with_groups();
+    bench.commit(0, 5);
+    bench.run();
+    let topic_id = bench.broker().topic_id(CONSUMER_OFFSETS).expect("there");
+    let topic = bench.broker().image.topic_by_id(topic_id).cloned();
+    let image = topic.expect("there");
+    let image = image.partition(PartitionIndex(0)).expect("there").clone();
+    let again = TopicId([77; 16]);
+    bench.propose(vec![
+        MetadataRecord::RemoveTopic(RemoveTopicRecord { topic_id }),
+        MetadataRecord::Topic(TopicRecord {
+            name: CONSUMER_OFFSETS.into(),
+            topic_id: again,
+        }),
+        MetadataRecord::Partition(PartitionRecord {
+            partition_id: PartitionIndex(0),
+            topic_id: again,
+            replicas: image.replicas.clone(),
+            isr: image.replicas.clone(),
+            leader: image.replicas[0],
+            leader_epoch: LeaderEpoch(0),
+            partition_epoch: PartitionEpoch(0),
+            directories: vec![TopicId([9; 16])],
+            ..PartitionRecord::default()
+        }),
+    ]);
+    bench.replies();
+    assert_eq!(bench.committed(), Ok(-1), "a new topic knows no offset");
+    bench.commit(1, 6);
+    bench.run();
+    assert_eq!(bench.commits(), [(1, 0)]);
+    assert_eq!(bench.committed(), Ok(6));
 }
 
 #[test]
