@@ -39,7 +39,10 @@ impl Shard {
                 let (mut told, mut unknown) = (Vec::new(), Vec::new());
                 for topic in topics {
                     match image.topic_by_id(TopicId::from(topic.topic_id)) {
-                        Some(existing) => told.push(some(offsets, topic, &existing.name)),
+                        Some(existing) => {
+                            let (name, id) = (&existing.name, existing.id);
+                            told.push(some(offsets, topic, name, Some(id)));
+                        }
                         None => unknown.push(unknown_topic(topic)),
                     }
                 }
@@ -48,11 +51,20 @@ impl Shard {
             }
             Some(topics) => topics
                 .iter()
-                .map(|topic| some(offsets, topic, &topic.name))
+                .map(|topic| {
+                    let id = image.topic(&topic.name).map(|existing| existing.id);
+                    some(offsets, topic, &topic.name, id)
+                })
                 .collect(),
         };
         reply
     }
+}
+
+/// Whether an offset was committed for the topic that now goes by its topic's name: what an earlier
+/// topic of that name left says nothing of this one. An old record does not tell.
+fn is_of(commit: &OffsetCommit, topic: Option<TopicId>) -> bool {
+    commit.topic_id.is_zero() || topic == Some(commit.topic_id)
 }
 
 /// The offsets that were asked for, of one topic.
@@ -60,39 +72,37 @@ fn some(
     offsets: Option<&GroupOffsets>,
     topic: &OffsetFetchRequestTopics,
     name: &str,
+    id: Option<TopicId>,
 ) -> OffsetFetchResponseTopics {
-    let asked = TopicId::from(topic.topic_id);
     let mut told = name_topic(&topic.name, topic.topic_id);
     let indexes = topic.partition_indexes.iter();
     told.partitions = indexes
         .map(|&index| {
             let commit = offsets.and_then(|offsets| offsets.get(name, PartitionIndex(index)));
-            let is_other = |commit: &&OffsetCommit| {
-                // What was committed for an earlier topic of that name.
-                !asked.is_zero() && !commit.topic_id.is_zero() && commit.topic_id != asked
-            };
-            partition(index, commit.filter(|commit| !is_other(commit)))
+            partition(index, commit.filter(|commit| is_of(commit, id)))
         })
         .collect();
     told
 }
 
-/// All offsets of a group; where topics go by id, those without one are left out.
+/// All offsets of a group for topics that are there; where topics go by id, those without one are
+/// left out.
 fn all(offsets: &GroupOffsets, names_ids: bool, image: &Image) -> Vec<OffsetFetchResponseTopics> {
     let topics = offsets.committed().iter();
     topics
         .filter_map(|(name, partitions)| {
+            let id = image.topic(name).map(|topic| topic.id);
             let mut told = if names_ids {
-                let id = image.topic(name)?.id;
-                name_topic(&StrBytes::default(), id.into())
+                name_topic(&StrBytes::default(), id?.into())
             } else {
                 name_topic(&StrBytes::from(name.as_ref()), Uuid::default())
             };
             let partitions = partitions.iter();
             told.partitions = partitions
+                .filter(|(_, commit)| is_of(commit, id))
                 .map(|(index, commit)| partition(index.0, Some(commit)))
                 .collect();
-            Some(told)
+            (!told.partitions.is_empty()).then_some(told)
         })
         .collect()
 }

@@ -371,3 +371,58 @@ fn groups_are_described_and_listed() {
     assert!(described.members[0].member_metadata.is_empty());
     assert_eq!(described.members[1].member_assignment, "t1");
 }
+
+impl Meeting {
+    /// The offset of partition 0 of `t`, asked for by name.
+    fn fetch_one(&self) -> i64 {
+        let mut topics = OffsetFetchRequestTopics::default();
+        topics.name = "t".into();
+        topics.partition_indexes = vec![0];
+        let mut request = OffsetFetchRequestGroup::default();
+        request.group_id = "g".into();
+        request.topics = Some(vec![topics]);
+        let reply = self.shard.offset_fetch(&request, 9, &self.image);
+        reply.topics[0].partitions[0].committed_offset
+    }
+
+    /// Deletes topic `t` and makes it again under another id, without a word to the shard.
+    fn make_topic_again(&mut self) {
+        let topic_id = topic_id("t");
+        let again = TopicRecord {
+            name: "t".into(),
+            topic_id: TopicId([99; 16]),
+        };
+        let partition = PartitionRecord {
+            partition_id: PartitionIndex(0),
+            topic_id: again.topic_id,
+            replicas: vec![NodeId(1)],
+            isr: vec![NodeId(1)],
+            leader: NodeId(1),
+            leader_epoch: LeaderEpoch(0),
+            partition_epoch: PartitionEpoch(0),
+            directories: vec![TopicId([9; 16])],
+            ..PartitionRecord::default()
+        };
+        let gone = crate::metadata::records::RemoveTopicRecord { topic_id };
+        for record in [
+            MetadataRecord::RemoveTopic(gone),
+            MetadataRecord::Topic(again),
+            MetadataRecord::Partition(partition),
+        ] {
+            let applied = self.image.apply(&record, &mut Delta::default());
+            applied.expect("a topic is made when the former is gone");
+        }
+    }
+}
+
+#[test]
+fn what_was_committed_for_a_topic_is_not_its_successors() {
+    let mut meeting = Meeting::new();
+    meeting.simple_commit(&[("t", 0, 1_000), ("u", 0, 8)]);
+    meeting.make_topic_again();
+    assert_eq!(meeting.fetch_one(), -1);
+    assert_eq!(meeting.fetch_all(), [("u".to_owned(), 0, 8)]);
+    meeting.simple_commit(&[("t", 0, 3)]);
+    assert_eq!(meeting.fetch_one(), 3);
+    assert_eq!(meeting.fetch_all().len(), 2);
+}
