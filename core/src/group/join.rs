@@ -310,6 +310,7 @@ impl Shard {
     /// The log knows the new id of a static member: its client may go on where it was.
     pub(super) fn commit_replacement(
         &mut self,
+        now: Now,
         reference: &GroupRef,
         replacement: &Replacement,
         out: &mut GroupEffects,
@@ -331,6 +332,8 @@ impl Shard {
             reply.leader = replacement.old_leader.clone().unwrap_or_default();
         }
         group.complete_join(new, reply, out);
+        // While it waited for the write its silence was excused, and its timer may have run out.
+        self.shared.expect_within_session(now, group, new);
     }
 
     /// The log does not know the new id of a static member: the old one is back.

@@ -193,7 +193,9 @@ impl Shard {
                 self.on_name_freed(&key.0, out);
             }
             Then::Nothing | Then::Record => {}
-            Then::Replace(replacement) => self.commit_replacement(&reference, &replacement, out),
+            Then::Replace(replacement) => {
+                self.commit_replacement(now, &reference, &replacement, out);
+            }
         }
     }
 

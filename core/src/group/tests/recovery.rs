@@ -171,3 +171,25 @@ fn whoever_waits_when_the_shard_resigns_is_told() {
     // The log may still answer for what it was given.
     meeting.commit_all();
 }
+
+#[test]
+fn a_static_member_whose_write_takes_longer_than_its_session_is_watched_again() {
+    let mut meeting = Meeting::new();
+    let first = meeting.join(&joiner("a").of_instance("i"));
+    meeting.seconds(3);
+    let old = meeting.joined(first).member_id.clone();
+    meeting.sync(&old, 1, &[(&old, "t0")]);
+    meeting.commits_at_once = false;
+    let back = meeting.join(&joiner("a").of_instance("i"));
+    // The disk takes its time; meanwhile nobody expects to hear of the client.
+    meeting.seconds(20);
+    assert!(meeting.waits(back));
+    meeting.commit_all();
+    assert_eq!(meeting.join_code(back), ErrorCode::None);
+    meeting.seconds(9);
+    assert_eq!(meeting.state(), "Stable");
+    // It is never heard of again.
+    meeting.seconds(1);
+    meeting.commit_all();
+    assert_eq!(meeting.state(), "Empty");
+}
