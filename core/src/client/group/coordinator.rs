@@ -83,7 +83,8 @@ impl GroupConsumer {
         if self.poll_by <= now {
             // The caller is stuck: its partitions go to others. It joins again at its next poll.
             self.send_leave(now, "consumer poll timeout has expired.");
-            self.forget_membership(now, true, "the caller did not poll");
+            // It gave its id up with that; a static member comes back by its instance.
+            self.forget_membership(now, false, "the caller did not poll");
             self.phase = Phase::Expired;
         }
     }

@@ -198,12 +198,16 @@ fn who_does_not_poll_loses_its_partitions() {
     world.join(options);
     world.run(5 * SECOND);
     let before = short(world.members[0].owned());
+    let id = world.members[0].member_id.to_string();
     world.run_but(30 * SECOND, &[0]);
     let reason = "consumer poll timeout has expired.";
     assert!(world.toy.seen.contains(&(LEAVE, reason.to_owned())));
     assert_eq!(short(world.members[1].owned()), "t-0 t-1 t-2 t-3");
     world.told[0].clear();
+    world.toy.joined_as.clear();
     world.run(10 * SECOND);
+    // The coordinator does not know the id any more that left.
+    assert!(!world.toy.joined_as.contains(&id));
     assert!(
         world
             .take_told(0)

@@ -43,6 +43,8 @@ pub(super) struct Toy {
     /// Requests by API, as they came.
     pub(super) seen: Vec<(i16, String)>,
     pub(super) drops_links: bool,
+    /// The ids that members joined with.
+    pub(super) joined_as: Vec<String>,
     joining: BTreeMap<String, Asked>,
     /// Whether all must join again.
     rebalances: bool,
@@ -207,6 +209,7 @@ impl Toy {
     fn on_join(&mut self, asked: Asked, mut request: kafka_wire::JoinGroupRequest) {
         self.seen
             .push((11, request.reason.as_deref().unwrap_or("").to_owned()));
+        self.joined_as.push(request.member_id.to_string());
         let mut response = kafka_wire::JoinGroupResponse::default();
         if let Some(code) = self.fault(11) {
             response.error_code = code;
