@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use kafka_wire::delete_groups_response::DeletableGroupResult;
 use kafka_wire::{DeleteGroupsRequest, DeleteGroupsResponse};
 
-use super::group_writes::{GroupsReply, expect, finish, on_written, park, reply_mut};
+use super::group_writes::{GroupsReply, finish, park, reply_mut};
 use super::{Handled, Requester};
 use crate::error::ErrorCode;
 use crate::node::Broker;
@@ -35,10 +35,8 @@ pub fn handle(
         .collect();
     let id = park(broker, from, GroupsReply::DeleteGroups(response));
     for (group, at) in groups.iter().zip(0u32..) {
-        expect(broker, id);
         if let Err(code) = broker.delete_group(now, group, (id, at), out) {
             refuse(broker, id, at, code);
-            on_written(broker, (id, at), Ok(()), out);
         }
     }
     finish(broker, id, out)

@@ -44,9 +44,16 @@ pub(super) fn finish(broker: &mut Broker, id: WaitId, out: &mut Outbox) -> Handl
 }
 
 /// One write more is to come.
-pub(super) fn expect(broker: &mut Broker, id: WaitId) {
+pub fn expect(broker: &mut Broker, id: WaitId) {
     if let Some(Wait::Groups(wait)) = broker.waiting.get_mut(id) {
         wait.left += 1;
+    }
+}
+
+/// Says what the answer is if all goes well; before the writes are asked for, which may fail at once.
+pub fn answer_with(broker: &mut Broker, id: WaitId, reply: GroupsReply) {
+    if let Some(told) = reply_mut(broker, id) {
+        *told = reply;
     }
 }
 

@@ -3,7 +3,7 @@
 use kafka_wire::OffsetDeleteResponse;
 use kafka_wire::offset_delete_request::OffsetDeleteRequest;
 
-use super::group_writes::{GroupsReply, expect, finish, park, reply_mut};
+use super::group_writes::{GroupsReply, answer_with, finish, park};
 use super::{Handled, Requester};
 use crate::node::Broker;
 use crate::node::door::Outbox;
@@ -22,20 +22,10 @@ pub fn handle(
         from,
         GroupsReply::OffsetDelete(OffsetDeleteResponse::default()),
     );
-    expect(broker, id);
-    let (response, is_written_later) = match broker.delete_offsets(now, request, (id, 0), out) {
-        Ok(deleted) => deleted,
-        Err(code) => {
-            let mut refused = OffsetDeleteResponse::default();
-            refused.error_code = code.code();
-            (refused, false)
-        }
-    };
-    if let Some(reply) = reply_mut(broker, id) {
-        *reply = GroupsReply::OffsetDelete(response);
-    }
-    if !is_written_later {
-        super::group_writes::on_written(broker, (id, 0), Ok(()), out);
+    if let Err(code) = broker.delete_offsets(now, request, (id, 0), out) {
+        let mut refused = OffsetDeleteResponse::default();
+        refused.error_code = code.code();
+        answer_with(broker, id, GroupsReply::OffsetDelete(refused));
     }
     finish(broker, id, out)
 }

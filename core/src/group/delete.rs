@@ -22,18 +22,18 @@ use crate::limits::{TOMBSTONE_BYTES_PER_WRITE, TOPIC_NAME_CHARACTERS_MAX};
 use crate::metadata::Image;
 
 impl Shard {
-    /// OffsetDelete; the answer is sent when the write is committed, where there is one. Should the
-    /// write fail, the whole request failed with [`Self::write_error`].
+    /// OffsetDelete; the answer is sent when all of its writes are committed, where there are any.
+    /// Should one fail, the whole request failed with [`Self::write_error`].
     pub fn offset_delete(
         &mut self,
         request: &OffsetDeleteRequest,
         image: &Image,
         out: &mut GroupEffects,
-    ) -> (OffsetDeleteResponse, Option<WriteId>) {
+    ) -> (OffsetDeleteResponse, Vec<WriteId>) {
         let mut reply = DeleteReply::default();
         if let Err(code) = self.check_offset_delete(&request.group_id) {
             reply.reply.error_code = code.code();
-            return (reply.reply, None);
+            return (reply.reply, Vec::new());
         }
         let group = &self.groups[&request.group_id];
         let known = self.offsets.get(&request.group_id);
@@ -67,8 +67,8 @@ impl Shard {
                 keys.push(key);
             }
         }
-        let write = self.delete_offsets(&request.group_id, keys, out);
-        (reply.reply, write)
+        let writes = self.delete_offsets(&request.group_id, keys, out);
+        (reply.reply, writes)
     }
 
     fn check_offset_delete(&self, id: &GroupId) -> Result<(), ErrorCode> {
@@ -85,7 +85,8 @@ impl Shard {
         Ok(())
     }
 
-    /// Deletes an empty group with its offsets; the caller answers when the write is committed.
+    /// Deletes an empty group with its offsets; the caller answers when all of the writes are
+    /// committed, or one is lost.
     ///
     /// # Errors
     /// Why it is not deleted.
@@ -93,7 +94,7 @@ impl Shard {
         &mut self,
         id: &GroupId,
         out: &mut GroupEffects,
-    ) -> Result<WriteId, ErrorCode> {
+    ) -> Result<Vec<WriteId>, ErrorCode> {
         if let Some(code) = self.refusal() {
             return Err(code);
         }
@@ -133,32 +134,34 @@ impl Shard {
         }
     }
 
-    /// Deletes offsets of a group; the last write of those it takes.
+    /// Deletes offsets of a group; the writes it takes.
     pub(super) fn delete_offsets(
         &mut self,
         id: &GroupId,
         keys: Vec<OffsetKey>,
         out: &mut GroupEffects,
-    ) -> Option<WriteId> {
+    ) -> Vec<WriteId> {
         // A group whose own deletion is in flight has its offsets deleted with it.
-        self.groups.get(id)?;
-        let mut last = None;
-        for keys in keys.chunks(tombstones_per_write(id)) {
-            let offsets = keys.iter().map(|key| (key.clone(), None)).collect();
-            last = Some(self.write_offsets(id, offsets, Then::Nothing, out));
+        if !self.groups.contains_key(id) {
+            return Vec::new();
         }
-        last
+        let chunks = keys.chunks(tombstones_per_write(id));
+        let writes = chunks.map(|keys| {
+            let offsets = keys.iter().map(|key| (key.clone(), None)).collect();
+            self.write_offsets(id, offsets, Then::Nothing, out)
+        });
+        writes.collect()
     }
 
-    /// Deletes an empty group and these offsets, which are all it has; the last write it takes.
+    /// Deletes an empty group and these offsets, which are all it has; the writes it takes.
     pub(super) fn bury(
         &mut self,
         id: &GroupId,
         mut keys: Vec<OffsetKey>,
         out: &mut GroupEffects,
-    ) -> WriteId {
+    ) -> Vec<WriteId> {
         let rest = keys.split_off(keys.len() - keys.len() % tombstones_per_write(id));
-        self.delete_offsets(id, keys, out);
+        let mut handed_out = self.delete_offsets(id, keys, out);
         let mut group = self.groups.remove(id).expect("the caller knows it");
         assert!(
             group.state == GroupState::Empty,
@@ -189,7 +192,8 @@ impl Shard {
         let writes = &mut self.shared.writes;
         let write = writes.begin(reference, records, offsets, Then::Delete, out);
         self.dying.insert((group.id.clone(), write), group);
-        write
+        handed_out.push(write);
+        handed_out
     }
 }
 

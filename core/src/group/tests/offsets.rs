@@ -426,3 +426,19 @@ fn what_was_committed_for_a_topic_is_not_its_successors() {
     assert_eq!(meeting.fetch_one(), 3);
     assert_eq!(meeting.fetch_all().len(), 2);
 }
+
+#[test]
+fn a_deletion_of_many_offsets_is_told_of_each_of_its_writes() {
+    let mut meeting = Meeting::new();
+    // So long a name that eight tombstones fill a write.
+    let id = StrBytes::from("g".repeat(32_000));
+    let offsets: Vec<(&str, i32, i64)> = (0..8)
+        .map(|at| (if at < 4 { "t" } else { "u" }, at % 4, 1))
+        .collect();
+    let request = commit_request(&id, &MemberId::default(), -1, &offsets);
+    meeting.commit_offsets(9, &request);
+    meeting.commits_at_once = false;
+    let deleted = meeting.act(|shard, _, out| shard.delete_group(&id, out));
+    let asked: Vec<_> = meeting.in_flight.iter().map(|write| write.id).collect();
+    assert_eq!((asked.len(), deleted), (2, Ok(asked)));
+}

@@ -1,12 +1,12 @@
 //! Requests to shards: who answers for a group, and what becomes of the answer.
 
-use kafka_wire::OffsetDeleteResponse;
 use kafka_wire::offset_delete_request::OffsetDeleteRequest;
 use kafka_wire_core::StrBytes;
 
 use crate::api::Requester;
+use crate::api::group_writes::{self, GroupsReply};
 use crate::error::ErrorCode;
-use crate::group::{Caller, GroupEffects, Shard};
+use crate::group::{Caller, GroupEffects, Shard, WriteId};
 use crate::ids::PartitionIndex;
 use crate::metadata::image::Image;
 use crate::node::broker::Broker;
@@ -14,7 +14,7 @@ use crate::node::door::Outbox;
 use crate::time::Now;
 use crate::waiting::WaitId;
 
-/// A part of a request that waits for a write, and where its error would stand in the answer.
+/// A part of a request that waits for writes, and where their error would stand in the answer.
 pub type WritePart = (WaitId, u32);
 
 impl Broker {
@@ -58,7 +58,7 @@ impl Broker {
         Ok(())
     }
 
-    /// Deletes a group; `part` is told when that is written.
+    /// Deletes a group; `part` is told of each write that this takes.
     ///
     /// # Errors
     /// Why it is not deleted.
@@ -74,14 +74,12 @@ impl Broker {
         let hosted = hosted.ok_or(ErrorCode::NotCoordinator)?;
         let mut effects = GroupEffects::default();
         let deleted = hosted.shard.delete_group(group, &mut effects);
-        let deleted = deleted.map(|id| {
-            hosted.waiters.insert(id, part);
-        });
+        let deleted = deleted.map(|writes| self.await_writes(partition, &writes, part));
         self.carry_out(now, partition, effects, out);
         deleted
     }
 
-    /// Deletes offsets of a group; says whether `part` is told when that is written.
+    /// Deletes offsets of a group; `part` is told of each write that this takes.
     ///
     /// # Errors
     /// Why the group's shard does not answer.
@@ -91,18 +89,27 @@ impl Broker {
         request: &OffsetDeleteRequest,
         part: WritePart,
         out: &mut Outbox,
-    ) -> Result<(OffsetDeleteResponse, bool), ErrorCode> {
+    ) -> Result<(), ErrorCode> {
         let partition = self.shard_for(&request.group_id)?;
         let hosted = self.groups.shards.get_mut(&partition);
         let hosted = hosted.ok_or(ErrorCode::NotCoordinator)?;
         let mut effects = GroupEffects::default();
-        let (response, write) = hosted
+        let (response, writes) = hosted
             .shard
             .offset_delete(request, &self.image, &mut effects);
-        if let Some(id) = write {
+        group_writes::answer_with(self, part.0, GroupsReply::OffsetDelete(response));
+        self.await_writes(partition, &writes, part);
+        self.carry_out(now, partition, effects, out);
+        Ok(())
+    }
+
+    /// Notes who waits for writes, before these are carried out.
+    fn await_writes(&mut self, partition: PartitionIndex, writes: &[WriteId], part: WritePart) {
+        for &id in writes {
+            group_writes::expect(self, part.0);
+            let hosted = self.groups.shards.get_mut(&partition);
+            let hosted = hosted.expect("its shard was asked just now");
             hosted.waiters.insert(id, part);
         }
-        self.carry_out(now, partition, effects, out);
-        Ok((response, write.is_some()))
     }
 }
