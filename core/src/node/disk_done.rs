@@ -84,7 +84,8 @@ impl Broker {
         bytes: &Result<Bytes, DiskError>,
         out: &mut Outbox,
     ) {
-        let log = key.0;
+        // Where another log took this one's place, the read goes on there.
+        let log = self.partitions.present(key.0);
         if let Some(pending) = self.searches.remove(&key) {
             let Some(partition) = self.partitions.get_mut(log) else {
                 crate::api::list_offsets::on_log_gone(self, pending.waiter, out);

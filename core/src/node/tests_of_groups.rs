@@ -495,3 +495,66 @@ fn a_record_that_makes_no_sense_is_not_passed_over() {
     let mut bench = bench.power_cycle();
     assert_eq!(bench.committed(), Err(NOT_COORDINATOR));
 }
+
+#[test]
+fn groups_go_on_while_their_log_moves_to_another_directory() {
+    let properties = format!("{ONE_PARTITION}\nlog.dirs=/a,/b");
+    let disk = crate::sim::disk::SimulatedDisk::new(
+        2,
+        crate::sim::disk::DiskOptions::default(),
+        crate::rng::Rng::new(3),
+    );
+    let mut bench = Bench::boot_with(&properties, disk, start());
+    bench.write_topic("topic");
+    bench.connect();
+    bench.find(900, 15);
+    bench.run();
+    bench.commit(0, 10);
+    bench.run();
+    assert_eq!(bench.commits(), [(0, 0)]);
+    let (now, broker) = (bench.now, bench.broker());
+    let mut partitions = broker.partitions.iter();
+    let identity = partitions
+        .find(|partition| *partition.identity().topic == *CONSUMER_OFFSETS)
+        .expect("it is hosted")
+        .identity()
+        .clone();
+    drop(partitions);
+    let target = DirectoryIndex(1 - identity.directory.0);
+    let mut out = std::mem::take(&mut bench.out);
+    let broker = bench.broker();
+    broker.move_replica(now, identity.log, target, &mut out);
+    bench.out = out;
+    let (mut sequence, mut codes) = (1, Vec::new());
+    loop {
+        let broker = bench.broker();
+        if broker.futures().next().is_none() && !broker.moves.is_switching() {
+            break;
+        }
+        if sequence <= 8 * (1 + codes.len() as u64) {
+            bench.commit(sequence, 10 + i64::try_from(sequence).expect("few"));
+            sequence += 1;
+        }
+        codes.extend(bench.commits());
+        assert!(bench.step());
+        codes.extend(bench.commits());
+    }
+    bench.run();
+    codes.extend(bench.commits());
+    assert!(codes.len() > 10, "{codes:?}");
+    assert!(codes.iter().all(|(_, code)| *code == 0), "{codes:?}");
+    assert_eq!(codes.len() + 1, usize::try_from(sequence).expect("few"));
+    let last = Ok(10 + i64::try_from(sequence - 1).expect("few"));
+    assert_eq!(bench.committed(), last);
+    let moved = bench
+        .broker()
+        .partitions
+        .get(identity.log)
+        .expect("it is there");
+    assert_eq!(moved.identity().directory, target);
+    let Bench { mut disk, now, .. } = bench;
+    disk.crash_process();
+    let mut bench = Bench::boot_with(&properties, disk, now);
+    bench.connect();
+    assert_eq!(bench.committed(), last, "after a crash too");
+}

@@ -6,6 +6,8 @@ use std::collections::BTreeMap;
 
 use kafka_wire::alter_replica_log_dirs_request as alter;
 use kafka_wire::delete_records_request::{DeleteRecordsPartition, DeleteRecordsTopic};
+use kafka_wire::fetch_request::{FetchPartition, FetchTopic};
+use kafka_wire::list_offsets_request::{ListOffsetsPartition, ListOffsetsTopic};
 use kafka_wire_core::StrBytes;
 
 use super::tests::{Bench, start};
@@ -42,6 +44,8 @@ struct Moving {
     /// Numbers that are acknowledged, with their offsets.
     acknowledged: BTreeMap<i32, i64>,
     sequence: u64,
+    /// Reads under way: the offset each is for.
+    reading: BTreeMap<u64, i64>,
 }
 
 impl Moving {
@@ -62,6 +66,7 @@ impl Moving {
             asked: BTreeMap::new(),
             acknowledged: BTreeMap::new(),
             sequence: 0,
+            reading: BTreeMap::new(),
         };
         for _ in 0..12 {
             moving.produce(400);
@@ -127,8 +132,64 @@ impl Moving {
         answer.results[0].partitions[0].error_code
     }
 
+    /// Reads one record from an offset on, at once or when there is one.
+    fn fetch(&mut self, offset: i64, max_wait_ms: i32) {
+        let mut partition = FetchPartition::default();
+        partition.fetch_offset = offset;
+        partition.partition_max_bytes = 1;
+        partition.current_leader_epoch = -1;
+        partition.last_fetched_epoch = -1;
+        let mut topic = FetchTopic::default();
+        topic.topic = StrBytes::from("topic");
+        topic.partitions = vec![partition];
+        let mut request = kafka_wire::FetchRequest::default();
+        request.max_wait_ms = max_wait_ms;
+        request.min_bytes = 1;
+        request.max_bytes = 1 << 20;
+        request.session_epoch = -1;
+        request.topics = vec![topic];
+        self.reading.insert(self.sequence, offset);
+        self.ask(12, Request::Fetch(request));
+    }
+
+    /// Looks for the first record by its time.
+    fn find_first(&mut self) {
+        let mut partition = ListOffsetsPartition::default();
+        partition.current_leader_epoch = -1;
+        partition.timestamp = start().wall.0;
+        let mut topic = ListOffsetsTopic::default();
+        topic.name = StrBytes::from("topic");
+        topic.partitions = vec![partition];
+        let mut request = kafka_wire::ListOffsetsRequest::default();
+        request.topics = vec![topic];
+        self.reading.insert(self.sequence, 0);
+        self.ask(7, Request::ListOffsets(request));
+    }
+
+    /// An answer to a read is of the record that was asked for.
+    fn check_read(&mut self, sequence: u64, reply: &Reply) {
+        let Some(offset) = self.reading.remove(&sequence) else {
+            return;
+        };
+        if let Reply::ListOffsets(reply) = reply {
+            let part = &reply.topics[0].partitions[0];
+            assert_eq!((part.error_code, part.offset), (0, offset));
+            return;
+        }
+        let Reply::Fetch(reply) = reply else {
+            panic!("{reply:?}");
+        };
+        let part = &reply.response.responses[0].partitions[0];
+        assert_eq!(part.error_code, 0, "{reply:?}");
+        let slice = &reply.records[0][0][0];
+        let bytes = self.bench.disk.resolve(slice);
+        let batch = Batches::new(bytes).next().expect("a whole batch");
+        assert_eq!(batch.expect("it is sound").0.base_offset.0, offset);
+    }
+
     fn take_replies(&mut self) {
         for (sequence, reply) in self.bench.replies() {
+            self.check_read(sequence, &reply);
             let Reply::Produce(reply) = reply else {
                 continue;
             };
@@ -176,6 +237,14 @@ impl Moving {
         partition
     }
 
+    /// A stop in order, and a start: nothing is in memory then.
+    fn restart(self) -> Self {
+        let (disk, now) = self.bench.stop();
+        let mut bench = Bench::boot_with(PROPERTIES, disk, now);
+        bench.connect();
+        Self { bench, ..self }
+    }
+
     /// The process dies, or the power goes; then the node boots.
     fn crash(self, loss: Option<PowerLoss>) -> Self {
         let Self {
@@ -198,6 +267,7 @@ impl Moving {
             asked: BTreeMap::new(),
             acknowledged,
             sequence,
+            reading: BTreeMap::new(),
         }
     }
 
@@ -321,14 +391,7 @@ fn a_replica_moves_with_all_that_is_known_of_it_while_it_is_written_to() {
     assert!(moving.checkpoint(to, recovery).contains("topic 0"));
     assert!(!moving.checkpoint(from, recovery).contains("topic 0"));
     // And back, after a start in order.
-    let (disk, now) = moving.bench.stop();
-    let mut bench = Bench::boot_with(PROPERTIES, disk, now);
-    bench.connect();
-    let mut moving = Moving {
-        bench,
-        asked: BTreeMap::new(),
-        ..moving
-    };
+    let mut moving = moving.restart();
     moving.check();
     assert_eq!(moving.move_to(other(to).1), 0);
     moving.finish();
@@ -446,6 +509,44 @@ impl Moving {
         self.bench.turn(vec![Input::Disk(failed)]);
         self.run();
     }
+}
+
+#[test]
+fn readers_notice_nothing_of_a_move() {
+    let mut moving = Moving::new().restart();
+    let from = moving.partition().identity().directory;
+    let (to, path) = other(from);
+    let end = moving.partition().log().log_end_offset().0;
+    // It waits at the end of the log for as long as the move takes.
+    moving.fetch(end, 60_000);
+    let waiting = moving.sequence - 1;
+    assert_eq!(moving.move_to(path), 0);
+    let (mut steps, mut pending_at_switch) = (0, 0);
+    while moving.is_moving() {
+        if moving.reading.len() < 6 {
+            moving.fetch(steps % end, 0);
+            moving.find_first();
+        }
+        let pending = moving.reading.len();
+        assert!(moving.step());
+        if moving.partition().identity().directory == to && pending_at_switch == 0 {
+            pending_at_switch = pending;
+        }
+        steps += 1;
+    }
+    assert!(
+        pending_at_switch > 2,
+        "reads of the former log were under way"
+    );
+    moving.run();
+    assert_eq!(
+        moving.reading.keys().copied().collect::<Vec<_>>(),
+        [waiting]
+    );
+    moving.produce(10);
+    moving.run();
+    assert!(moving.reading.is_empty(), "it got the new record");
+    moving.check();
 }
 
 #[test]

@@ -66,7 +66,8 @@ impl PartitionTable {
     }
 
     /// The log that took this one's place; itself where none did.
-    fn present(&self, mut log: LogId) -> LogId {
+    #[must_use]
+    pub fn present(&self, mut log: LogId) -> LogId {
         while let Some(&next) = self.successors.get(&log) {
             log = next;
         }

@@ -240,9 +240,10 @@ impl Broker {
         let hosted = self.groups.shards.get_mut(&partition);
         let load = hosted.and_then(|hosted| hosted.load.as_mut());
         let reading = load.and_then(|load| load.reading.take());
+        let log = self.partitions.present(key.0);
         match (reading, bytes) {
             (Some(Reading::Batches(replacements)), Ok(bytes)) => {
-                let replica = self.partitions.get_mut(key.0);
+                let replica = self.partitions.get_mut(log);
                 let is_stale =
                     replica.is_some_and(|replica| replica.log().replacements() != replacements);
                 if is_stale {
@@ -256,12 +257,13 @@ impl Broker {
                 self.fail_load(now, partition, &why, out);
             }
             (Some(Reading::Position(lookup)), bytes) => {
-                let Some(replica) = self.partitions.get_mut(key.0) else {
+                let Some(replica) = self.partitions.get_mut(log) else {
                     return true;
                 };
-                let log = replica.log_mut();
-                let outcome = log.resume_read(*lookup, bytes, &mut self.memory);
-                self.on_load_outcome(now, (partition, key.0), outcome, out);
+                let outcome = replica
+                    .log_mut()
+                    .resume_read(*lookup, bytes, &mut self.memory);
+                self.on_load_outcome(now, (partition, log), outcome, out);
             }
             (None, _) => {}
         }
