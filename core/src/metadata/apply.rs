@@ -127,8 +127,9 @@ impl Image {
             id,
             partitions: Vec::new(),
         };
-        Arc::make_mut(&mut self.names).insert(Arc::clone(name), id);
-        Arc::make_mut(&mut self.topics).insert(id, Arc::new(topic));
+        let topic = Arc::new(topic);
+        Arc::make_mut(&mut self.names).insert(Arc::clone(name), Arc::clone(&topic));
+        Arc::make_mut(&mut self.topics).insert(id, topic);
         assert_eq!(
             self.names.len(),
             self.topics.len(),
@@ -144,19 +145,27 @@ impl Image {
         delta: &mut Delta,
     ) -> Result<(), ImageError> {
         let partition = partition_of(record)?;
-        let topic = self.topic_mut(record.topic_id)?;
         let index = usize::try_from(record.partition_id.0).unwrap_or(usize::MAX);
-        let count = topic.partitions.len();
-        match topic.partitions.get_mut(index) {
-            Some(existing) => *existing = partition,
-            None if index == count => topic.partitions.push(partition),
-            None => {
-                let (name, index) = (&topic.name, record.partition_id);
-                return Err(ImageError(format!(
-                    "{name}-{index} comes before those below it"
-                )));
+        self.change_topic(record.topic_id, |topic| {
+            let count = topic.partitions.len();
+            match topic.partitions.get_mut(index) {
+                Some(existing) => *existing = partition,
+                None if index == count => {
+                    if count == 0 {
+                        // Most topics of a cluster that has very many have one partition.
+                        topic.partitions.reserve_exact(1);
+                    }
+                    topic.partitions.push(partition);
+                }
+                None => {
+                    let (name, index) = (&topic.name, record.partition_id);
+                    return Err(ImageError(format!(
+                        "{name}-{index} comes before those below it"
+                    )));
+                }
             }
-        }
+            Ok(())
+        })?;
         delta.on_partition(record.topic_id, record.partition_id);
         Ok(())
     }
@@ -166,15 +175,17 @@ impl Image {
         record: &PartitionChangeRecord,
         delta: &mut Delta,
     ) -> Result<(), ImageError> {
-        let topic = self.topic_mut(record.topic_id)?;
         let index = usize::try_from(record.partition_id.0).unwrap_or(usize::MAX);
-        let Some(partition) = topic.partitions.get_mut(index) else {
-            let (name, index) = (&topic.name, record.partition_id);
-            return Err(ImageError(format!(
-                "{name}-{index} changes but is not there"
-            )));
-        };
-        change_partition(partition, record);
+        self.change_topic(record.topic_id, |topic| {
+            let Some(partition) = topic.partitions.get_mut(index) else {
+                let (name, index) = (&topic.name, record.partition_id);
+                return Err(ImageError(format!(
+                    "{name}-{index} changes but is not there"
+                )));
+            };
+            change_partition(partition, record);
+            Ok(())
+        })?;
         delta.on_partition(record.topic_id, record.partition_id);
         Ok(())
     }
@@ -210,24 +221,39 @@ impl Image {
             .map(|topic| topic.id)
             .collect();
         for id in affected {
-            let topic = self.topic_mut(id).expect("found just before");
-            for (partition, index) in topic.partitions.iter_mut().zip(0..) {
-                if partition.has_elr() {
-                    partition.eligible_leader_replicas.clear();
-                    partition.last_known_elr.clear();
-                    delta.on_partition(id, PartitionIndex(index));
+            let changed = self.change_topic(id, |topic| {
+                for (partition, index) in topic.partitions.iter_mut().zip(0..) {
+                    if partition.has_elr() {
+                        partition.eligible_leader_replicas.clear();
+                        partition.last_known_elr.clear();
+                        delta.on_partition(id, PartitionIndex(index));
+                    }
                 }
-            }
+                Ok(())
+            });
+            changed.expect("found just before");
         }
     }
 
-    fn topic_mut(&mut self, id: TopicId) -> Result<&mut TopicImage, ImageError> {
-        match Arc::make_mut(&mut self.topics).get_mut(&id) {
-            Some(topic) => Ok(Arc::make_mut(topic)),
-            None => Err(ImageError(format!(
+    /// Changes a topic, in both of the maps that hold it.
+    fn change_topic(
+        &mut self,
+        id: TopicId,
+        change: impl FnOnce(&mut TopicImage) -> Result<(), ImageError>,
+    ) -> Result<(), ImageError> {
+        let Some(topic) = Arc::make_mut(&mut self.topics).get_mut(&id) else {
+            return Err(ImageError(format!(
                 "a partition of topic {id}, which is not there"
-            ))),
-        }
+            )));
+        };
+        let names = Arc::make_mut(&mut self.names);
+        // The other map lets go of it meanwhile: what nobody else holds is changed where it is.
+        let known = names.remove(&topic.name);
+        assert!(known.is_some(), "each topic has one name");
+        drop(known);
+        let changed = change(Arc::make_mut(topic));
+        names.insert(Arc::clone(&topic.name), Arc::clone(topic));
+        changed
     }
 
     /// A registered broker, to be changed by a record of its present epoch.

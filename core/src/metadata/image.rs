@@ -198,7 +198,8 @@ pub type QuotaLimits = BTreeMap<Arc<str>, Double>;
 pub struct Image {
     pub(super) features: Arc<BTreeMap<Arc<str>, i16>>,
     pub(super) topics: Arc<BTreeMap<TopicId, Arc<TopicImage>>>,
-    pub(super) names: Arc<BTreeMap<TopicName, TopicId>>,
+    /// The same topics by their names: clients ask by name, and are told in this order.
+    pub(super) names: Arc<BTreeMap<TopicName, Arc<TopicImage>>>,
     pub(super) configs: Arc<BTreeMap<ConfigResource, Arc<Overrides>>>,
     pub(super) brokers: Arc<BTreeMap<NodeId, Arc<BrokerImage>>>,
     pub(super) controllers: Arc<BTreeMap<NodeId, RegisterControllerRecord>>,
@@ -242,10 +243,7 @@ impl Image {
 
     /// The topics, sorted by name.
     pub fn topics(&self) -> impl Iterator<Item = &Arc<TopicImage>> {
-        self.names.values().map(|id| {
-            let topic = self.topics.get(id);
-            topic.expect("names and topics are changed together")
-        })
+        self.names.values()
     }
 
     /// How many topics there are.
@@ -273,13 +271,31 @@ impl Image {
     /// A topic by its name.
     #[must_use]
     pub fn topic(&self, name: &str) -> Option<&Arc<TopicImage>> {
-        self.topic_by_id(*self.names.get(name)?)
+        self.names.get(name)
     }
 
     /// A topic by its id.
     #[must_use]
     pub fn topic_by_id(&self, id: TopicId) -> Option<&Arc<TopicImage>> {
         self.topics.get(&id)
+    }
+
+    /// Takes over topics of an image that is as far as this one or behind it, where they are the
+    /// same: memory holds them once then.
+    pub fn share_topics(&mut self, other: &Self, ids: impl Iterator<Item = TopicId>) {
+        if Arc::ptr_eq(&self.topics, &other.topics) {
+            return;
+        }
+        let topics = Arc::make_mut(&mut self.topics);
+        let names = Arc::make_mut(&mut self.names);
+        for id in ids {
+            if let (Some(own), Some(theirs)) = (topics.get_mut(&id), other.topics.get(&id))
+                && own == theirs
+            {
+                *own = Arc::clone(theirs);
+                names.insert(Arc::clone(&theirs.name), Arc::clone(theirs));
+            }
+        }
     }
 
     /// The configurations set for a resource; none where nobody set any.
