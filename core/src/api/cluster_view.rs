@@ -114,16 +114,23 @@ impl<'a> ClusterView<'a> {
     /// Where a partition is, as the client may reach it.
     #[must_use]
     pub fn place(&self, partition: &PartitionImage, reporting: Reporting) -> PartitionPlace {
-        let reachable = |nodes: &[NodeId]| -> Vec<i32> {
-            let is_told = |id: &&NodeId| !reporting.filters_replicas || self.is_alive(**id);
-            nodes.iter().filter(is_told).map(|id| id.0).collect()
-        };
-        let replicas = reachable(&partition.replicas);
-        let isr = reachable(&partition.isr);
-        let (leader, error) = if self.is_alive(partition.leader) {
-            let is_whole =
-                replicas.len() == partition.replicas.len() && isr.len() == partition.isr.len();
-            let error = if is_whole {
+        let (leader, error) = self.leader(partition, reporting);
+        PartitionPlace {
+            error,
+            leader,
+            leader_epoch: partition.leader_epoch,
+            replicas: self.told(&partition.replicas, reporting).collect(),
+            isr: self.told(&partition.isr, reporting).collect(),
+            offline: self.offline(partition).collect(),
+        }
+    }
+
+    /// A partition's leader, and what is wrong with the partition.
+    #[must_use]
+    pub fn leader(&self, partition: &PartitionImage, reporting: Reporting) -> (NodeId, ErrorCode) {
+        if self.is_alive(partition.leader) {
+            let is_whole = |nodes: &[NodeId]| self.told(nodes, reporting).count() == nodes.len();
+            let error = if is_whole(&partition.replicas) && is_whole(&partition.isr) {
                 ErrorCode::None
             } else {
                 ErrorCode::ReplicaNotAvailable
@@ -133,19 +140,28 @@ impl<'a> ClusterView<'a> {
             (NodeId::NONE, ErrorCode::ListenerNotFound)
         } else {
             (NodeId::NONE, ErrorCode::LeaderNotAvailable)
-        };
-        let offline = partition
-            .replicas
-            .iter()
-            .filter(|id| !has(&self.serving, **id));
-        PartitionPlace {
-            error,
-            leader,
-            leader_epoch: partition.leader_epoch,
-            replicas,
-            isr,
-            offline: offline.map(|id| id.0).collect(),
         }
+    }
+
+    /// The nodes among some that the client is told of.
+    pub fn told<'b>(
+        &'b self,
+        nodes: &'b [NodeId],
+        reporting: Reporting,
+    ) -> impl Iterator<Item = i32> + Clone + use<'b> {
+        let is_told = move |id: &&NodeId| !reporting.filters_replicas || self.is_alive(**id);
+        nodes.iter().filter(is_told).map(|id| id.0)
+    }
+
+    /// The replicas of a partition that do not serve.
+    pub fn offline<'b>(
+        &'b self,
+        partition: &'b PartitionImage,
+    ) -> impl Iterator<Item = i32> + Clone + use<'b> {
+        let replicas = partition.replicas.iter();
+        replicas
+            .filter(|id| !has(&self.serving, **id))
+            .map(|id| id.0)
     }
 
     fn is_alive(&self, node: NodeId) -> bool {

@@ -9,7 +9,7 @@ use kafka_wire::metadata_request::{MetadataRequest, MetadataRequestTopic};
 use kafka_wire::metadata_response::{
     MetadataResponse, MetadataResponseBroker, MetadataResponsePartition, MetadataResponseTopic,
 };
-use kafka_wire_core::{StrBytes, Uuid};
+use kafka_wire_core::{EncodeError, StrBytes, Uuid};
 
 use super::Requester;
 use super::cluster_view::{
@@ -25,6 +25,7 @@ use crate::metadata::image::TopicImage;
 use crate::node::Broker;
 use crate::node::door::Outbox;
 use crate::time::Now;
+use crate::wire::metadata_reply::{MetadataReply, ToldPartition, ToldTopic, TopicsEncoder};
 use crate::wire::request::Reply;
 
 /// First version whose requests may name topics by id.
@@ -47,14 +48,64 @@ pub fn handle(
     request: &MetadataRequest,
     out: &mut Outbox,
 ) -> Reply {
+    let version = from.version();
+    if asks_for_all(version, request) {
+        let view = view(broker, from);
+        return Reply::Metadata(answer_of_all(&view, version, request));
+    }
     let Answer {
         response,
         to_create,
-    } = answer(&view(broker, from), from.version(), request);
+    } = answer(&view(broker, from), version, request);
     if broker.config.auto_create_topics && !to_create.is_empty() {
         create_automatically(broker, now, &to_create, out);
     }
-    Reply::Metadata(response)
+    Reply::Metadata(response.into())
+}
+
+/// Whether a request is about every topic: version 0 asks with an empty list, later ones with none
+/// (K15).
+fn asks_for_all(version: i16, request: &MetadataRequest) -> bool {
+    match &request.topics {
+        Some(topics) => version == 0 && topics.is_empty(),
+        None => true,
+    }
+}
+
+/// Answers a Metadata request of `version` for every topic: [`answer`], its topics encoded.
+#[must_use]
+pub fn answer_of_all(
+    view: &ClusterView<'_>,
+    version: i16,
+    request: &MetadataRequest,
+) -> MetadataReply {
+    assert!(asks_for_all(version, request), "the caller has looked");
+    let teller = Teller::new(view, version, request);
+    let mut topics = TopicsEncoder::new(version, view.image.topics_count());
+    for topic in view.image.topics() {
+        let encoded = teller.encode(topic, &mut topics);
+        encoded.expect("a topic's name and its partitions fit in a frame");
+    }
+    MetadataReply {
+        response: without_topics(view, version, request),
+        topics: Some(topics.end()),
+    }
+}
+
+/// An answer's brokers, and whatever else is not topics.
+fn without_topics(
+    view: &ClusterView<'_>,
+    version: i16,
+    request: &MetadataRequest,
+) -> MetadataResponse {
+    let mut response = MetadataResponse::default();
+    response.brokers = brokers(view);
+    response.cluster_id = Some(StrBytes::from(view.cluster_id));
+    response.controller_id = view.controller().0;
+    if request.include_cluster_authorized_operations && (8..=10).contains(&version) {
+        response.cluster_authorized_operations = CLUSTER_OPERATIONS;
+    }
+    response
 }
 
 /// Answers a Metadata request of `version`.
@@ -68,40 +119,16 @@ pub fn answer(view: &ClusterView<'_>, version: i16, request: &MetadataRequest) -
         };
     }
     let mut answer = Answer {
-        response: MetadataResponse::default(),
+        response: without_topics(view, version, request),
         to_create: Vec::new(),
     };
-    answer.response.brokers = brokers(view);
-    answer.response.cluster_id = Some(StrBytes::from(view.cluster_id));
-    answer.response.controller_id = view.controller().0;
-    if request.include_cluster_authorized_operations && (8..=10).contains(&version) {
-        answer.response.cluster_authorized_operations = CLUSTER_OPERATIONS;
-    }
-    let operations = if request.include_topic_authorized_operations {
-        TOPIC_OPERATIONS
+    let teller = Teller::new(view, version, request);
+    if asks_for_all(version, request) {
+        let topics = view.image.topics();
+        answer.response.topics = topics.map(|topic| teller.tell(topic)).collect();
     } else {
-        OPERATIONS_NOT_ASKED
-    };
-    let teller = Teller {
-        view,
-        operations,
-        reporting: Reporting {
-            filters_replicas: version == 0,
-            knows_listeners: version >= 6,
-        },
-    };
-    match &request.topics {
-        Some(topics) if version > 0 || !topics.is_empty() => {
-            teller.tell_some(topics, request.allow_auto_topic_creation, &mut answer);
-        }
-        // Version 0 asks for all with an empty list, later ones with none (K15).
-        Some(_) | None => {
-            answer.response.topics = view
-                .image
-                .topics()
-                .map(|topic| teller.tell(topic))
-                .collect();
-        }
+        let topics = request.topics.as_deref().unwrap_or_default();
+        teller.tell_some(topics, request.allow_auto_topic_creation, &mut answer);
     }
     answer
 }
@@ -161,7 +188,23 @@ struct Teller<'a> {
     reporting: Reporting,
 }
 
-impl Teller<'_> {
+impl<'a> Teller<'a> {
+    fn new(view: &'a ClusterView<'a>, version: i16, request: &MetadataRequest) -> Self {
+        let operations = if request.include_topic_authorized_operations {
+            TOPIC_OPERATIONS
+        } else {
+            OPERATIONS_NOT_ASKED
+        };
+        Self {
+            view,
+            operations,
+            reporting: Reporting {
+                filters_replicas: version == 0,
+                knows_listeners: version >= 6,
+            },
+        }
+    }
+
     fn tell_some(&self, topics: &[MetadataRequestTopic], may_create: bool, answer: &mut Answer) {
         let ids: BTreeSet<TopicId> = topics
             .iter()
@@ -229,6 +272,33 @@ impl Teller<'_> {
         told
     }
 
+    /// [`Self::tell`], encoded.
+    fn encode(&self, topic: &TopicImage, encoder: &mut TopicsEncoder) -> Result<(), EncodeError> {
+        let told = ToldTopic {
+            name: &topic.name,
+            id: topic.id.into(),
+            is_internal: is_internal(&topic.name),
+            operations: self.operations,
+        };
+        encoder.topic(&told, topic.partitions.len())?;
+        for (index, partition) in topic.indexed() {
+            let (leader, error) = self.view.leader(partition, self.reporting);
+            let told = ToldPartition {
+                error_code: error.code(),
+                index: index.0,
+                leader: leader.0,
+                leader_epoch: partition.leader_epoch.0,
+            };
+            encoder.partition(
+                &told,
+                self.view.told(&partition.replicas, self.reporting),
+                self.view.told(&partition.isr, self.reporting),
+                self.view.offline(partition),
+            )?;
+        }
+        encoder.end_topic(&told)
+    }
+
     fn tell_missing(&self, name: &StrBytes, code: ErrorCode) -> MetadataResponseTopic {
         let mut told = MetadataResponseTopic::default();
         told.error_code = code.code();
@@ -246,5 +316,104 @@ impl Teller<'_> {
         told.topic_id = id.into();
         told.topic_authorized_operations = OPERATIONS_NOT_ASKED;
         told
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ids::{NodeId, PartitionIndex};
+    use crate::metadata::Delta;
+    use crate::metadata::image::Image;
+    use crate::metadata::records::{
+        EndpointData, MetadataRecord, PartitionRecord, RegisterBrokerRecord, TopicRecord,
+    };
+    use crate::wire::frame_writer::FrameWriter;
+
+    fn broker(id: i32, fenced: bool) -> MetadataRecord {
+        MetadataRecord::RegisterBroker(RegisterBrokerRecord {
+            broker_id: NodeId(id),
+            end_points: vec![EndpointData {
+                name: "CLIENTS".into(),
+                host: "h".into(),
+                port: 9_092,
+                security_protocol: 0,
+            }],
+            rack: fenced.then(|| "r".into()),
+            fenced,
+            ..RegisterBrokerRecord::default()
+        })
+    }
+
+    fn topic(number: u8, name: &str, leaders: &[i32]) -> Vec<MetadataRecord> {
+        let topic_id = TopicId([number; 16]);
+        let mut records = vec![MetadataRecord::Topic(TopicRecord {
+            name: name.into(),
+            topic_id,
+        })];
+        records.extend(leaders.iter().zip(0..).map(|(&leader, index)| {
+            MetadataRecord::Partition(PartitionRecord {
+                partition_id: PartitionIndex(index),
+                topic_id,
+                replicas: [1, 2].map(NodeId).to_vec(),
+                isr: vec![NodeId(1)],
+                leader: NodeId(leader),
+                ..PartitionRecord::default()
+            })
+        }));
+        records
+    }
+
+    /// Brokers 1 and, fenced, 2; topics with leaders here, there and nowhere.
+    fn image() -> Image {
+        let mut records = vec![broker(1, false), broker(2, true)];
+        records.extend(topic(7, "a", &[1, 2, -1]));
+        records.extend(topic(3, CONSUMER_OFFSETS, &[1]));
+        records.extend(topic(5, &"long".repeat(40), &[]));
+        let mut image = Image::default();
+        for record in records {
+            let applied = image.apply(&record, &mut Delta::default());
+            applied.expect("new brokers, new topics");
+        }
+        image
+    }
+
+    #[test]
+    fn topics_that_are_encoded_at_once_are_the_same_bytes() {
+        let image = image();
+        let view = ClusterView::new(&image, "c", NodeId(1), "CLIENTS");
+        for version in 0..=13 {
+            let mut request = MetadataRequest::default();
+            request.topics = (version == 0).then(Vec::new);
+            for operations in [false, version >= 8] {
+                // Older requests cannot ask for them.
+                request.include_cluster_authorized_operations = operations;
+                request.include_topic_authorized_operations = operations;
+                let encode = |mut reply: MetadataReply| {
+                    reply.response.throttle_time_ms = 7;
+                    let mut writer = FrameWriter::default();
+                    let encoded = reply.encode(version, &mut writer);
+                    encoded.expect("every version can tell this");
+                    let mut pieces = Vec::new();
+                    writer.take(&mut pieces);
+                    let bytes = pieces.into_iter().map(|piece| match piece {
+                        crate::wire::request::Piece::Bytes(bytes) => bytes,
+                        piece @ crate::wire::request::Piece::File { .. } => {
+                            panic!("{piece:?} is no metadata")
+                        }
+                    });
+                    bytes.collect::<Vec<_>>().concat()
+                };
+                let whole = answer(&view, version, &request).response;
+                assert_eq!(whole.topics.len(), 3, "version {version}");
+                let at_once = answer_of_all(&view, version, &request);
+                assert!(at_once.response.topics.is_empty());
+                assert_eq!(
+                    encode(at_once),
+                    encode(whole.into()),
+                    "version {version}, operations {operations}"
+                );
+            }
+        }
     }
 }

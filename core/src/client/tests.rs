@@ -91,7 +91,7 @@ impl Toy {
     fn reply(&mut self, request: Request) -> Option<Reply> {
         Some(match request {
             Request::ApiVersions(_) => Reply::ApiVersions(versions()),
-            Request::Metadata(_) => Reply::Metadata(metadata()),
+            Request::Metadata(_) => Reply::Metadata(metadata().into()),
             Request::InitProducerId(_) => {
                 let mut response = kafka_wire::InitProducerIdResponse::default();
                 response.producer_id = 7;

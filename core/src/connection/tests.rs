@@ -77,7 +77,7 @@ fn replies_leave_in_request_order() {
         sequences.push(received.sequence);
     }
     assert_eq!(sequences, [0, 1, 2].map(RequestSequence));
-    let metadata = || Reply::Metadata(MetadataResponse::default());
+    let metadata = || Reply::Metadata(MetadataResponse::default().into());
     connection.reply(sequences[2], metadata()).unwrap();
     assert!(!connection.has_output());
     assert!(connection.output_bytes() > 0);
@@ -220,7 +220,7 @@ fn buffers_grow_with_what_one_read_brings_and_not_with_time() {
     for _request in 0..1_000 {
         connection.receive(&one);
         let received = connection.next_request().unwrap().expect("whole");
-        let reply = Reply::Metadata(MetadataResponse::default());
+        let reply = Reply::Metadata(MetadataResponse::default().into());
         connection.reply(received.sequence, reply).unwrap();
         output(&mut connection);
     }
@@ -235,7 +235,7 @@ fn buffers_grow_with_what_one_read_brings_and_not_with_time() {
         connection.buffer_mut().extend_from_slice(now);
         rest = later;
         while let Some(received) = connection.next_request().unwrap() {
-            let reply = Reply::Metadata(MetadataResponse::default());
+            let reply = Reply::Metadata(MetadataResponse::default().into());
             connection.reply(received.sequence, reply).unwrap();
         }
         output(&mut connection);
@@ -330,7 +330,7 @@ fn a_full_connection_stops_taking_requests_until_it_answers() {
     assert!(connection.next_request().unwrap().is_some());
     assert!(connection.next_request().unwrap().is_none());
     assert!(!connection.wants_input());
-    let reply = Reply::Metadata(MetadataResponse::default());
+    let reply = Reply::Metadata(MetadataResponse::default().into());
     connection.reply(first.sequence, reply).unwrap();
     assert!(connection.wants_input());
     assert!(connection.next_request().unwrap().is_some());
@@ -343,7 +343,7 @@ fn nothing_leaves_after_close_and_finish_lets_the_decided_out() {
     connection.receive(&frame(2, &MetadataRequest::default(), 1));
     let first = connection.next_request().unwrap().unwrap();
     let second = connection.next_request().unwrap().unwrap();
-    let reply = || Reply::Metadata(MetadataResponse::default());
+    let reply = || Reply::Metadata(MetadataResponse::default().into());
     connection.reply(first.sequence, reply()).unwrap();
     connection.finish();
     assert!(!connection.is_done());
@@ -379,7 +379,7 @@ fn any_cutting_and_any_order_of_answers_gives_the_same_output() {
             }
             if !open.is_empty() && rng.chance(2, 3) {
                 let at = usize::try_from(rng.below(open.len() as u64)).unwrap();
-                let reply = Reply::Metadata(MetadataResponse::default());
+                let reply = Reply::Metadata(MetadataResponse::default().into());
                 connection.reply(open.swap_remove(at), reply).unwrap();
             }
             if rng.chance(1, 4) {

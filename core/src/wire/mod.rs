@@ -12,6 +12,7 @@ pub mod builder;
 pub mod compression;
 pub mod fetch_reply;
 pub(crate) mod frame_writer;
+pub mod metadata_reply;
 pub mod produce;
 pub(crate) mod reader;
 pub mod records;

@@ -41,7 +41,11 @@ pub fn for_each_error(reply: &Reply, mut tell: impl FnMut(i16)) {
             let parts = reply.topics.iter().flat_map(|topic| &topic.partitions);
             parts.for_each(|part| tell(part.error_code));
         }
-        Reply::Metadata(reply) => reply.topics.iter().for_each(|topic| tell(topic.error_code)),
+        Reply::Metadata(reply) => {
+            // Nothing is wrong with topics that are encoded already.
+            let topics = reply.response.topics.iter();
+            topics.for_each(|topic| tell(topic.error_code));
+        }
         Reply::DescribeTopicPartitions(reply) => {
             reply.topics.iter().for_each(|topic| tell(topic.error_code));
         }

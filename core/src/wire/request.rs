@@ -18,6 +18,7 @@ use crate::wire::frame_writer::FrameWriter;
 
 pub use crate::wire::fetch_reply::FetchReply;
 pub use crate::wire::frame_writer::Piece;
+pub use crate::wire::metadata_reply::MetadataReply;
 pub use crate::wire::produce::{ProduceInput, ProducePartition, ProduceTopic};
 
 macro_rules! apis {
@@ -142,7 +143,7 @@ apis! {
     Produce 0 [3, 13] ProduceRequest ProduceInput => kafka_wire::ProduceResponse;
     Fetch 1 [4, 18] FetchRequest kafka_wire::FetchRequest => FetchReply;
     ListOffsets 2 [1, 11] ListOffsetsRequest kafka_wire::ListOffsetsRequest => kafka_wire::ListOffsetsResponse;
-    Metadata 3 [0, 13] MetadataRequest kafka_wire::MetadataRequest => kafka_wire::MetadataResponse;
+    Metadata 3 [0, 13] MetadataRequest kafka_wire::MetadataRequest => MetadataReply;
     OffsetCommit 8 [2, 10] OffsetCommitRequest kafka_wire::OffsetCommitRequest => kafka_wire::OffsetCommitResponse;
     OffsetFetch 9 [1, 10] OffsetFetchRequest kafka_wire::OffsetFetchRequest => kafka_wire::OffsetFetchResponse;
     FindCoordinator 10 [0, 6] FindCoordinatorRequest kafka_wire::FindCoordinatorRequest => kafka_wire::FindCoordinatorResponse;
@@ -274,6 +275,16 @@ impl<M: KafkaEncode> EncodeBody for M {
     ) -> Result<(), EncodeError> {
         self.encode_into(writer.buffer_mut(), version)
             .map(|_written| ())
+    }
+}
+
+impl EncodeBody for MetadataReply {
+    fn encode_body(
+        &self,
+        version: ApiVersion,
+        writer: &mut FrameWriter,
+    ) -> Result<(), EncodeError> {
+        self.encode(version.value(), writer)
     }
 }
 

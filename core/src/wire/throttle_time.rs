@@ -9,6 +9,7 @@ macro_rules! replies {
             $(Self::$having(reply) => reply.throttle_time_ms = $ms,)*
             $(Self::$lacking(_) => {})*
             Self::Fetch(reply) => reply.response.throttle_time_ms = $ms,
+            Self::Metadata(reply) => reply.response.throttle_time_ms = $ms,
             Self::Nothing => {}
         }
     };
@@ -20,7 +21,7 @@ impl Reply {
         replies! {
             self, throttle_time_ms,
             having:
-                Produce ListOffsets Metadata ApiVersions CreateTopics DeleteTopics DeleteRecords
+                Produce ListOffsets ApiVersions CreateTopics DeleteTopics DeleteRecords
                 InitProducerId OffsetForLeaderEpoch DescribeAcls CreateAcls DeleteAcls
                 DescribeConfigs AlterConfigs AlterReplicaLogDirs DescribeLogDirs CreatePartitions
                 CreateDelegationToken RenewDelegationToken ExpireDelegationToken
