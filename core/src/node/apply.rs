@@ -14,7 +14,7 @@ use crate::ids::{DirectoryIndex, LeaderEpoch, LogId, Offset, PartitionIndex, Top
 use crate::log::{Log, LogCreation, partition_metadata};
 use crate::metadata::delta::Delta;
 use crate::metadata::image::{ConfigResource, ResourceKind, TopicImage};
-use crate::partition::{Partition, PartitionIdentity, Wakeups, log_settings};
+use crate::partition::{Partition, PartitionIdentity, TopicConfig, Wakeups};
 use crate::quorum::Committed;
 use crate::time::{Now, from_ms};
 
@@ -39,6 +39,8 @@ impl Broker {
         );
         let count = i64::try_from(committed.records.len()).expect("bounded by a proposal");
         let first = committed.end_offset.0 - count;
+        // Nobody else holds the parts that change then, so they are changed where they are.
+        self.image = Arc::default();
         let mut delta = Delta::default();
         for (record, offset) in committed.records.into_iter().zip(first..) {
             self.replay
@@ -46,8 +48,10 @@ impl Broker {
                 .expect("the leader wrote what it had applied itself");
         }
         self.applied = committed.end_offset;
+        self.image = Arc::new(self.replay.image().clone());
         if !delta.is_empty() {
-            self.image = Arc::new(self.replay.image().clone());
+            let changed = delta.partitions.keys().copied();
+            Arc::make_mut(&mut self.controller_image).share_topics(&self.image, changed);
             self.on_delta(now, &delta, out);
         }
     }
@@ -122,13 +126,13 @@ impl Broker {
         if self.is_postponed(&identity) {
             return;
         }
-        let config = self.log_config(&identity.topic);
+        let config = self.topic_config(&identity.topic);
         let creation = LogCreation {
             id: identity.log,
             directory: identity.directory,
             folder: format!("{}-{}", identity.topic, identity.index).into(),
             partition_metadata: partition_metadata::to_text(identity.topic_id).into(),
-            settings: log_settings(&config),
+            settings: config.log,
             start_offset: Offset::ZERO,
         };
         let mut log = Log::create(now, creation, &mut out.disk);
@@ -138,7 +142,7 @@ impl Broker {
         let epoch = self.leader_epoch_of(identity.topic_id, identity.index);
         self.note_directory(identity.log);
         self.partitions
-            .insert(Partition::lead(identity, config, log, epoch));
+            .insert(Partition::lead(identity, config.whole, log, epoch));
     }
 
     /// The directory with the fewest logs among those that are not lost, as Kafka chooses.
@@ -190,13 +194,13 @@ impl Broker {
     }
 
     fn reconfigure_topic(&mut self, name: &TopicName) {
-        let config = self.log_config(name);
+        let config = self.topic_config(name);
         let Some(topic) = self.image.topic(name).cloned() else {
             return;
         };
         for (index, _image) in topic.indexed() {
             if let Some(partition) = self.partitions.find_mut(topic.id, index) {
-                partition.reconfigure(Arc::clone(&config));
+                partition.reconfigure(config.clone());
             }
         }
     }
@@ -233,6 +237,7 @@ impl Broker {
             // The controller validated each value; together they are what they were.
             Err(_kept) => return,
         }
+        self.topic_defaults = TopicConfig::of(Arc::clone(&self.config.log_defaults));
         self.memory.tail.resize(self.config.tail_bytes);
     }
 

@@ -27,7 +27,7 @@ use crate::ids::{BrokerEpoch, DirectoryId, DirectoryIndex, LeaderEpoch, LogId, O
 use crate::limits::{LOGS_OPENING_MAX, METADATA_BATCH_RECORDS_MAX};
 use crate::log::{Log, LogCreation, LogFound, LogMemory, LogSettings, Opening};
 use crate::metadata::replay::Replay;
-use crate::partition::{Partition, PartitionIdentity, PartitionTable, log_settings};
+use crate::partition::{Partition, PartitionIdentity, PartitionTable, TopicConfig};
 use crate::quorum::{Load, Loaded, METADATA_FOLDER, Quorum, Voter, format, state_file};
 use crate::quota::throttle::Throttle;
 use crate::rng::Rng;
@@ -114,9 +114,9 @@ impl Boot {
     ///
     /// # Errors
     /// [`BootError`] where the directories are not this node's, or make no sense.
-    pub fn begin(now: Now, options: BootOptions, out: &mut Outbox) -> Result<Self, BootError> {
+    pub fn begin(now: Now, mut options: BootOptions, out: &mut Outbox) -> Result<Self, BootError> {
         let mut rng = Rng::new(options.seed);
-        let directories = inspect(now, &options, &mut rng, out)?;
+        let directories = inspect(now, &mut options, &mut rng, out)?;
         let mut boot = Self {
             settings: Arc::new(options.settings),
             memory: LogMemory::new(options.config.tail_bytes),
@@ -334,6 +334,7 @@ impl Boot {
             },
             config: Arc::clone(&self.config),
             settings: Arc::clone(&self.settings),
+            topic_defaults: TopicConfig::of(Arc::clone(&self.config.log_defaults)),
             controller_image: Arc::clone(&image),
             spaces: self.directories.spaces(),
             throttle: Throttle::new(self.config.quotas, &image),
@@ -416,14 +417,13 @@ impl Boot {
                     let found = LogFound {
                         id: log,
                         directory,
-                        settings: log_settings(&broker.log_config(&identity.topic)),
+                        settings: broker.topic_config(&identity.topic).log,
                         recovery_point: self.directories.recovery_point(directory, &name),
                         log_start_offset: self.directories.log_start_offset(directory, &name),
                         cleaned_to: self.directories.cleaned_to(directory, &name),
                         is_clean: self.directories.is_clean(directory),
                     };
-                    let is_taken = self.directories.folder(directory, &name).is_some();
-                    if listing.name != name && !is_taken {
+                    if listing.name != name && self.directories.folder(directory, &name).is_none() {
                         logs.arriving.insert(log);
                     }
                     logs.queue.push_back((identity, found, listing));
@@ -547,7 +547,7 @@ impl Logs {
         };
         out.events.extend(opened.events);
         let epoch = broker.leader_epoch_of(identity.topic_id, identity.index);
-        let config = broker.log_config(&identity.topic);
+        let config = broker.topic_config(&identity.topic).whole;
         let partition = Partition::lead(identity, config, opened.log, epoch);
         broker.note_directory(partition.identity().log);
         broker.partitions.insert(partition);

@@ -33,6 +33,8 @@ pub(super) struct Directories {
     /// Their ids, in the order of `log.dirs`.
     pub(super) ids: Vec<DirectoryId>,
     listings: Vec<DirectoryListing>,
+    /// The folders of each, by name; those that are somebody's are taken out.
+    folders: Vec<BTreeMap<String, FolderListing>>,
     clean: Vec<bool>,
     recovery_points: Recorded,
     log_start_offsets: Recorded,
@@ -42,7 +44,7 @@ pub(super) struct Directories {
 /// Reads what the directories say of themselves, and formats new ones.
 pub(super) fn inspect(
     now: Now,
-    options: &BootOptions,
+    options: &mut BootOptions,
     rng: &mut Rng,
     out: &mut Outbox,
 ) -> Result<Directories, BootError> {
@@ -55,10 +57,12 @@ pub(super) fn inspect(
         Some(owner) => owner.cluster_id.clone(),
         None => random_id(rng).to_string(),
     };
+    let mut listings = std::mem::take(&mut options.directories);
     let mut directories = Directories {
         cluster_id,
         ids: Vec::new(),
-        listings: options.directories.clone(),
+        folders: listings.iter_mut().map(folders_by_name).collect(),
+        listings,
         clean: Vec::new(),
         recovery_points: Recorded::new(),
         log_start_offsets: Recorded::new(),
@@ -190,12 +194,8 @@ impl Directories {
 
     /// The folder of this name in a directory.
     pub(super) fn folder(&self, directory: DirectoryIndex, name: &str) -> Option<FolderListing> {
-        let listing = &self.listings[usize::from(directory.0)];
-        listing
-            .folders
-            .iter()
-            .find(|folder| folder.name == name)
-            .cloned()
+        let folders = &self.folders[usize::from(directory.0)];
+        folders.get(name).cloned()
     }
 
     /// The room on the disk of each directory, as it was found.
@@ -217,17 +217,14 @@ impl Directories {
         let assigned = self.ids.iter().position(|id| Some(*id) == assigned);
         let order = assigned.into_iter().chain(0..self.listings.len());
         for at in order.collect::<Vec<_>>() {
-            let listing = &mut self.listings[at];
-            let found = listing
-                .folders
-                .binary_search_by(|folder| (*folder.name).cmp(name));
-            if let Ok(place) = found
+            let folders = &mut self.folders[at];
+            if let Some(folder) = folders.get(name)
                 && (mutant!(M41)
-                    || partition_metadata::parse(&listing.folders[place].partition_metadata)
-                        == Some(topic))
+                    || partition_metadata::parse(&folder.partition_metadata) == Some(topic))
             {
+                let folder = folders.remove(name).expect("it was there just now");
                 let index = u8::try_from(at).expect("log.dirs is bounded");
-                return Some((DirectoryIndex(index), listing.folders.remove(place)));
+                return Some((DirectoryIndex(index), folder));
             }
         }
         None
@@ -241,21 +238,26 @@ impl Directories {
     ) -> Vec<(DirectoryIndex, FolderListing)> {
         let prefix = format!("{name}.");
         let mut taken = Vec::new();
-        for (listing, index) in self.listings.iter_mut().zip(0u8..) {
+        for (folders, index) in self.folders.iter_mut().zip(0u8..) {
             let index = DirectoryIndex(index);
-            let found = listing.folders.extract_if(.., |folder| {
-                folder.name.starts_with(&prefix)
-                    && folder.name.ends_with(FUTURE)
-                    && partition_metadata::parse(&folder.partition_metadata) == Some(topic)
-            });
-            taken.extend(found.map(|folder| (index, folder)));
+            let of_name = folders.range(prefix.clone()..);
+            let found = of_name
+                .take_while(|(name, _folder)| name.starts_with(&prefix))
+                .filter(|(name, folder)| {
+                    name.ends_with(FUTURE)
+                        && partition_metadata::parse(&folder.partition_metadata) == Some(topic)
+                });
+            let found: Vec<String> = found.map(|(name, _folder)| name.clone()).collect();
+            let folders = found.iter().filter_map(|name| folders.remove(name));
+            taken.extend(folders.map(|folder| (index, folder)));
         }
         taken
     }
 
     /// Puts the folder of a future log back, to be put aside with what belongs to nobody.
     pub(super) fn put_back(&mut self, directory: DirectoryIndex, folder: FolderListing) {
-        self.listings[usize::from(directory.0)].folders.push(folder);
+        let folders = &mut self.folders[usize::from(directory.0)];
+        folders.insert(folder.name.clone(), folder);
     }
 
     /// The newest snapshot of the metadata log.
@@ -312,8 +314,8 @@ impl Directories {
     /// What is left in the listings is no partition's: folders marked as deleted are removed,
     /// others are put aside under a name that no partition has, for a person to look at.
     pub(super) fn dispose_of_strays(&mut self, broker: &mut Broker, out: &mut Outbox) {
-        for (listing, index) in self.listings.iter().zip(0u8..) {
-            for folder in &listing.folders {
+        for (folders, index) in self.folders.iter().zip(0u8..) {
+            for folder in folders.values() {
                 if folder.name == METADATA_FOLDER || folder.name.ends_with("-stray") {
                     continue;
                 }
@@ -352,7 +354,15 @@ impl Directories {
             }
         }
         self.listings.clear();
+        self.folders.clear();
     }
+}
+
+fn folders_by_name(listing: &mut DirectoryListing) -> BTreeMap<String, FolderListing> {
+    let folders = std::mem::take(&mut listing.folders).into_iter();
+    folders
+        .map(|folder| (folder.name.clone(), folder))
+        .collect()
 }
 
 /// Removes the folder of a future log that counts no more.

@@ -25,7 +25,7 @@ use crate::node::lookups::{LookupFor, Lookups, PendingLookup, PendingSearch, Sea
 use crate::node::moves::Moves;
 use crate::node::producer_ids::ProducerIds;
 use crate::node::wait::{AdminWait, Wait};
-use crate::partition::{PartitionTable, Wakeups};
+use crate::partition::{PartitionTable, TopicConfig, Wakeups};
 use crate::quorum::Quorum;
 use crate::quota::throttle::Throttle;
 use crate::rng::Rng;
@@ -43,6 +43,8 @@ pub struct Broker {
     pub config: Arc<BrokerConfig>,
     /// The layers the configuration comes from, for DescribeConfigs.
     pub settings: Arc<Settings>,
+    /// What topics without configurations of their own are configured as.
+    pub topic_defaults: TopicConfig,
     /// The metadata that is committed and applied here.
     pub image: Arc<Image>,
     /// The metadata with what is proposed and not committed: what the controller decides upon.
@@ -196,13 +198,16 @@ impl Broker {
     /// A topic's configuration as its partitions act upon it. What coordinators write is always
     /// synced before it counts, whatever the policy for records is.
     #[must_use]
-    pub fn log_config(&self, topic: &TopicName) -> Arc<LogConfig> {
+    pub fn topic_config(&self, topic: &TopicName) -> TopicConfig {
         let overrides = self.image.configs(&ConfigResource::topic(topic));
+        if overrides.is_empty() && !is_internal(topic) {
+            return self.topic_defaults.clone();
+        }
         let mut config = LogConfig::shared(&self.settings, &overrides);
         if is_internal(topic) && config.flush_policy != FlushPolicy::Ack {
             Arc::make_mut(&mut config).flush_policy = FlushPolicy::Ack;
         }
-        config
+        TopicConfig::of(config)
     }
 
     /// The id of the topic of this name.

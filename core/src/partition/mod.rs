@@ -14,7 +14,7 @@ mod watermark;
 
 pub use append::{AppendRefusal, Appended};
 pub use read::{ReadLimit, ReadRefusal, ReadResult, Resumed, Visibility};
-pub use settings::log_settings;
+pub use settings::TopicConfig;
 pub use table::PartitionTable;
 pub use watermark::{Acknowledgement, WaitingPart, Wakeups};
 
@@ -164,9 +164,9 @@ impl Partition {
     }
 
     /// The topic's configuration changed.
-    pub fn reconfigure(&mut self, config: Arc<LogConfig>) {
-        self.log.reconfigure(log_settings(&config));
-        self.config = config;
+    pub fn reconfigure(&mut self, config: TopicConfig) {
+        self.log.reconfigure(config.log);
+        self.config = config.whole;
     }
 
     /// The epoch it leads in.

@@ -5,10 +5,27 @@ use std::sync::Arc;
 use crate::config;
 use crate::log::{FlushPolicy, LogSettings};
 
-/// The part of a topic's configuration that concerns the log.
-#[must_use]
-pub fn log_settings(config: &config::LogConfig) -> Arc<LogSettings> {
-    Arc::new(LogSettings {
+/// A topic's configuration as its partitions hold it. Topics without configurations of their own
+/// all hold the same one.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct TopicConfig {
+    /// All of it.
+    pub whole: Arc<config::LogConfig>,
+    /// The part that concerns the log.
+    pub log: Arc<LogSettings>,
+}
+
+impl TopicConfig {
+    /// The configuration, with the part that concerns the log taken out.
+    #[must_use]
+    pub fn of(whole: Arc<config::LogConfig>) -> Self {
+        let log = Arc::new(log_settings(&whole));
+        Self { whole, log }
+    }
+}
+
+fn log_settings(config: &config::LogConfig) -> LogSettings {
+    LogSettings {
         compact: config.compact,
         delete: config.delete,
         delete_retention_ms: config.delete_retention_ms,
@@ -36,5 +53,5 @@ pub fn log_settings(config: &config::LogConfig) -> Arc<LogSettings> {
         } else {
             config.segment_ms
         },
-    })
+    }
 }
