@@ -736,3 +736,40 @@ fn wait_for_listing(
         }
     }
 }
+
+#[test]
+fn very_many_folders_are_listed_in_order_and_each_once() {
+    let folder = Folder::new();
+    let names: Vec<String> = (0..700).map(|number| format!("t-{number:04}")).collect();
+    // Made in another order than that of their names.
+    for name in names.iter().rev() {
+        let path = folder.0.join(name);
+        fs::create_dir(&path).unwrap();
+        fs::write(path.join(LogFile::PartitionMetadata.name()), name).unwrap();
+    }
+    let options = DiskOptions {
+        directories: vec![folder.0.clone()],
+        open_files_max: 1,
+        workers_max: 1,
+    };
+    let calls: Arc<dyn SystemCalls> = Arc::new(super::OperatingSystem);
+    let listing = wait_for_listing(&options, &calls);
+    let listed = listing.folders.iter().map(|folder| &folder.name);
+    assert!(listed.eq(&names));
+    for folder in &listing.folders {
+        assert_eq!(folder.partition_metadata, folder.name.as_bytes());
+        assert_eq!(folder.files.len(), 1);
+    }
+    // One that cannot be read, among the last of them, is an error as it is among few.
+    let unreadable = folder
+        .0
+        .join("t-0699")
+        .join(LogFile::PartitionMetadata.name());
+    fs::remove_file(&unreadable).unwrap();
+    fs::File::create(&unreadable)
+        .unwrap()
+        .set_len(1 << 20)
+        .unwrap();
+    let refusal = super::open(&options, &calls).expect_err("a log of ours");
+    assert!(refusal.to_string().contains("is far too long"), "{refusal}");
+}
