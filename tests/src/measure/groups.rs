@@ -5,8 +5,10 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use kafka_wire::ApiVersionsRequest;
+
 use super::member::{ILLEGAL_GENERATION, Member, REBALANCE_IN_PROGRESS, refused};
-use super::{Target, fresh_name, spread};
+use super::{Target, Took, fresh_name, spread};
 
 /// Groups of one that are made for the median.
 const GROUPS: usize = 21;
@@ -55,6 +57,50 @@ pub(super) fn heartbeats(target: &Target) -> io::Result<Vec<String>> {
         took.per_second(HEARTBEATS),
         took.each(HEARTBEATS)
     )])
+}
+
+/// Heartbeats of many members, each on a connection of its own, and the same with ApiVersions: what
+/// a request costs that asks for nothing.
+pub(super) fn heartbeats_of_many(target: &Target) -> io::Result<Vec<String>> {
+    let mut members = Vec::new();
+    for _ in 0..MEMBERS {
+        let mut member = Member::connect(&target.address, &fresh_name("heartbeats"))?;
+        member.settle()?;
+        members.push(member);
+    }
+    let rounds = HEARTBEATS / MEMBERS as u64;
+    let heartbeats = target.time(|| {
+        for _ in 0..rounds {
+            members.iter_mut().try_for_each(Member::send_heartbeat)?;
+            for member in &mut members {
+                match member.receive_heartbeat()? {
+                    0 => {}
+                    code => return Err(refused("Heartbeat", code)),
+                }
+            }
+        }
+        Ok(())
+    })?;
+    let request = ApiVersionsRequest::default();
+    let versions = target.time(|| {
+        for _ in 0..rounds {
+            for member in &mut members {
+                member.client.send(0, &request)?;
+            }
+            for member in &mut members {
+                member.client.receive::<ApiVersionsRequest>(0)?;
+            }
+        }
+        Ok(())
+    })?;
+    let line = |what: &str, took: Took| {
+        let (rate, each) = (took.per_second(HEARTBEATS), took.each(HEARTBEATS));
+        format!("{what} over {MEMBERS} connections: {rate} a second, {each}")
+    };
+    Ok(vec![
+        line("heartbeats", heartbeats),
+        line("ApiVersions", versions),
+    ])
 }
 
 /// What the threads of the members tell each other.

@@ -117,11 +117,22 @@ impl Member {
 
     /// One heartbeat; answers the error code.
     pub(super) fn heartbeat(&mut self) -> io::Result<i16> {
+        self.send_heartbeat()?;
+        self.receive_heartbeat()
+    }
+
+    pub(super) fn send_heartbeat(&mut self) -> io::Result<()> {
         let mut request = HeartbeatRequest::default();
         request.group_id = self.group.clone();
         request.generation_id = self.generation;
         request.member_id = self.id.clone();
-        Ok(self.client.call(HEARTBEAT, &request)?.error_code)
+        self.client.send(HEARTBEAT, &request)
+    }
+
+    /// The answer to the oldest heartbeat that has none: its error code.
+    pub(super) fn receive_heartbeat(&mut self) -> io::Result<i16> {
+        let answer = self.client.receive::<HeartbeatRequest>(HEARTBEAT)?;
+        Ok(answer.error_code)
     }
 
     /// Leaves.

@@ -50,6 +50,11 @@ pub const FIGURES: &[Figure] = &[
         measure: groups::heartbeats,
     },
     Figure {
+        name: "heartbeats",
+        what: "a hundred members' heartbeats, each on its connection; and ApiVersions",
+        measure: groups::heartbeats_of_many,
+    },
+    Figure {
         name: "commit",
         what: "offset commits of one group, with 1 and with 100 partitions each",
         measure: commits::commits,
