@@ -149,6 +149,65 @@ fn share(strategy: &str, given_up: usize, regained: usize) {
     assert_eq!(state[0]["state"], "Empty");
 }
 
+/// A topic `t` of one partition with these lines.
+fn filled(name: &str, lines: &str) -> Broker {
+    let broker = Broker::start(name);
+    let create = ["topics", "--create", "--topic", "t", "--partitions", "1"];
+    run(&broker, &create, "");
+    run(&broker, &["produce", "t"], lines);
+    broker
+}
+
+/// Where the group `g` is in the topic.
+fn committed(broker: &Broker) -> i64 {
+    let describe = ["consumer-groups", "--describe", "--group", "g", "--json"];
+    let told: Value = serde_json::from_str(&run(broker, &describe, "")).expect("it is JSON");
+    let offset = told[0]["offsets"][0]["currentOffset"].as_i64();
+    offset.unwrap_or_else(|| panic!("no offset: {told}"))
+}
+
+fn consumer(broker: &Broker) -> Command {
+    let mut command = Command::new(OTTLA);
+    command
+        .args(["console-consumer", "--topic", "t", "--group", "g"])
+        .args(["--from-beginning", "--bootstrap-server", broker.address()])
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    command
+}
+
+#[test]
+fn a_record_that_cannot_be_printed_is_not_consumed() {
+    let broker = filled("unprinted", "12345678\nbad\n12345678\n12345678\n");
+    let class = "org.apache.kafka.common.serialization.LongDeserializer";
+    let output = consumer(&broker)
+        .args(["--value-deserializer", class])
+        .output()
+        .expect("the tool runs");
+    assert!(!output.status.success());
+    assert_eq!(
+        output.stdout.iter().filter(|byte| **byte == b'\n').count(),
+        1
+    );
+    assert_eq!(committed(&broker), 1);
+}
+
+#[test]
+fn what_nobody_reads_any_more_is_not_consumed() {
+    // More than a pipe holds, and less than one fetch brings.
+    const RECORDS: i64 = 400;
+    let lines: String = (0..RECORDS).map(|n| format!("{n:>1000}\n")).collect();
+    let broker = filled("unread", &lines);
+    let mut child = consumer(&broker).spawn().expect("the tool starts");
+    let out = child.stdout.take().expect("it was piped");
+    assert_eq!(BufReader::new(out).lines().take(5).count(), 5);
+    let output = child.wait_with_output().expect("it ends");
+    assert!(output.status.success());
+    let committed = committed(&broker);
+    assert!((5..RECORDS).contains(&committed), "{committed}");
+}
+
 #[test]
 fn eager_members_give_up_all() {
     share("range", 6, 6);

@@ -1,7 +1,7 @@
 //! Consuming as a member of a group: partitions by agreement, offsets kept by the group.
 
 use clap::ArgMatches;
-use ottla_core::client::consumer::StartAt;
+use ottla_core::client::consumer::{Consumed as Fetched, StartAt};
 use ottla_core::client::group::GroupEvent;
 use ottla_core::ids::Offset;
 use ottla_core::time::Instant;
@@ -18,6 +18,9 @@ use crate::cli::properties::Properties;
 
 /// How often new topics and partitions are looked for, as without a group.
 const DISCOVERY_INTERVAL_MS: &str = "10000";
+
+/// Records printed before they are flushed: so many at most come twice when a reader goes away.
+const RECORDS_PER_FLUSH: u64 = 64;
 
 /// The group asked for, by option or by property; `None` for none.
 pub(super) fn group(
@@ -96,33 +99,21 @@ fn consume(
 ) -> Result<(), Failure> {
     let give_up = |member: &Member| limits.timeout.map(|timeout| member.now().after(timeout));
     let mut until: Option<Instant> = give_up(member);
-    let is_over = |printed: u64| limits.records_max.is_some_and(|most| printed >= most);
+    let is_over = |printed: u64| limits.is_reached(printed);
     while !is_over(*printed) && !member.is_stopped() {
         take_events(member, console)?;
         let mut is_quiet = true;
         while let Some(consumed) = member.next_records() {
             is_quiet = false;
-            let topic = &consumed.partition.topic;
-            for record in consumed.records {
-                if is_over(*printed) {
-                    // Not printed is not consumed.
-                    member.seek(&consumed.partition, StartAt::Offset(record.offset));
-                    break;
-                }
-                let shown = Consumed {
-                    topic: topic.clone(),
-                    partition: consumed.partition.partition.0,
-                    timestamp_type: consumed.timestamp_type,
-                    record,
-                };
-                match formatter.print(&shown, console.out) {
-                    Err(Failure::Refused(message)) if limits.skips => console.notice(message),
-                    result => result?,
-                }
-                *printed += 1;
+            let partition = consumed.partition.clone();
+            let mut unshown = None;
+            let shown = print(consumed, limits, formatter, printed, &mut unshown, console);
+            if let Some(offset) = unshown {
+                // Not shown is not consumed: another member, or the next run, begins there.
+                member.seek(&partition, StartAt::Offset(offset));
             }
+            shown?;
         }
-        console.flush()?;
         if !is_quiet {
             until = give_up(member);
         } else {
@@ -135,6 +126,53 @@ fn consume(
             member.step(until);
         }
     }
+    Ok(())
+}
+
+/// Prints records of one partition; `unshown` is then the first that nobody has been shown.
+///
+/// A reader that has gone is noticed when what was printed is flushed: all since the flush before
+/// counts as not shown, for a record that comes twice is better than one that is lost.
+fn print(
+    consumed: Fetched,
+    limits: &Limits,
+    formatter: &Formatter,
+    printed: &mut u64,
+    unshown: &mut Option<Offset>,
+    console: &mut Console<'_>,
+) -> Result<(), Failure> {
+    let topic = consumed.partition.topic;
+    for (record, nth) in consumed.records.into_iter().zip(1_u64..) {
+        let offset = record.offset;
+        if limits.is_reached(*printed) {
+            console.flush()?;
+            *unshown = Some(offset);
+            return Ok(());
+        }
+        unshown.get_or_insert(offset);
+        let shown = Consumed {
+            topic: topic.clone(),
+            partition: consumed.partition.partition.0,
+            timestamp_type: consumed.timestamp_type,
+            record,
+        };
+        match formatter.print(&shown, console.out) {
+            Err(Failure::Refused(message)) if limits.skips => console.notice(message),
+            Err(failure) => {
+                console.flush()?;
+                *unshown = Some(offset);
+                return Err(failure);
+            }
+            Ok(()) => {}
+        }
+        *printed += 1;
+        if nth.is_multiple_of(RECORDS_PER_FLUSH) {
+            console.flush()?;
+            *unshown = None;
+        }
+    }
+    console.flush()?;
+    *unshown = None;
     Ok(())
 }
 

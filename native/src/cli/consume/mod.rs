@@ -1,7 +1,7 @@
 //! `console-consumer`, for people `consume`: prints the records of topics.
 //!
-//! Source: `kafka-console-consumer.sh` of Apache Kafka 4.3.1. Partitions are assigned, not
-//! subscribed to: consumer groups are not here yet, and offsets are not committed.
+//! Source: `kafka-console-consumer.sh` of Apache Kafka 4.3.1. Without a group, partitions are
+//! assigned, not subscribed to, and offsets are not committed; with one, see `grouped`.
 
 mod aborted;
 mod fetch;
@@ -202,6 +202,13 @@ struct Limits {
     start: Start,
     /// Whether to end where nothing more is there.
     stops_at_end: bool,
+}
+
+impl Limits {
+    /// Whether as many records as were asked for have been printed.
+    fn is_reached(&self, printed: u64) -> bool {
+        self.records_max.is_some_and(|most| printed >= most)
+    }
 }
 
 /// Consumes without a group; gives the number of records printed.
