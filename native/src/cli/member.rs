@@ -136,7 +136,7 @@ fn by_duration(given: &str) -> Result<StartAt, Failure> {
         )));
     };
     let ago = crate::cli::when::duration_ms(duration)?;
-    Ok(StartAt::Time(Timestamp(now_ms() - ago)))
+    Ok(StartAt::Time(Timestamp(now_ms().saturating_sub(ago))))
 }
 
 /// Strategies by their names or by Kafka's classes.

@@ -11,7 +11,7 @@ pub(crate) fn duration_ms(given: &str) -> Result<i64, Failure> {
     };
     let upper = given.trim().to_uppercase();
     let (sign, rest) = match upper.strip_prefix('-') {
-        Some(rest) => (-1, rest),
+        Some(rest) => (-1_i128, rest),
         None => (1, upper.strip_prefix('+').unwrap_or(&upper)),
     };
     let rest = rest.strip_prefix('P').ok_or_else(refused)?;
@@ -23,7 +23,8 @@ pub(crate) fn duration_ms(given: &str) -> Result<i64, Failure> {
     if days.is_empty() && times.is_empty() {
         return Err(refused());
     }
-    let mut total_ms = 0;
+    // In the widest integer: days in thousandths need more than a result in milliseconds does.
+    let mut total_ms: i128 = 0;
     let mut units: &[(char, i64)] = &[('D', 86_400_000)];
     for part in [days, times] {
         let mut part = part;
@@ -36,13 +37,14 @@ pub(crate) fn duration_ms(given: &str) -> Result<i64, Failure> {
                 .position(|(known, _ms)| *known == unit)
                 .ok_or_else(refused)?;
             let milliseconds = thousandths(&part[..end], unit == 'S').ok_or_else(refused)?;
-            total_ms += milliseconds * units[at].1 / 1000;
+            let part_ms = i128::from(milliseconds) * i128::from(units[at].1) / 1000;
+            total_ms = total_ms.checked_add(part_ms).ok_or_else(refused)?;
             units = &units[at + 1..];
             part = &part[end + 1..];
         }
         units = &[('H', 3_600_000), ('M', 60_000), ('S', 1_000)];
     }
-    Ok(sign * total_ms)
+    i64::try_from(sign * total_ms).map_err(|_too_long| refused())
 }
 
 /// A number times a thousand; with a fraction where it may have one.
@@ -91,14 +93,31 @@ fn parse_datetime(given: &str) -> Option<i64> {
     };
     let second_ms = thousandths(second, true)?;
     let (hour, minute): (i64, i64) = (hour.parse().ok()?, minute.parse().ok()?);
-    let is_sane = (1..=12).contains(&month)
-        && (1..=31).contains(&day)
+    let is_sane = (0..=YEAR_LAST).contains(&year)
+        && (1..=12).contains(&month)
+        && (1..=days_of_month(year, month)).contains(&day)
         && (0..24).contains(&hour)
         && (0..60).contains(&minute)
         && (0..60_000).contains(&second_ms);
+    if !is_sane {
+        return None;
+    }
     let minutes = (days_since_1970(year, month, day) * 24 + hour) * 60 + minute;
     let local = minutes * 60_000 + second_ms;
-    is_sane.then_some(local - zone_minutes(zone)? * 60_000)
+    Some(local - zone_minutes(zone)? * 60_000)
+}
+
+/// The last year that is written with four digits.
+const YEAR_LAST: i64 = 9999;
+
+fn days_of_month(year: i64, month: i64) -> i64 {
+    let is_leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+    match month {
+        2 if is_leap => 29,
+        2 => 28,
+        4 | 6 | 9 | 11 => 30,
+        _other => 31,
+    }
 }
 
 /// `Z`, `+01`, `+0100` or `+01:00`; nothing is UTC.
@@ -106,16 +125,21 @@ fn zone_minutes(zone: &str) -> Option<i64> {
     if matches!(zone, "" | "Z") {
         return Some(0);
     }
-    let (sign, digits) = (
-        if zone.starts_with('-') { -1 } else { 1 },
-        zone[1..].replace(':', ""),
-    );
-    let number: i64 = digits.parse().ok()?;
-    match digits.len() {
-        2 => Some(sign * number * 60),
-        4 => Some(sign * (number / 100 * 60 + number % 100)),
-        _other => None,
+    let (sign, digits) = match zone.strip_prefix('-') {
+        Some(digits) => (-1, digits),
+        None => (1, zone.strip_prefix('+')?),
+    };
+    let digits = digits.replace(':', "");
+    if !digits.bytes().all(|digit| digit.is_ascii_digit()) {
+        return None;
     }
+    let number: i64 = digits.parse().ok()?;
+    let (hours, minutes) = match digits.len() {
+        2 => (number, 0),
+        4 => (number / 100, number % 100),
+        _other => return None,
+    };
+    (hours < 24 && minutes < 60).then_some(sign * (hours * 60 + minutes))
 }
 
 /// Days from 1970 to a date; years are counted from March, so that a leap day ends one.
@@ -144,8 +168,21 @@ mod tests {
         check("pt-6h+3m", -21_420_000);
         check("-PT10S", -10_000);
         check("PT-0.5S", -500);
+        // Longer than there have been people, and no reason to come out in the future.
+        check("P200000000D", 17_280_000_000_000_000);
         for bad in [
-            "", "P", "PT", "1H", "P1H", "PT1D", "PT1M1H", "PTxS", "P1DT", "PT1.5H",
+            "",
+            "P",
+            "PT",
+            "1H",
+            "P1H",
+            "PT1D",
+            "PT1M1H",
+            "PTxS",
+            "P1DT",
+            "PT1.5H",
+            "P200000000000D",
+            "P9223372036854775D",
         ] {
             assert!(duration_ms(bad).is_err(), "{bad}");
         }
@@ -165,6 +202,12 @@ mod tests {
             "",
             "2024-01-01",
             "2024-13-01T00:00:00.000",
+            "2024-02-31T00:00:00.000",
+            "2023-02-29T00:00:00.000",
+            "9223372036854775807-01-01T00:00:00.000",
+            "2024-01-01T00:00:00.000+99:00",
+            "2024-01-01T00:00:00.000+-100",
+            "2024-01-01T00:00:00.000Z01",
             "2024-01-01T00:00",
             "xT1:2:3",
         ] {

@@ -13,6 +13,7 @@ use crate::cli::driver::Cluster;
 use crate::cli::failure::Failure;
 use crate::cli::group_admin::{self, Partition};
 use crate::cli::kafka_order::{HASH_MAP_CAPACITY, hash_map_order, topic_partition_hash};
+use crate::cli::time::now_ms;
 use crate::cli::when;
 
 /// ListOffsets' times for the end and for the first record.
@@ -292,7 +293,7 @@ fn plan(
         }
         "by-duration" => {
             let duration = text(matches, "by-duration").unwrap_or("");
-            let time = crate::cli::time::now_ms() - when::duration_ms(duration)?;
+            let time = now_ms().saturating_sub(when::duration_ms(duration)?);
             at_time(cluster, &scope, time, console)
         }
         _to_datetime => {
