@@ -201,8 +201,14 @@ fn reader_properties(
     Ok(merged)
 }
 
-/// What the reading thread hands over: some lines without their ends; none at the end of input.
-type Lines = Vec<Vec<u8>>;
+/// What the reading thread hands over.
+#[derive(Debug, Default)]
+struct Lines {
+    /// Some lines without their ends.
+    lines: Vec<Vec<u8>>,
+    /// Whether they are the last: at the end of input, or where it cannot be read further.
+    end: Option<std::io::Result<()>>,
+}
 
 /// Reads standard input on its own thread, some lines for each credit.
 fn read_input(sockets: &Sockets<Lines>) -> SyncSender<()> {
@@ -212,7 +218,7 @@ fn read_input(sockets: &Sockets<Lines>) -> SyncSender<()> {
         let mut input = BufReader::with_capacity(INPUT_BYTES, std::io::stdin());
         while credits.recv().is_ok() {
             let lines = some_lines(&mut input);
-            let ended = lines.is_empty();
+            let ended = lines.end.is_some();
             if sender.send(Event::Tool(lines)).is_err() || ended {
                 return;
             }
@@ -223,12 +229,16 @@ fn read_input(sockets: &Sockets<Lines>) -> SyncSender<()> {
 
 /// Waits for one line, and takes with it those that are there already.
 fn some_lines<R: std::io::Read>(input: &mut BufReader<R>) -> Lines {
-    let mut lines = Lines::new();
+    let mut given = Lines::default();
     loop {
         let mut line = Vec::new();
         match input.read_until(b'\n', &mut line) {
-            Ok(0) | Err(_) => return lines,
-            Ok(_) => {}
+            Ok(1..) => {}
+            ended => {
+                // What was read of a line that breaks off is no record.
+                given.end = Some(ended.map(|_nothing| ()));
+                return given;
+            }
         }
         if line.ends_with(b"\n") {
             line.pop();
@@ -236,11 +246,17 @@ fn some_lines<R: std::io::Read>(input: &mut BufReader<R>) -> Lines {
                 line.pop();
             }
         }
-        lines.push(line);
-        if lines.len() >= LINES_AT_ONCE || !input.buffer().contains(&b'\n') {
-            return lines;
+        given.lines.push(line);
+        if given.lines.len() >= LINES_AT_ONCE || !input.buffer().contains(&b'\n') {
+            return given;
         }
     }
+}
+
+fn unreadable(error: std::io::Error) -> Failure {
+    Failure::refused(format!(
+        "Cannot read standard input: {error}. The lines before were sent."
+    ))
 }
 
 /// A run of the tool.
@@ -285,12 +301,10 @@ impl Sending {
             match sockets.wait(self.producer.next_deadline()) {
                 Some(Event::Tool(lines)) => {
                     is_reading = false;
-                    ended = lines.is_empty();
-                    let sent = self.send(&lines, sockets, sync, console)?;
-                    if let Err(failure) = sent {
-                        refused = Some(failure);
-                        ended = true;
-                    }
+                    let sent = self.send(&lines.lines, sockets, sync, console)?;
+                    ended = lines.end.is_some() || sent.is_err();
+                    let unread = lines.end.and_then(Result::err).map(unreadable);
+                    refused = sent.err().or(unread);
                     if ended {
                         self.producer.flush();
                     }
@@ -315,7 +329,7 @@ impl Sending {
     /// Hands lines to the producer; stops at the first that is no record.
     fn send(
         &mut self,
-        lines: &Lines,
+        lines: &[Vec<u8>],
         sockets: &mut Sockets<Lines>,
         sync: bool,
         console: &mut Console<'_>,
@@ -399,12 +413,29 @@ mod tests {
     #[test]
     fn lines_lose_their_ends_and_come_together() {
         let mut input = BufReader::new(&b"a\r\nb\n\nlast"[..]);
-        assert_eq!(
-            some_lines(&mut input),
-            [b"a".to_vec(), b"b".to_vec(), Vec::new()]
-        );
-        assert_eq!(some_lines(&mut input), [b"last".to_vec()]);
-        assert!(some_lines(&mut input).is_empty());
+        let first = some_lines(&mut input);
+        assert_eq!(first.lines, [b"a".to_vec(), b"b".to_vec(), Vec::new()]);
+        assert!(first.end.is_none());
+        assert_eq!(some_lines(&mut input).lines, [b"last".to_vec()]);
+        assert!(matches!(some_lines(&mut input).end, Some(Ok(()))));
+    }
+
+    #[test]
+    fn input_that_breaks_is_not_at_its_end() {
+        /// Gives this, then an error.
+        struct Broken(Option<&'static [u8]>);
+        impl std::io::Read for Broken {
+            fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+                let given = self.0.take().ok_or(std::io::ErrorKind::IsADirectory)?;
+                buffer[..given.len()].copy_from_slice(given);
+                Ok(given.len())
+            }
+        }
+        let mut input = BufReader::new(Broken(Some(b"whole\nhal")));
+        assert_eq!(some_lines(&mut input).lines, [b"whole".to_vec()]);
+        let broken = some_lines(&mut input);
+        assert!(broken.lines.is_empty());
+        assert!(matches!(broken.end, Some(Err(_))));
     }
 
     #[test]
