@@ -43,8 +43,7 @@ pub(super) fn run(args: &[OsString], console: &mut Console<'_>) -> Result<(), Fa
 fn whole() -> Command {
     let mut whole = Command::new("ottla").disable_help_subcommand(true);
     let tools = TOOLS.iter().flat_map(|tool| {
-        let names = [tool.name, tool.short];
-        let names = names.into_iter().filter(|name| !name.is_empty());
+        let names = [Some(tool.name), tool.short].into_iter().flatten();
         names.map(|name| named((tool.command)().name(name), &format!("ottla {name}")))
     });
     whole = whole.subcommands(tools);

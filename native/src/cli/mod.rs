@@ -67,8 +67,8 @@ use failure::Failure;
 struct Tool {
     /// Its name: Kafka's script without `kafka-` and `.sh`.
     name: &'static str,
-    /// A shorter name for people; empty for none.
-    short: &'static str,
+    /// A shorter name for people.
+    short: Option<&'static str>,
     command: fn() -> Command,
     run: fn(&ArgMatches, &mut Console<'_>) -> Result<(), Failure>,
 }
@@ -77,145 +77,145 @@ struct Tool {
 const TOOLS: &[Tool] = &[
     Tool {
         name: "broker-api-versions",
-        short: "",
+        short: None,
         command: broker_api_versions::command,
         run: broker_api_versions::run,
     },
     Tool {
         name: "client-metrics",
-        short: "",
+        short: None,
         command: client_metrics::command,
         run: client_metrics::run,
     },
     Tool {
         name: "cluster",
-        short: "",
+        short: None,
         command: cluster::command,
         run: cluster::run,
     },
     Tool {
         name: "configs",
-        short: "",
+        short: None,
         command: configs::command,
         run: configs::run,
     },
     Tool {
         name: "console-consumer",
-        short: "consume",
+        short: Some("consume"),
         command: consume::command,
         run: consume::run,
     },
     Tool {
         name: "console-producer",
-        short: "produce",
+        short: Some("produce"),
         command: produce::command,
         run: produce::run,
     },
     Tool {
         name: "consumer-groups",
-        short: "",
+        short: None,
         command: consumer_groups::command,
         run: consumer_groups::run,
     },
     Tool {
         name: "consumer-perf-test",
-        short: "",
+        short: None,
         command: consumer_perf_test::command,
         run: consumer_perf_test::run,
     },
     Tool {
         name: "delete-records",
-        short: "",
+        short: None,
         command: delete_records::command,
         run: delete_records::run,
     },
     Tool {
         name: "dump-log",
-        short: "",
+        short: None,
         command: dump_log::command,
         run: dump_log::run,
     },
     Tool {
         name: "e2e-latency",
-        short: "",
+        short: None,
         command: e2e_latency::command,
         run: e2e_latency::run,
     },
     Tool {
         name: "features",
-        short: "",
+        short: None,
         command: features::command,
         run: features::run,
     },
     Tool {
         name: "get-offsets",
-        short: "",
+        short: None,
         command: get_offsets::command,
         run: get_offsets::run,
     },
     Tool {
         name: "groups",
-        short: "",
+        short: None,
         command: groups::command,
         run: groups::run,
     },
     Tool {
         name: "leader-election",
-        short: "",
+        short: None,
         command: leader_election::command,
         run: leader_election::run,
     },
     Tool {
         name: "log-dirs",
-        short: "",
+        short: None,
         command: log_dirs::command,
         run: log_dirs::run,
     },
     Tool {
         name: "metadata-quorum",
-        short: "",
+        short: None,
         command: metadata_quorum::command,
         run: metadata_quorum::run,
     },
     Tool {
         name: "producer-perf-test",
-        short: "",
+        short: None,
         command: producer_perf_test::command,
         run: producer_perf_test::run,
     },
     Tool {
         name: "reassign-partitions",
-        short: "",
+        short: None,
         command: reassign_partitions::command,
         run: reassign_partitions::run,
     },
     Tool {
         name: "replica-verification",
-        short: "",
+        short: None,
         command: replica_verification::command,
         run: replica_verification::run,
     },
     Tool {
         name: "storage",
-        short: "",
+        short: None,
         command: storage::command,
         run: storage::run,
     },
     Tool {
         name: "topics",
-        short: "",
+        short: None,
         command: topics::command,
         run: topics::run,
     },
     Tool {
         name: "verifiable-consumer",
-        short: "",
+        short: None,
         command: verifiable_consumer::command,
         run: verifiable_consumer::run,
     },
     Tool {
         name: "verifiable-producer",
-        short: "",
+        short: None,
         command: verifiable_producer::command,
         run: verifiable_producer::run,
     },
@@ -264,7 +264,7 @@ fn run(name: &str, args: Vec<OsString>, console: &mut Console<'_>) -> Result<(),
     }
     let Some(tool) = TOOLS
         .iter()
-        .find(|tool| tool.name == name || tool.short == name)
+        .find(|tool| tool.name == name || tool.short == Some(name))
     else {
         return Err(Failure::Refused(no_tool(name)));
     };
@@ -280,8 +280,8 @@ const COMMANDS: &[&str] = &["completions", "help", "links", "serve", "version"];
 
 /// What is said of a name that is no tool's.
 fn no_tool(name: &str) -> String {
-    let known = TOOLS.iter().flat_map(|tool| [tool.name, tool.short]);
-    let known = known.chain(COMMANDS.iter().copied());
+    let known = TOOLS.iter().flat_map(|tool| [Some(tool.name), tool.short]);
+    let known = known.flatten().chain(COMMANDS.iter().copied());
     let plain = name.strip_prefix("kafka-").unwrap_or(name);
     let plain = plain.strip_suffix(".sh").unwrap_or(plain);
     if plain != name && TOOLS.iter().any(|tool| tool.name == plain) {
@@ -290,7 +290,7 @@ fn no_tool(name: &str) -> String {
     if let Some(sentence) = scripts::absent(plain) {
         return format!("ottla: there is no tool '{plain}'. {sentence}");
     }
-    match scripts::meant(plain, known.filter(|known| !known.is_empty())) {
+    match scripts::meant(plain, known) {
         Some(meant) => format!(
             "ottla: there is no tool '{name}'. Did you mean '{meant}'? `ottla help` lists them."
         ),
@@ -324,6 +324,20 @@ mod tests {
         );
         assert_eq!(called_as("./target/release/ottla"), None);
         assert_eq!(called_as(""), None);
+    }
+
+    #[test]
+    fn no_name_is_no_tool() {
+        let (result, out, _err) = console::testing::with_console(|console| {
+            let nobody = ["--bootstrap-server", "127.0.0.1:1"].map(OsString::from);
+            run("", Vec::from(nobody), console)
+        });
+        let refused = result.expect_err("an empty name").to_string();
+        assert!(
+            refused.starts_with("ottla: there is no tool ''"),
+            "{refused}"
+        );
+        assert_eq!(out, "");
     }
 
     #[test]

@@ -38,8 +38,8 @@ pub(super) fn print(console: &mut Console<'_>) -> Result<(), Failure> {
             .map(ToString::to_string)
             .unwrap_or_default();
         let name = match tool.short {
-            "" => tool.name.to_owned(),
-            short => format!("{}, {short}", tool.name),
+            None => tool.name.to_owned(),
+            Some(short) => format!("{}, {short}", tool.name),
         };
         rows.push((name, about));
     }
