@@ -66,6 +66,8 @@ pub(super) struct Fetcher {
     /// Metadata must be asked for before the next fetch.
     stale: bool,
     discovered_at: Option<Instant>,
+    /// Why no more can be read, told once the records before it are.
+    failure: Option<Failure>,
 }
 
 impl Fetcher {
@@ -77,12 +79,13 @@ impl Fetcher {
             positions: BTreeMap::new(),
             stale: true,
             discovered_at: None,
+            failure: None,
         }
     }
 
     /// Whether every partition has been read to its end, and ends were asked for.
     pub(super) fn is_done(&self) -> bool {
-        let known = !self.stale && self.options.stop_at_end;
+        let known = !self.stale && self.options.stop_at_end && self.failure.is_none();
         known && self.positions.values().all(Position::is_done)
     }
 
@@ -93,6 +96,9 @@ impl Fetcher {
         wait: Duration,
         console: &mut Console<'_>,
     ) -> Result<Vec<Consumed>, Failure> {
+        if let Some(failure) = self.failure.take() {
+            return Err(failure);
+        }
         let due = self
             .discovered_at
             .is_none_or(|at| at.elapsed() > DISCOVERY_INTERVAL);
@@ -132,11 +138,21 @@ impl Fetcher {
                 .node(leader)
                 .and_then(|link| link.answer::<FetchRequest>());
             match answered {
-                Ok(answer) => self.take(answer, &mut consumed)?,
+                Ok(answer) => {
+                    if let Err(failure) = self.take(answer, &mut consumed) {
+                        self.failure.get_or_insert(failure);
+                    }
+                }
                 Err(error) => self.lost(cluster, leader, error.into(), console)?,
             }
         }
-        Ok(consumed)
+        match self.failure.take() {
+            Some(failure) if consumed.is_empty() => Err(failure),
+            failure => {
+                self.failure = failure;
+                Ok(consumed)
+            }
+        }
     }
 
     /// A broker could not be asked: its partitions wait for new metadata.
@@ -333,6 +349,14 @@ impl Fetcher {
             self.stale = true;
             return Ok(());
         }
+        if code == ErrorCode::CorruptMessage.code() {
+            // It can be asked for again, and stays what it is.
+            return Err(Failure::refused(format!(
+                "Encountered corrupt message when fetching offset {} for topic-partition \
+                 {topic}-{index}",
+                position.offset.unwrap_or(0)
+            )));
+        }
         if code != ErrorCode::None.code() {
             self.stale = true;
             return if is_passing(code) {
@@ -409,4 +433,44 @@ fn corrupt(topic: &str, partition: i32, what: &str) -> Failure {
         "The data of {topic}-{partition} cannot be read: {what}. Read on behind it with \
          --partition {partition} --offset N."
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn damage_is_not_the_end_of_a_topic() {
+        let subscription = Subscription::Topic {
+            name: "t".to_owned(),
+            partition: Some(1),
+            wait: false,
+        };
+        let start = Start::Offset(40);
+        let options = FetchOptions {
+            start,
+            stop_at_end: false,
+            isolation_level: 0,
+            max_bytes: 1,
+            partition_max_bytes: 1,
+        };
+        let mut fetcher = Fetcher::new(subscription, options);
+        let topic: Arc<str> = Arc::from("t");
+        let position = Position {
+            topic_id: TopicId::default(),
+            leader: 1,
+            offset: Some(42),
+            start,
+            end: None,
+        };
+        fetcher.positions.insert((Arc::clone(&topic), 1), position);
+        let mut data = PartitionData::default();
+        data.partition_index = 1;
+        data.error_code = ErrorCode::CorruptMessage.code();
+        let taken = fetcher.take_partition(&topic, data, &mut Vec::new());
+        assert_eq!(
+            taken.expect_err("the batch is damaged").to_string(),
+            "Encountered corrupt message when fetching offset 42 for topic-partition t-1"
+        );
+    }
 }
