@@ -356,6 +356,12 @@ fn start(
     }
     let last = number::<i64>(matches, "last")?;
     let reset = properties.get("auto.offset.reset").map(String::as_str);
+    if let Some(other) = reset.filter(|reset| from_beginning && *reset != "earliest") {
+        return Err(Failure::usage(format!(
+            "Can't simultaneously specify --from-beginning and 'auto.offset.reset={other}', \
+             please remove one option"
+        )));
+    }
     Ok(match (last, from_beginning, for_person, follow, reset) {
         (Some(last), ..) => Start::FromEnd(last.max(0)),
         (None, true, ..) | (None, false, true, false, _) => Start::Earliest,
@@ -430,6 +436,21 @@ mod tests {
         check(&["a", "-f"], Start::FromEnd(10));
         check(&["a", "-n", "3"], Start::FromEnd(3));
         check(&["a", "-f", "--from-beginning"], Start::Earliest);
+    }
+
+    #[test]
+    fn the_beginning_and_a_reset_do_not_go_together() {
+        let arguments = ["--topic", "a", "--from-beginning"];
+        let matches = command()
+            .try_get_matches_from(arguments)
+            .expect("good arguments");
+        let begun = |reset: &str| {
+            let given = ("auto.offset.reset".to_owned(), reset.to_owned());
+            start(&matches, &Properties::from_iter([given]), false, false)
+        };
+        assert_eq!(begun("earliest").expect("the same"), Start::Earliest);
+        let refused = begun("latest").expect_err("the opposite").to_string();
+        assert!(refused.starts_with("Can't simultaneously"), "{refused}");
     }
 
     #[test]
