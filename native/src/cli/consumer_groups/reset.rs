@@ -392,24 +392,39 @@ fn read_file(path: &str, is_single: bool) -> Result<File, Failure> {
     parse_file(&lines, is_single)
 }
 
+/// The cells of a line; between quotes a comma is a character like others, and `""` is a quote.
+///
+/// `None` where a quote is not closed.
+fn cells(line: &str) -> Option<Vec<String>> {
+    let mut cells = vec![String::new()];
+    let mut rest = line.chars().peekable();
+    let mut is_quoted = false;
+    while let Some(character) = rest.next() {
+        let cell = cells.last_mut().expect("there is always one");
+        match character {
+            '"' if !is_quoted => is_quoted = true,
+            '"' if rest.next_if_eq(&'"').is_some() => cell.push('"'),
+            '"' => is_quoted = false,
+            ',' if !is_quoted => cells.push(String::new()),
+            other => cell.push(other),
+        }
+    }
+    (!is_quoted).then_some(cells)
+}
+
 fn parse_file(lines: &str, is_single: bool) -> Result<File, Failure> {
     let mut file = File::new();
     for line in lines.lines().filter(|line| !line.trim().is_empty()) {
-        let cells: Vec<&str> = line
-            .split(',')
-            .map(|cell| cell.trim().trim_matches('"'))
-            .collect();
-        let (group, cells) = match &cells[..] {
-            [group, rest @ ..] if !is_single && rest.len() == 3 => {
-                (Some((*group).to_owned()), rest)
-            }
-            all => (None, all),
-        };
         let bad = || {
             let form = if is_single { "" } else { "group," };
             Failure::refused(format!(
                 "The line '{line}' is not of the form {form}topic,partition,offset"
             ))
+        };
+        let cells = cells(line).ok_or_else(bad)?;
+        let (group, cells) = match &cells[..] {
+            [group, rest @ ..] if !is_single && rest.len() == 3 => (Some(group.clone()), rest),
+            all => (None, all),
         };
         let [topic, index, offset] = cells else {
             return Err(bad());
@@ -417,10 +432,10 @@ fn parse_file(lines: &str, is_single: bool) -> Result<File, Failure> {
         if is_single == group.is_some() {
             return Err(bad());
         }
-        let index = index.parse().map_err(|_not_a_number| bad())?;
-        let offset = offset.parse().map_err(|_not_a_number| bad())?;
+        let index = index.trim().parse().map_err(|_not_a_number| bad())?;
+        let offset = offset.trim().parse().map_err(|_not_a_number| bad())?;
         let plan = file.entry(group).or_default();
-        plan.insert(((*topic).to_owned(), index), offset);
+        plan.insert((topic.clone(), index), offset);
     }
     Ok(file)
 }
@@ -428,6 +443,22 @@ fn parse_file(lines: &str, is_single: bool) -> Result<File, Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_exported_is_read_again() {
+        for group in [
+            "plain",
+            "a,b",
+            "with \"quotes\"",
+            "a group with a name that is long",
+        ] {
+            let line = format!("{},t,0,7", cell(group));
+            let file = parse_file(&line, false).expect("our own line");
+            let plan = Plan::from([(("t".to_owned(), 0), 7)]);
+            assert_eq!(file, File::from([(Some(group.to_owned()), plan)]), "{line}");
+        }
+        assert!(parse_file("\"open,t,0,7", false).is_err());
+    }
 
     #[test]
     fn topics_may_name_partitions() {
