@@ -4,7 +4,7 @@
 //! is asked of the coordinator. Typed answers only; how they are printed belongs to the tools.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use kafka_wire::offset_commit_request::{OffsetCommitRequestPartition, OffsetCommitRequestTopic};
@@ -22,9 +22,6 @@ use ottla_core::error::ErrorCode;
 use crate::cli::admin;
 use crate::cli::driver::Cluster;
 use crate::cli::failure::Failure;
-
-/// How often a coordinator is asked again that is not there yet; a new one is in a moment.
-const ATTEMPTS: u32 = 100;
 
 /// Pause between two attempts (`retry.backoff.ms`).
 const PAUSE: Duration = Duration::from_millis(100);
@@ -124,11 +121,14 @@ fn capitalised(word: &str) -> String {
 }
 
 /// Asks until the answer is not that the coordinator is on its way.
+///
+/// No longer than one request may take (`--timeout`).
 fn retried<T>(
     cluster: &mut Cluster,
     mut ask: impl FnMut(&mut Cluster) -> Result<(i16, T), Failure>,
 ) -> Result<T, Failure> {
-    let mut attempt = 0;
+    let limit = Duration::from_millis(u64::try_from(cluster.request_timeout_ms()).unwrap_or(0));
+    let began = Instant::now();
     loop {
         let (code, answer) = ask(cluster)?;
         let passes = matches!(
@@ -139,8 +139,7 @@ fn retried<T>(
                     | ErrorCode::NotCoordinator
             )
         );
-        attempt += 1;
-        if !passes || attempt == ATTEMPTS {
+        if !passes || began.elapsed() >= limit {
             return Ok(answer);
         }
         std::thread::sleep(PAUSE);
@@ -158,6 +157,18 @@ pub(crate) fn coordinator(cluster: &mut Cluster, group: &str) -> Result<i32, Fai
     })?;
     admin::check(found.error_code, found.error_message.as_ref())?;
     Ok(found.node_id)
+}
+
+/// Asks the coordinator of a group; looks for it again where it is another one meanwhile.
+fn at_coordinator<T>(
+    cluster: &mut Cluster,
+    group: &str,
+    mut ask: impl FnMut(&mut Cluster, i32) -> Result<(i16, T), Failure>,
+) -> Result<T, Failure> {
+    retried(cluster, |cluster| {
+        let node = coordinator(cluster, group)?;
+        ask(cluster, node)
+    })
 }
 
 /// A refusal with its Java class in front, as Kafka's tools print what an answer failed with.
@@ -182,12 +193,12 @@ pub(crate) fn describe(
     if is_newer && let Some(described) = describe_newer(cluster, node, group)? {
         return Ok(Ok(described));
     }
-    let answer = retried(cluster, |cluster| {
+    let (node, answer) = at_coordinator(cluster, group, |cluster, node| {
         let mut request = DescribeGroupsRequest::default();
         request.groups = vec![StrBytes::from(group)];
         let answer = cluster.call_node(node, request)?.groups.into_iter().next();
         let answer = answer.unwrap_or_default();
-        Ok((answer.error_code, answer))
+        Ok((answer.error_code, (node, answer)))
     })?;
     if answer.error_code != 0 {
         return Ok(Err(with_class(
@@ -268,8 +279,7 @@ pub(crate) fn committed(
     cluster: &mut Cluster,
     group: &str,
 ) -> Result<BTreeMap<Partition, Committed>, Failure> {
-    let node = coordinator(cluster, group)?;
-    let answer = retried(cluster, |cluster| {
+    let answer = at_coordinator(cluster, group, |cluster, node| {
         let mut of = OffsetFetchRequestGroup::default();
         of.group_id = StrBytes::from(group);
         of.topics = None;
@@ -301,7 +311,6 @@ pub(crate) fn commit(
     group: &str,
     offsets: &BTreeMap<Partition, i64>,
 ) -> Result<(), Failure> {
-    let node = coordinator(cluster, group)?;
     let mut request = OffsetCommitRequest::default();
     request.group_id = StrBytes::from(group);
     request.generation_id_or_member_epoch = -1;
@@ -321,7 +330,7 @@ pub(crate) fn commit(
             }
         }
     }
-    let code = retried(cluster, |cluster| {
+    let code = at_coordinator(cluster, group, |cluster, node| {
         let answer = cluster.call_node(node, request.clone())?;
         let mut partitions = answer.topics.iter().flat_map(|topic| &topic.partitions);
         let failed = partitions.find(|partition| partition.error_code != 0);
@@ -333,8 +342,7 @@ pub(crate) fn commit(
 
 /// Deletes a group; its error otherwise.
 pub(crate) fn delete(cluster: &mut Cluster, group: &str) -> Result<Result<(), String>, Failure> {
-    let node = coordinator(cluster, group)?;
-    let code = retried(cluster, |cluster| {
+    let code = at_coordinator(cluster, group, |cluster, node| {
         let mut request = DeleteGroupsRequest::default();
         request.groups_names = vec![StrBytes::from(group)];
         let answer = cluster.call_node(node, request)?;
@@ -354,7 +362,6 @@ pub(crate) fn delete_offsets(
     group: &str,
     partitions: &BTreeSet<Partition>,
 ) -> Result<OffsetDeleteResponse, Failure> {
-    let node = coordinator(cluster, group)?;
     let mut request = OffsetDeleteRequest::default();
     request.group_id = StrBytes::from(group);
     for (topic, index) in partitions {
@@ -370,7 +377,7 @@ pub(crate) fn delete_offsets(
             }
         }
     }
-    retried(cluster, |cluster| {
+    at_coordinator(cluster, group, |cluster, node| {
         let answer = cluster.call_node(node, request.clone())?;
         Ok((answer.error_code, answer))
     })
