@@ -19,6 +19,7 @@ use regex_lite::Regex;
 
 use crate::cli::driver;
 use crate::cli::failure::Failure;
+use crate::cli::interrupt::{self, Interrupt};
 use crate::cli::properties::{Properties, number};
 use crate::cli::sockets::{Event, Sockets};
 use crate::cli::time::now_ms;
@@ -180,7 +181,7 @@ impl Member {
     pub(crate) fn new(options: GroupOptions) -> Result<Self, Failure> {
         let sockets = Sockets::new(options.consumer.network.connect_timeout);
         let sender = sockets.sender();
-        listen_for_signals(move || {
+        interrupt::on_signal(move |Interrupt| {
             // A tool that has ended needs no telling.
             let _ended = sender.send(Event::Tool(Stop));
         })?;
@@ -275,37 +276,6 @@ impl Member {
         self.sockets.perform(&mut self.effects);
         Ok(())
     }
-}
-
-/// Calls `stop` at an interrupt or a request to terminate; a second one ends the process.
-fn listen_for_signals(stop: impl Fn() + Send + 'static) -> Result<(), Failure> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let refused =
-        |error: std::io::Error| Failure::refused(format!("Cannot listen for signals: {error}."));
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build();
-    let runtime = runtime.map_err(refused)?;
-    let (mut interrupt, mut terminate) = {
-        let _inside = runtime.enter();
-        let interrupt = signal(SignalKind::interrupt()).map_err(refused)?;
-        (interrupt, signal(SignalKind::terminate()).map_err(refused)?)
-    };
-    std::thread::spawn(move || {
-        runtime.block_on(async move {
-            for is_second in [false, true] {
-                tokio::select! {
-                    _ended = interrupt.recv() => {}
-                    _ended = terminate.recv() => {}
-                }
-                if is_second {
-                    std::process::exit(130);
-                }
-                stop();
-            }
-        });
-    });
-    Ok(())
 }
 
 #[cfg(test)]

@@ -2,8 +2,9 @@
 //!
 //! Each tool is found by a subcommand (`ottla topics`), or by the name the binary is called with
 //! (`kafka-topics.sh`, `kafka-topics`, from any directory). Tools are plain blocking programs over
-//! the sans-I/O client: they start in milliseconds and have no runtime. The broker itself
-//! (`ottla serve`, `kafka-server-start.sh`) is not here.
+//! the sans-I/O client: they start in milliseconds, and only those that run until a signal have a
+//! runtime, on the thread that waits for it. The broker itself (`ottla serve`,
+//! `kafka-server-start.sh`) is not here.
 
 mod admin;
 mod args;
@@ -223,7 +224,8 @@ const TOOLS: &[Tool] = &[
 
 /// Runs one tool, named without `kafka-` and `.sh`, with the arguments after its name.
 ///
-/// The exit status is Kafka's: 0 when it did what was asked, 1 otherwise.
+/// The exit status is Kafka's: 0 when it did what was asked, 1 otherwise; where Kafka's tool only
+/// prints what failed (`consumer-groups`), so does this.
 pub(crate) fn main(name: &str, args: Vec<OsString>) -> ExitCode {
     let stdout = std::io::stdout();
     let out_is_terminal = stdout.is_terminal();
