@@ -98,7 +98,14 @@ fn broker_ids(list: &str) -> Result<Vec<i32>, Failure> {
         let malformed = |_not_a_number| Failure::refused(format!("For input string: \"{id}\""));
         id.parse().map_err(malformed)
     };
-    list.split(',').map(read).collect()
+    let mut ids: Vec<i32> = Vec::new();
+    for id in list.split(',') {
+        let id = read(id)?;
+        if !ids.contains(&id) {
+            ids.push(id);
+        }
+    }
+    Ok(ids)
 }
 
 /// Asks for all partitions, or for those of the topics given.

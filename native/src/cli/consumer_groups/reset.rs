@@ -142,7 +142,7 @@ pub(super) fn topic_and_partitions(asked: &str) -> Result<(String, Option<Vec<i3
     let mut partitions = Vec::new();
     for word in list.split(',') {
         let index = word.trim().parse().map_err(|_not_a_number| {
-            Failure::refused(format!(
+            Failure::usage(format!(
                 "Invalid partition '{word}' specified in topic arg '{asked}'"
             ))
         })?;
