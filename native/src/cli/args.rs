@@ -77,6 +77,16 @@ pub(crate) fn with_broker(command: Command) -> Command {
         )
 }
 
+/// Whether JSON is asked for, of the tool or of its subcommand; not every tool has it.
+pub(crate) fn wants_json(matches: &ArgMatches) -> bool {
+    let is_given = |matches: &ArgMatches| {
+        let json = matches.try_get_one::<bool>("json");
+        matches!(json, Ok(Some(true)))
+    };
+    let subcommand = matches.subcommand();
+    is_given(matches) || subcommand.is_some_and(|(_name, matches)| is_given(matches))
+}
+
 /// Parses a tool's arguments; `Ok(None)` when they asked for help or for the version, now printed.
 pub(crate) fn parse(
     command: &Command,

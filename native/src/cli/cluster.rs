@@ -150,6 +150,9 @@ fn unregister(
     request.broker_id = id;
     let answer = cluster.call(request)?;
     admin::check(answer.error_code, answer.error_message.as_ref())?;
+    if console.is_json {
+        return console.json(&json!({"unregistered": id}));
+    }
     console.line(format!("Broker {id} is no longer registered."))
 }
 

@@ -21,13 +21,26 @@ pub(crate) struct Console<'a> {
     pub(crate) err_is_terminal: bool,
     /// Whether results may be coloured: on a terminal, unless the person does not want it.
     pub(crate) colours: bool,
+    /// Whether results are wanted as JSON: then nothing else goes to standard output.
+    pub(crate) is_json: bool,
     /// Whether a person types standard input: only then is there a prompt.
     pub(crate) in_is_terminal: bool,
 }
 
 impl Console<'_> {
     /// Prints one line of a result.
+    ///
+    /// A sentence is no JSON: where that is wanted, it is told as a notice.
     pub(crate) fn line(&mut self, text: impl AsRef<str>) -> Result<(), Failure> {
+        if self.is_json {
+            self.notice(text);
+            return Ok(());
+        }
+        self.document(text)
+    }
+
+    /// Prints one line that is a JSON document as it is, of the tools that always print those.
+    pub(crate) fn document(&mut self, text: impl AsRef<str>) -> Result<(), Failure> {
         self.out.write_all(text.as_ref().as_bytes())?;
         self.out.write_all(b"\n")?;
         Ok(())
@@ -48,7 +61,7 @@ impl Console<'_> {
         } else {
             value.to_string()
         };
-        self.line(text)
+        self.document(text)
     }
 
     /// Prints everything buffered; called before a wait.
@@ -99,6 +112,7 @@ pub(crate) mod testing {
             out_is_terminal: false,
             err_is_terminal: false,
             colours: false,
+            is_json: false,
             in_is_terminal: false,
         };
         let result = tool(&mut console);
@@ -110,6 +124,18 @@ pub(crate) mod testing {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn sentences_are_no_json() {
+        let (result, out, err) = testing::with_console(|console| {
+            console.is_json = true;
+            console.line("WARNING: it took long.")?;
+            console.json(&serde_json::json!({"records": 1}))
+        });
+        assert!(result.is_ok());
+        assert_eq!(out, "{\"records\":1}\n");
+        assert_eq!(err, "WARNING: it took long.\n");
+    }
 
     #[test]
     fn colours_can_be_refused() {

@@ -87,7 +87,7 @@ pub(crate) fn run(matches: &ArgMatches, console: &mut Console<'_>) -> Result<(),
             "Received log directory information from brokers {ids}"
         ))?;
     }
-    console.line(format!(
+    console.document(format!(
         "{{\"brokers\":[{}],\"version\":{OUTPUT_VERSION}}}",
         brokers.join(",")
     ))

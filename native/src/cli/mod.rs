@@ -236,6 +236,7 @@ pub(crate) fn main(name: &str, args: Vec<OsString>) -> ExitCode {
         out_is_terminal,
         err_is_terminal: std::io::stderr().is_terminal(),
         colours: out_is_terminal && console::wants_colours(|name| std::env::var_os(name)),
+        is_json: false,
         in_is_terminal: std::io::stdin().is_terminal(),
     };
     let result = run(name, args, &mut console);
@@ -272,7 +273,10 @@ fn run(name: &str, args: Vec<OsString>, console: &mut Console<'_>) -> Result<(),
     };
     let command = (tool.command)();
     match args::parse(&command, args, console)? {
-        Some(matches) => (tool.run)(&matches, console),
+        Some(matches) => {
+            console.is_json = args::wants_json(&matches);
+            (tool.run)(&matches, console)
+        }
         None => Ok(()),
     }
 }

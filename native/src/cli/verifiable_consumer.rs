@@ -132,7 +132,7 @@ impl Telling<'_, '_> {
     /// Prints an event; `fields` begin with a comma where there are some.
     fn tell(&mut self, name: &str, fields: &str) -> Result<(), Failure> {
         let time = now_ms();
-        self.console.line(format!(
+        self.console.document(format!(
             "{{\"timestamp\":{time},\"name\":\"{name}\"{fields}}}"
         ))?;
         self.console.flush()

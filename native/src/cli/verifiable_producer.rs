@@ -175,7 +175,7 @@ fn event(console: &mut Console<'_>, name: &str, fields: &[(&str, Value)]) -> Res
         line.push_str(&format!(",\"{field}\":{value}"));
     }
     line.push('}');
-    console.line(line)
+    console.document(line)
 }
 
 /// A run of the tool.

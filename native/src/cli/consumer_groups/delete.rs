@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use clap::ArgMatches;
+use serde_json::json;
 
 use super::error;
 use crate::cli::admin;
@@ -21,12 +22,25 @@ pub(super) fn groups(
     let (mut deleted, mut refused) = (Vec::new(), Vec::new());
     for group in super::groups(matches, cluster)? {
         match group_admin::delete(cluster, &group)? {
-            Ok(()) => deleted.push(format!("'{group}'")),
-            Err(why) => refused.push(format!(
-                "* Group '{group}' could not be deleted due to: {why}"
-            )),
+            Ok(()) => deleted.push(group),
+            Err(why) => refused.push((group, why)),
         }
     }
+    if console.is_json {
+        let results = refused
+            .iter()
+            .map(|(group, why)| json!({"group": group, "error": why}));
+        let deleted = deleted
+            .iter()
+            .map(|group| json!({"group": group, "error": null}));
+        console.json(&deleted.chain(results).collect())?;
+        return if refused.is_empty() {
+            Ok(())
+        } else {
+            Err(Failure::Told)
+        };
+    }
+    let deleted: Vec<String> = deleted.iter().map(|group| format!("'{group}'")).collect();
     if refused.is_empty() {
         return console.line(format!(
             "Deletion of requested consumer groups ({}) was successful.",
@@ -34,7 +48,11 @@ pub(super) fn groups(
         ));
     }
     error("Deletion of some consumer groups failed:", console)?;
-    refused.iter().try_for_each(|line| console.line(line))?;
+    for (group, why) in refused {
+        console.line(format!(
+            "* Group '{group}' could not be deleted due to: {why}"
+        ))?;
+    }
     if deleted.is_empty() {
         return Ok(());
     }
@@ -76,7 +94,11 @@ pub(super) fn offsets(
     let answer = group_admin::delete_offsets(cluster, group, &partitions)?;
     let code = answer.error_code;
     if code != 0 {
-        return error(&admin::words(code, None), console);
+        // Refused as a whole: then so is each of the partitions.
+        error(&admin::words(code, None), console)?;
+        let rows = partitions.into_iter();
+        let rows = rows.map(|(topic, index)| (topic, index.to_string(), code));
+        return print_rows(rows, console);
     }
     let mut rows: Vec<(String, String, i16)> = Vec::new();
     for topic in &answer.topics {
@@ -86,7 +108,16 @@ pub(super) fn offsets(
         }
     }
     rows.sort();
-    if rows.iter().any(|(_topic, _partition, code)| *code != 0) {
+    let missing = ottla_core::error::ErrorCode::UnknownTopicOrPartition.code();
+    let is_refused = rows.iter().any(|(_topic, _partition, code)| *code != 0);
+    let absent = unknown
+        .into_iter()
+        .map(|topic| (topic, "-".to_owned(), missing));
+    rows.extend(absent);
+    if console.is_json {
+        return print_json(&rows, console);
+    }
+    if is_refused {
         error(
             "Encountered some partition-level error, see the follow-up details.",
             console,
@@ -96,12 +127,14 @@ pub(super) fn offsets(
             "Request succeeded for deleting offsets from group {group}."
         ))?;
     }
-    let missing = ottla_core::error::ErrorCode::UnknownTopicOrPartition.code();
-    rows.extend(
-        unknown
-            .into_iter()
-            .map(|topic| (topic, "-".to_owned(), missing)),
-    );
+    print_rows(rows, console)
+}
+
+/// The table of what became of the offsets of partitions.
+fn print_rows(
+    rows: impl IntoIterator<Item = (String, String, i16)>,
+    console: &mut Console<'_>,
+) -> Result<(), Failure> {
     console.line(format!(
         "\n{:<15} {:<10} {:<15}",
         "TOPIC", "PARTITION", "STATUS"
@@ -114,4 +147,19 @@ pub(super) fn offsets(
         console.line(format!("{topic:<15} {partition:<10} {status:<15}"))?;
     }
     Ok(())
+}
+
+/// What became of the offsets of partitions; a topic that is not there has none.
+fn print_json(rows: &[(String, String, i16)], console: &mut Console<'_>) -> Result<(), Failure> {
+    let shown = rows.iter().map(|(topic, partition, code)| {
+        let partition: Option<i32> = partition.parse().ok();
+        let error = (*code != 0).then(|| with_class(*code, None));
+        json!({"topic": topic, "partition": partition, "error": error})
+    });
+    console.json(&shown.collect())?;
+    if rows.iter().all(|(_topic, _partition, code)| *code == 0) {
+        Ok(())
+    } else {
+        Err(Failure::Told)
+    }
 }

@@ -42,7 +42,15 @@ pub(super) fn run(
         };
     }
     if matches.get_flag("json") {
-        return print_json(cluster, &described, console);
+        print_json(cluster, &described, console)?;
+        let absent = described.iter().find(|(_, found)| found.state == "Dead");
+        return match absent {
+            Some((group, _)) => error(
+                &format!("Consumer group '{group}' does not exist."),
+                console,
+            ),
+            None => Ok(()),
+        };
     }
     for (group, found) in &described {
         if given(matches, "members") {

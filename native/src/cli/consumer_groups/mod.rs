@@ -10,6 +10,7 @@ mod list;
 mod reset;
 
 use clap::{Arg, ArgMatches, Command};
+use serde_json::json;
 
 use crate::cli::args::{self, flag, given, option, repeated, text, texts};
 use crate::cli::console::{Console, joined};
@@ -169,7 +170,7 @@ pub(crate) fn run(matches: &ArgMatches, console: &mut Console<'_>) -> Result<(),
         _delete_offsets => delete::offsets(matches, &mut cluster, console),
     };
     match done {
-        Err(Failure::Refused(message)) => error(
+        Err(Failure::Refused(message)) if !console.is_json => error(
             &format!("Executing consumer group command failed due to {message}"),
             console,
         ),
@@ -178,13 +179,23 @@ pub(crate) fn run(matches: &ArgMatches, console: &mut Console<'_>) -> Result<(),
     }
 }
 
-/// Prints what failed, as Kafka's tool does.
+/// Prints what failed, as Kafka's tool does: on standard output, and that is success.
+///
+/// A program that wants JSON is told by the exit status, and by standard error.
 fn error(message: &str, console: &mut Console<'_>) -> Result<(), Failure> {
+    if console.is_json {
+        return Err(Failure::refused(message));
+    }
     console.line(format!("\nError: {message}"))
 }
 
 fn validate(pattern: &str, console: &mut Console<'_>) -> Result<(), Failure> {
-    match regex_lite::Regex::new(pattern) {
+    let read = regex_lite::Regex::new(pattern);
+    if console.is_json {
+        let error = read.err().map(|error| error.to_string());
+        return console.json(&json!({"valid": error.is_none(), "error": error}));
+    }
+    match read {
         Ok(_good) => console.line(format!("The regular expression `{pattern}` is valid.")),
         Err(error) => console.line(format!(
             "The regular expression `{pattern}` is invalid: {error}."

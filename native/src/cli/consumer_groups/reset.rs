@@ -37,19 +37,18 @@ pub(super) fn run(
         None => None,
     };
     let mut plans: BTreeMap<String, Plan> = BTreeMap::new();
+    let mut is_refused = false;
     for group in groups(matches, cluster)? {
         let state = match group_admin::describe(cluster, &group)? {
             Ok(found) => found.state,
             Err(_absent) => "Dead".to_owned(),
         };
         if !matches!(state.as_str(), "Dead" | "Empty") {
-            error(
-                &format!(
-                    "Assignments can only be reset if the group '{group}' is inactive, but the \
-                     current state is {state}."
-                ),
-                console,
-            )?;
+            console.line(format!(
+                "\nError: Assignments can only be reset if the group '{group}' is inactive, but \
+                 the current state is {state}."
+            ))?;
+            is_refused = true;
             continue;
         }
         let plan = match &file {
@@ -63,7 +62,11 @@ pub(super) fn run(
             group_admin::commit(cluster, group, plan)?;
         }
     }
-    print(matches, &plans, is_single, console)
+    print(matches, &plans, is_single, console)?;
+    if is_refused && console.is_json {
+        return Err(Failure::Told);
+    }
+    Ok(())
 }
 
 fn print(

@@ -11,6 +11,7 @@ use kafka_wire::delete_topics_request::DeleteTopicState;
 use kafka_wire::{CreatePartitionsRequest, CreateTopicsRequest, DeleteTopicsRequest};
 use kafka_wire_core::StrBytes;
 use ottla_core::error::ErrorCode;
+use serde_json::json;
 
 use super::describe::matching_topics;
 use super::require_match;
@@ -31,7 +32,7 @@ pub(super) fn create(
 ) -> Result<(), Failure> {
     let name = text(matches, "topic").unwrap_or("");
     let topic = creatable_topic(matches, name)?;
-    if name.contains(['.', '_']) && !matches.get_flag("json") {
+    if name.contains(['.', '_']) && !console.is_json {
         console.line(
             "WARNING: Due to limitations in metric names, topics with a period ('.') or \
              underscore ('_') could collide. To avoid issues it is best to use either, but not \
@@ -49,10 +50,26 @@ pub(super) fn create(
     };
     let exists = created.error_code == ErrorCode::TopicAlreadyExists.code();
     if exists && matches.get_flag("if-not-exists") {
-        return Ok(());
+        return told("created", [], console);
     }
     admin::check(created.error_code, created.error_message.as_ref())?;
+    if console.is_json {
+        return told("created", [name], console);
+    }
     console.line(format!("Created topic {name}."))
+}
+
+/// Tells a program which topics were changed; people are told nothing, as with Kafka's tool.
+fn told<'a>(
+    done: &str,
+    names: impl IntoIterator<Item = &'a str>,
+    console: &mut Console<'_>,
+) -> Result<(), Failure> {
+    if !console.is_json {
+        return Ok(());
+    }
+    let names: Vec<&str> = names.into_iter().collect();
+    console.json(&json!({done: names}))
 }
 
 /// What the broker is asked to create.
@@ -100,7 +117,11 @@ fn creatable_topic(matches: &ArgMatches, name: &str) -> Result<CreatableTopic, F
 }
 
 /// Adds partitions to every topic that matches.
-pub(super) fn alter(matches: &ArgMatches, cluster: &mut Cluster) -> Result<(), Failure> {
+pub(super) fn alter(
+    matches: &ArgMatches,
+    cluster: &mut Cluster,
+    console: &mut Console<'_>,
+) -> Result<(), Failure> {
     let topics = matching_topics(matches, cluster)?;
     require_match(matches, !topics.is_empty())?;
     let count = number::<i32>(matches, "partitions")?.unwrap_or(0);
@@ -133,30 +154,33 @@ pub(super) fn alter(matches: &ArgMatches, cluster: &mut Cluster) -> Result<(), F
         });
         request.topics.push(added);
     }
-    if request.topics.is_empty() {
-        return Ok(());
+    if !request.topics.is_empty() {
+        for result in &cluster.call(request)?.results {
+            admin::check(result.error_code, result.error_message.as_ref())?;
+        }
     }
-    for result in &cluster.call(request)?.results {
-        admin::check(result.error_code, result.error_message.as_ref())?;
-    }
-    Ok(())
+    told("altered", topics.iter().map(admin::name_of), console)
 }
 
 /// Deletes every topic that matches.
-pub(super) fn delete(matches: &ArgMatches, cluster: &mut Cluster) -> Result<(), Failure> {
+pub(super) fn delete(
+    matches: &ArgMatches,
+    cluster: &mut Cluster,
+    console: &mut Console<'_>,
+) -> Result<(), Failure> {
     let topics = matching_topics(matches, cluster)?;
     require_match(matches, !topics.is_empty())?;
     if topics.is_empty() {
-        return Ok(());
+        return told("deleted", [], console);
     }
     let mut request = DeleteTopicsRequest::default();
     request.timeout_ms = cluster.request_timeout_ms();
-    for topic in topics {
+    for topic in &topics {
         let mut state = DeleteTopicState::default();
         state.name.clone_from(&topic.name);
         request.topics.push(state);
         // The same names where versions before 6 look for them.
-        request.topic_names.extend(topic.name);
+        request.topic_names.extend(topic.name.clone());
     }
     let version = cluster.any()?.version_of::<DeleteTopicsRequest>();
     if version.is_some_and(|version| version >= 6) {
@@ -167,7 +191,7 @@ pub(super) fn delete(matches: &ArgMatches, cluster: &mut Cluster) -> Result<(), 
     for result in &cluster.call(request)?.responses {
         admin::check(result.error_code, result.error_message.as_ref())?;
     }
-    Ok(())
+    told("deleted", topics.iter().map(admin::name_of), console)
 }
 
 /// Reads `1:2,2:3`: the brokers of each partition.

@@ -112,9 +112,9 @@ pub(crate) fn run(matches: &ArgMatches, console: &mut Console<'_>) -> Result<(),
     let (address, properties) = args::broker(matches, console)?;
     let mut cluster = Cluster::new(&address, &properties, "ottla-topics")?;
     let result = match action {
-        Action::Alter => change::alter(matches, &mut cluster),
+        Action::Alter => change::alter(matches, &mut cluster, console),
         Action::Create => change::create(matches, &mut cluster, console),
-        Action::Delete => change::delete(matches, &mut cluster),
+        Action::Delete => change::delete(matches, &mut cluster, console),
         Action::Describe => describe::describe(matches, &mut cluster, console),
         Action::List => describe::list(matches, &mut cluster, console),
     };
