@@ -205,7 +205,8 @@ fn what_nobody_reads_any_more_is_not_consumed() {
     let output = child.wait_with_output().expect("it ends");
     assert!(output.status.success());
     let committed = committed(&broker);
-    assert!((5..RECORDS).contains(&committed), "{committed}");
+    // What was being flushed when the reader went away counts as unread, be it the first.
+    assert!((0..RECORDS).contains(&committed), "{committed}");
 }
 
 #[test]
