@@ -205,8 +205,9 @@ fn what_nobody_reads_any_more_is_not_consumed() {
     let output = child.wait_with_output().expect("it ends");
     assert!(output.status.success());
     let committed = committed(&broker);
-    // What was being flushed when the reader went away counts as unread, be it the first.
-    assert!((0..RECORDS).contains(&committed), "{committed}");
+    // A pipe has room for the first 64 records, which are flushed together, not for as many again;
+    // what was being flushed when the reader went away counts as unread, be it the first.
+    assert!((0..=64).contains(&committed), "{committed}");
 }
 
 #[test]
