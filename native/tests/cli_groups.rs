@@ -154,7 +154,14 @@ fn filled(name: &str, lines: &str) -> Broker {
     let broker = Broker::start(name);
     let create = ["topics", "--create", "--topic", "t", "--partitions", "1"];
     run(&broker, &create, "");
-    run(&broker, &["produce", "t"], lines);
+    // All in one batch, as one answer brings it.
+    let batch = ["--command-property", "batch.size=900000"];
+    let linger = ["--command-property", "linger.ms=500"];
+    run(
+        &broker,
+        &[&["produce", "t"][..], &batch, &linger].concat(),
+        lines,
+    );
     broker
 }
 
