@@ -766,10 +766,7 @@ fn very_many_folders_are_listed_in_order_and_each_once() {
         .join("t-0699")
         .join(LogFile::PartitionMetadata.name());
     fs::remove_file(&unreadable).unwrap();
-    fs::File::create(&unreadable)
-        .unwrap()
-        .set_len(1 << 20)
-        .unwrap();
+    File::create(&unreadable).unwrap().set_len(1 << 20).unwrap();
     let refusal = super::open(&options, &calls).expect_err("a log of ours");
     assert!(refusal.to_string().contains("is far too long"), "{refusal}");
 }

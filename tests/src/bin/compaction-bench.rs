@@ -222,7 +222,7 @@ fn tell(what: &str, bytes: u64, took: Duration) {
     println!("{} ms {what}: {rate} MB/s", took.as_millis());
 }
 
-/// What this thread has had of a processor, where the system tells: other processes may want it too.
+/// What this thread has had of a processor, where the system tells: others may want it too.
 fn processor_time() -> Option<Duration> {
     let text = std::fs::read_to_string("/proc/thread-self/schedstat").ok()?;
     let nanoseconds = text.split_whitespace().next()?.parse().ok()?;
