@@ -215,6 +215,10 @@ pub const GROUP_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// 50 partitions, 5,000,000 groups.
 pub const GROUPS_PER_SHARD_MAX: usize = 100_000;
 
+/// Groups of a shard that are looked at in a turn for what has expired: with a few offsets each,
+/// less than a millisecond.
+pub const GROUPS_CLEANED_PER_TURN: usize = 1_000;
+
 /// Members, and ids given out, of one partition of the offsets topic: each has a timer of about 200
 /// bytes beside what it is, 100 MB in all.
 pub const GROUP_TIMERS_MAX: usize = 500_000;

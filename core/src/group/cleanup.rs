@@ -1,10 +1,18 @@
 //! Expiry of committed offsets, and of groups that have none (K80, R83).
+//!
+//! A look goes through the groups by name, a bounded number in a turn. It also takes what was
+//! committed for topics that are gone, where their deletion did not reach the log.
+
+use std::ops::Bound;
 
 use super::classic::{ClassicGroup, GroupState};
 use super::offsets::GroupOffsets;
 use super::record::{OffsetCommit, OffsetKey};
 use super::timers::Timer;
 use super::{GroupEffects, GroupId, Shard};
+use crate::ids::TopicName;
+use crate::limits::GROUPS_CLEANED_PER_TURN;
+use crate::metadata::Image;
 use crate::time::{Now, Timestamp};
 
 /// From when on an offset grows old, where it may expire at all.
@@ -45,24 +53,41 @@ impl Clock {
 }
 
 impl Shard {
-    /// Deletes what has expired, and empty groups without offsets; plans the next time.
-    pub(super) fn clean_up(&mut self, now: Now, out: &mut GroupEffects) {
-        let interval = self.shared.settings.offsets_retention_check_interval;
+    /// Deletes what has expired, and empty groups without offsets; plans when to go on, or when to
+    /// look again.
+    pub(super) fn clean_up(&mut self, now: Now, image: &Image, out: &mut GroupEffects) {
+        for _group in 0..GROUPS_CLEANED_PER_TURN {
+            let Some(id) = self.next_to_clean() else {
+                let interval = self.shared.settings.offsets_retention_check_interval;
+                let timers = &mut self.shared.timers;
+                timers.schedule(Timer::Cleanup, now.after(interval));
+                self.cleaned_to = None;
+                return;
+            };
+            // Offsets without a group are left where a group's deletion was written in part.
+            if !self.groups.contains_key(&id) && !self.is_dying(&id) {
+                self.create(&id).is_recorded = true;
+            }
+            if self.groups.contains_key(&id) {
+                self.clean_up_group(now, &id, image, out);
+            }
+            self.cleaned_to = Some(id);
+        }
         let timers = &mut self.shared.timers;
-        timers.schedule(Timer::Cleanup, now.after(interval));
-        // Offsets without a group are left where a group's deletion was written in part.
-        let lost = self.offsets.keys();
-        let lost = lost.filter(|id| !self.groups.contains_key(*id) && !self.is_dying(id));
-        for id in lost.cloned().collect::<Vec<GroupId>>() {
-            self.create(&id).is_recorded = true;
-        }
-        let ids: Vec<GroupId> = self.groups.keys().cloned().collect();
-        for id in ids {
-            self.clean_up_group(now, &id, out);
-        }
+        timers.schedule(Timer::Cleanup, now.instant);
     }
 
-    fn clean_up_group(&mut self, now: Now, id: &GroupId, out: &mut GroupEffects) {
+    /// The next group, or offsets of one that is gone.
+    fn next_to_clean(&self) -> Option<GroupId> {
+        let start = self.cleaned_to.as_ref();
+        let start = start.map_or(Bound::Unbounded, Bound::Excluded);
+        let mut groups = self.groups.range((start, Bound::Unbounded));
+        let group = groups.next().map(|(id, _)| id);
+        let committed = self.offsets.first_from(start);
+        group.into_iter().chain(committed).min().cloned()
+    }
+
+    fn clean_up_group(&mut self, now: Now, id: &GroupId, image: &Image, out: &mut GroupEffects) {
         let group = &self.groups[id];
         let offsets = self.offsets.get(id);
         let is_unused = group.state == GroupState::Empty
@@ -74,15 +99,16 @@ impl Shard {
             }
             return;
         };
-        let Some(clock) = Clock::of(group) else {
-            return;
-        };
+        let clock = Clock::of(group);
         let retention = self.shared.settings.offsets_retention;
         let retention_ms = i64::try_from(retention.as_millis()).unwrap_or(i64::MAX);
-        let is_expired = |commit: &OffsetCommit| clock.has_expired(commit, now, retention_ms);
-        let expired = expired(group, offsets, is_expired);
-        let is_all = expired.len() == offsets.known(None).len();
-        if is_all && is_unused {
+        let has_expired = |topic: &TopicName, commit: &OffsetCommit| {
+            let clock = clock.as_ref().filter(|_| !group.is_subscribed_to(topic));
+            is_orphan(image, topic, commit)
+                || clock.is_some_and(|clock| clock.has_expired(commit, now, retention_ms))
+        };
+        let expired = expired(offsets, has_expired);
+        if is_unused && offsets.is_all(expired.len()) {
             self.bury(id, expired, out);
         } else {
             self.delete_offsets(id, expired, out);
@@ -90,24 +116,27 @@ impl Shard {
     }
 }
 
-/// The offsets of topics that no member subscribed to, which have expired.
+/// Whether the topic of an offset is gone, be there another of its name. A group commits only for
+/// topics that are there, and a topic that was there when the log was written is in the image.
+fn is_orphan(image: &Image, topic: &TopicName, commit: &OffsetCommit) -> bool {
+    let existing = image.topic(topic);
+    existing.is_none_or(|topic| !commit.topic_id.is_zero() && commit.topic_id != topic.id)
+}
+
+/// The offsets for which `has_expired` holds.
 fn expired(
-    group: &ClassicGroup,
     offsets: &GroupOffsets,
-    is_expired: impl Fn(&OffsetCommit) -> bool,
+    has_expired: impl Fn(&TopicName, &OffsetCommit) -> bool,
 ) -> Vec<OffsetKey> {
     let mut keys = Vec::new();
     for (topic, partitions) in offsets.committed() {
-        if group.is_subscribed_to(topic) {
-            continue;
-        }
         for (partition, commit) in partitions {
             let key = OffsetKey {
                 topic: topic.clone(),
                 partition: *partition,
             };
             // A write in flight may be a newer commit.
-            if is_expired(commit) && !offsets.is_in_flight(&key) {
+            if has_expired(topic, commit) && !offsets.is_in_flight(&key) {
                 keys.push(key);
             }
         }

@@ -124,10 +124,9 @@ impl Shard {
     ) -> WriteId {
         let group = self.groups.get_mut(id).expect("the caller knows it");
         group.writes_in_flight += 1;
-        let kept = self.offsets.entry(group.id.clone()).or_default();
         let mut records = Vec::with_capacity(offsets.len());
         for (key, value) in &offsets {
-            kept.begin(key);
+            self.offsets.begin(&group.id, key);
             records.push(GroupRecord {
                 key: RecordKey::Offset(id.clone(), key.clone()).encode(),
                 value: value.as_ref().map(OffsetCommit::encode),

@@ -11,6 +11,7 @@ use kafka_wire::{OffsetDeleteRequest, OffsetDeleteResponse};
 use kafka_wire_core::StrBytes;
 
 use super::classic::GroupState;
+use super::offsets::GroupOffsets;
 use super::record::{OffsetKey, RecordKey};
 use super::shared::{reference_to, tell};
 use super::writes::Then;
@@ -103,11 +104,12 @@ impl Shard {
             return Err(ErrorCode::NonEmptyGroup);
         }
         let offsets = self.offsets.get(id);
-        let keys = offsets.map_or_else(Vec::new, |offsets| offsets.known(None));
+        let keys = offsets.map_or_else(Vec::new, GroupOffsets::known);
         Ok(self.bury(id, keys, out))
     }
 
-    /// Deletes what groups committed for a topic that is gone (K26).
+    /// Deletes what groups committed for a topic that is gone (K26). What this misses, because the
+    /// shard loads or the write is lost, goes with what has expired.
     pub fn on_topic_deleted(
         &mut self,
         topic: &TopicName,
@@ -117,19 +119,20 @@ impl Shard {
         if !self.is_active() {
             return;
         }
-        let mut affected = Vec::new();
-        for (id, offsets) in &self.offsets {
-            let mut keys = offsets.known(Some(topic));
+        let groups: Vec<GroupId> = self.offsets.groups_of(topic).cloned().collect();
+        for id in groups {
+            let offsets = self.offsets.get(&id).expect("it is listed with the topic");
+            let known = offsets.known_of(topic).into_iter();
             // An offset of an earlier or a later topic of that name is none of this one's.
-            keys.retain(|key| {
-                let commit = offsets.get(topic, key.partition);
+            let known = known.filter(|&partition| {
+                let commit = offsets.get(topic, partition);
                 commit.is_none_or(|commit| commit.topic_id.is_zero() || commit.topic_id == topic_id)
             });
-            if !keys.is_empty() {
-                affected.push((id.clone(), keys));
-            }
-        }
-        for (id, keys) in affected {
+            let keys = known.map(|partition| OffsetKey {
+                topic: TopicName::clone(topic),
+                partition,
+            });
+            let keys = keys.collect();
             self.delete_offsets(&id, keys, out);
         }
     }
@@ -173,16 +176,13 @@ impl Shard {
         group.writes_in_flight += 1;
         let mut records: Vec<GroupRecord> = Vec::with_capacity(rest.len() + 1);
         let mut offsets = Vec::with_capacity(rest.len());
-        if !rest.is_empty() {
-            let known = self.offsets.get_mut(id).expect("it knows these keys");
-            for key in rest {
-                known.begin(&key);
-                records.push(GroupRecord {
-                    key: RecordKey::Offset(id.clone(), key.clone()).encode(),
-                    value: None,
-                });
-                offsets.push((key, None));
-            }
+        for key in rest {
+            self.offsets.begin(id, &key);
+            records.push(GroupRecord {
+                key: RecordKey::Offset(id.clone(), key.clone()).encode(),
+                value: None,
+            });
+            offsets.push((key, None));
         }
         records.push(GroupRecord {
             key: RecordKey::Group(id.clone()).encode(),

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::classic::{ClassicGroup, GroupState};
-use super::offsets::GroupOffsets;
+use super::offsets::ShardOffsets;
 use super::record::{Record, RecordError};
 use super::reply::{fail_commit, write_error};
 use super::shared::{Shared, reference_to, tell};
@@ -16,6 +16,7 @@ use super::{GroupEffects, GroupId, GroupReply, GroupSettings, WriteId};
 use crate::error::ErrorCode;
 use crate::event::Severity;
 use crate::limits::GROUP_REWRITE_DELAY;
+use crate::metadata::Image;
 use crate::rng::Rng;
 use crate::time::{Instant, Now};
 
@@ -33,11 +34,12 @@ pub struct Shard {
     pub(super) shared: Shared,
     phase: Phase,
     pub(super) groups: BTreeMap<GroupId, ClassicGroup>,
-    /// What was committed, by group. A group may be gone while the write that deletes its offsets
-    /// is in flight.
-    pub(super) offsets: BTreeMap<GroupId, GroupOffsets>,
+    /// What was committed, by group.
+    pub(super) offsets: ShardOffsets,
     /// Groups whose deletion is in flight: the log still has them.
     pub(super) dying: BTreeMap<(GroupId, WriteId), ClassicGroup>,
+    /// How far a look for what has expired came that goes on in the next turn.
+    pub(super) cleaned_to: Option<GroupId>,
     /// Records of kinds this program does not know, seen while loading.
     passed_over: u64,
 }
@@ -50,7 +52,8 @@ impl Shard {
             shared: Shared::new(settings, rng),
             phase: Phase::Loading,
             groups: BTreeMap::new(),
-            offsets: BTreeMap::new(),
+            offsets: ShardOffsets::default(),
+            cleaned_to: None,
             dying: BTreeMap::new(),
             passed_over: 0,
         }
@@ -78,11 +81,7 @@ impl Shard {
                 if value.is_some() && !self.groups.contains_key(&id) {
                     self.create(&id).is_recorded = true;
                 }
-                self.offsets
-                    .entry(id.clone())
-                    .or_default()
-                    .apply(key, value);
-                self.forget_offsets_if_none(&id);
+                self.offsets.apply(&id, key, value);
             }
             Record::Other(_) => self.passed_over += 1,
         }
@@ -163,12 +162,8 @@ impl Shard {
 
     fn commit(&mut self, now: Now, write: InFlight, out: &mut GroupEffects) {
         let reference = write.group;
-        if !write.offsets.is_empty() {
-            let offsets = self.offsets.entry(reference.id.clone()).or_default();
-            for (key, value) in write.offsets {
-                offsets.apply(key, value);
-            }
-            self.forget_offsets_if_none(&reference.id);
+        for (key, value) in write.offsets {
+            self.offsets.apply(&reference.id, key, value);
         }
         let Some(group) = self.find(&reference) else {
             return self.commit_without_group(write.then, &reference, write.id, out);
@@ -230,7 +225,6 @@ impl Shard {
             return;
         };
         self.end_write(&write);
-        self.forget_offsets_if_none(&write.group.id);
         let told = write_error(code);
         let what = format!("a write failed with {}", code.name());
         tell(Severity::Warning, &write.group.id, what, out);
@@ -270,28 +264,33 @@ impl Shard {
         self.shared.timers.next()
     }
 
-    /// Does what is due: sessions, rebalances, pending ids, expired offsets.
-    pub fn on_time(&mut self, now: Now, out: &mut GroupEffects) {
+    /// Does what is due: sessions, rebalances, pending ids, expired offsets. Which topics there are
+    /// is seen in `image`. What is left for the next turn is due at once.
+    pub fn on_time(&mut self, now: Now, image: &Image, out: &mut GroupEffects) {
         // A timer that is set anew while these run may be due at once, so the number of rounds is
         // bounded by what was there at first; the rest is due in the next turn.
         for _timer in 0..self.shared.timers.len() {
             let Some(timer) = self.shared.timers.take_due(now.instant) else {
                 return;
             };
+            if timer == Timer::Cleanup {
+                // It may go on at once, and its work is bounded in a turn.
+                return self.clean_up(now, image, out);
+            }
             self.on_timer(now, &timer, out);
         }
     }
 
     fn on_timer(&mut self, now: Now, timer: &Timer, out: &mut GroupEffects) {
         let id = match timer {
-            Timer::Cleanup => return self.clean_up(now, out),
+            Timer::Cleanup => unreachable!("the caller looked"),
             Timer::Join(id) | Timer::Rewrite(id) | Timer::Session(id, _) | Timer::Sync(id) => id,
         };
         let Some(group) = self.groups.get_mut(id) else {
             return;
         };
         match timer {
-            Timer::Cleanup => unreachable!("taken above"),
+            Timer::Cleanup => unreachable!("it is of no group"),
             Timer::Join(_) => self.shared.on_join_wait_over(now, group, out),
             Timer::Rewrite(_) => {
                 let is_settled = [GroupState::Empty, GroupState::Stable].contains(&group.state);
@@ -320,10 +319,8 @@ impl Shard {
         if let Some(group) = self.find(&write.group) {
             group.writes_in_flight -= 1;
         }
-        if let Some(offsets) = self.offsets.get_mut(&write.group.id) {
-            for (key, _) in &write.offsets {
-                offsets.end(key);
-            }
+        for (key, _) in &write.offsets {
+            self.offsets.end(&write.group.id, key);
         }
     }
 
@@ -405,12 +402,6 @@ impl Shard {
         timers.cancel(Timer::Join(group.id.clone()));
         timers.cancel(Timer::Rewrite(group.id.clone()));
         timers.cancel(Timer::Sync(group.id.clone()));
-    }
-
-    pub(super) fn forget_offsets_if_none(&mut self, id: &GroupId) {
-        if self.offsets.get(id).is_some_and(GroupOffsets::is_empty) {
-            self.offsets.remove(id);
-        }
     }
 }
 

@@ -253,7 +253,7 @@ impl History {
         self.read = self.meeting.log.len();
         let shard = &self.meeting.shard;
         let offsets = |shard: &Shard| {
-            let kept = shard.offsets.iter();
+            let kept = shard.offsets.checked();
             kept.map(|(id, offsets)| (id.clone(), offsets.committed().clone()))
                 .filter(|(_, committed)| !committed.is_empty())
                 .collect::<BTreeMap<_, _>>()

@@ -255,7 +255,8 @@ impl Meeting {
         let end = self.now.instant.after(duration);
         while let Some(due) = self.shard.next_deadline().filter(|due| *due <= end) {
             self.move_to(due.max(self.now.instant));
-            self.act(|shard, now, out| shard.on_time(now, out));
+            let image = self.image.clone();
+            self.act(|shard, now, out| shard.on_time(now, &image, out));
         }
         self.move_to(end);
     }

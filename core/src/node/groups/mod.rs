@@ -278,8 +278,8 @@ impl Broker {
             if is_loading {
                 self.go_on_loading(now, partition, out);
             } else {
-                self.with_shard(now, partition, out, |shard, _image, effects| {
-                    shard.on_time(now, effects);
+                self.with_shard(now, partition, out, |shard, image, effects| {
+                    shard.on_time(now, image, effects);
                 });
             }
         }
