@@ -95,7 +95,9 @@ impl FolderFiles {
             | LogFile::Swap(_) => None,
         };
         let Some(segment) = segment else {
-            self.strays.push(index);
+            if !self.add_swapped_index(index, size_bytes) {
+                self.strays.push(index);
+            }
             return;
         };
         match index {
@@ -110,6 +112,33 @@ impl FolderFiles {
             | LogFile::Swap(_)
             | LogFile::TransactionIndex(_) => {}
         }
+    }
+
+    /// An index that has its own name while the batches are still called `.swap`: it was renamed
+    /// already, so it is the new segment's; `false` where there is no such segment. Where one called
+    /// `.swap` is there too, it is the old segment's, and is about to be replaced.
+    fn add_swapped_index(&mut self, index: LogFile, size_bytes: u64) -> bool {
+        let base = match index {
+            LogFile::OffsetIndex(base)
+            | LogFile::TimeIndex(base)
+            | LogFile::TransactionIndex(base) => base,
+            LogFile::LeaderEpochs
+            | LogFile::Log(_)
+            | LogFile::PartitionMetadata
+            | LogFile::ProducerSnapshot(_)
+            | LogFile::QuorumState
+            | LogFile::Snapshot(..)
+            | LogFile::Swap(_) => return false,
+        };
+        let Some(swap) = self.swaps.get_mut(&base) else {
+            return false;
+        };
+        if index == LogFile::OffsetIndex(base) {
+            swap.offsets_bytes.get_or_insert(size_bytes);
+        } else if index == LogFile::TimeIndex(base) {
+            swap.times_bytes.get_or_insert(size_bytes);
+        }
+        swap.log_bytes.is_some()
     }
 
     fn add_leftover(&mut self, name: &str, size_bytes: u64) {
@@ -193,5 +222,43 @@ mod tests {
         };
         assert_eq!(files.swaps[&Offset(9)], whole);
         assert_eq!(files.swaps[&Offset(8)].log_bytes, None);
+    }
+    #[test]
+    fn indexes_renamed_before_their_batches_belong_to_the_swap() {
+        let name = |suffix: &str| format!("{:020}.{suffix}", 9);
+        let of = |files: &[(&str, u64)]| {
+            let files = files.iter();
+            FolderFiles::of(&FolderListing {
+                name: "t-0".to_owned(),
+                files: files.map(|(suffix, size)| (name(suffix), *size)).collect(),
+                ..FolderListing::default()
+            })
+        };
+        let swap = |log_bytes, offsets, times| SwapFiles {
+            log_bytes,
+            offsets_bytes: Some(offsets),
+            times_bytes: Some(times),
+        };
+        let renamed = [
+            ("index", 1),
+            ("log.swap", 9),
+            ("timeindex.swap", 2),
+            ("txnindex", 3),
+        ];
+        let files = of(&renamed);
+        assert_eq!(files.swaps[&Offset(9)], swap(Some(9), 1, 2));
+        assert_eq!(files.strays, []);
+        // The old one is still there; the new one is renamed over it.
+        let both = [
+            ("index", 1),
+            ("index.swap", 4),
+            ("log.swap", 9),
+            ("timeindex", 2),
+        ];
+        let files = of(&both);
+        assert_eq!(files.swaps[&Offset(9)], swap(Some(9), 4, 2));
+        assert_eq!(files.strays, []);
+        let alone = of(&[("index", 1), ("timeindex.swap", 2)]);
+        assert_eq!(alone.strays, [LogFile::OffsetIndex(Offset(9))]);
     }
 }

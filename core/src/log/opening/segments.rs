@@ -46,10 +46,12 @@ impl Opening {
             self.begin_empty(out);
             return;
         };
-        // Without a time index nothing tells how old a segment is but its batches.
-        let bare = segments
-            .iter()
-            .find(|(_base, files)| files.log_bytes > 0 && files.times_bytes.unwrap_or(0) == 0);
+        // Without a time index nothing tells how old a segment is but its batches, and without an
+        // offset index every read of it would look for its place from the front.
+        let bare = segments.iter().find(|(_base, files)| {
+            let is_indexed = files.times_bytes.unwrap_or(0) > 0 && files.offsets_bytes.is_some();
+            files.log_bytes > 0 && !is_indexed
+        });
         let first_scanned = bare.map_or(holds, |(&base, _files)| base.min(holds));
         self.scan_from = if first_scanned < holds {
             first_scanned

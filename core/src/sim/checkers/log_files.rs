@@ -25,6 +25,9 @@ pub fn check(image: &LogImage) -> Vec<Violation> {
         ));
         return violations;
     }
+    for what in missing_indexes(image, &found) {
+        violations.push(Violation::new("R55", format!("{}: {what}", image.folder)));
+    }
     for (name, bytes) in &image.files {
         let Some((stem, suffix)) = name.split_once('.') else {
             continue;
@@ -50,6 +53,25 @@ pub fn check(image: &LogImage) -> Vec<Violation> {
         violations.push(Violation::new("R28", format!("{}: {what}", image.folder)));
     }
     violations
+}
+
+/// A segment that is no longer appended to has both its indexes: else every read of it that knows
+/// no better would look for its place from the front.
+fn missing_indexes(image: &LogImage, found: &FoundLog) -> Vec<String> {
+    let closed = found
+        .segments
+        .split_last()
+        .map_or(&[][..], |(_, rest)| rest);
+    let names = closed
+        .iter()
+        .filter(|(_base, length)| *length > 0)
+        .flat_map(|(base, _)| {
+            ["index", "timeindex"].map(|suffix| format!("{:020}.{suffix}", base.0))
+        });
+    names
+        .filter(|name| !image.files.contains_key(name))
+        .map(|name| format!("{name} is missing"))
+        .collect()
 }
 
 /// Each entry rises in both columns and points at a batch that its offset is not before.
@@ -316,6 +338,14 @@ mod tests {
     }
 
     #[test]
+    fn a_closed_segment_has_its_indexes() {
+        let mut image = with("leader-epoch-checkpoint", b"0\n1\n0 0\n".to_vec());
+        assert_eq!(verdicts(&image), [""; 0]);
+        image.files.remove("00000000000000000000.index");
+        assert_eq!(verdicts(&image), ["R55"]);
+    }
+
+    #[test]
     fn producers_begin_anew_after_records_that_were_deleted_and_lost() {
         const NINE: &str = "00000000000000000009.snapshot";
         let sealed = |mut snapshot: Vec<u8>| {
@@ -343,6 +373,9 @@ mod tests {
             let count = i32::try_from(9 - base).unwrap();
             let files = &mut image.files;
             files.insert("00000000000000000004.log".to_owned(), nines);
+            for suffix in ["index", "timeindex"] {
+                files.insert(format!("00000000000000000004.{suffix}"), Vec::new());
+            }
             files.insert(format!("{base:020}.log"), batch(base, count, b"g"));
             image.start_offset = Some(Offset(8));
             image

@@ -372,7 +372,9 @@ pub(super) mod tests {
         LogImage {
             folder: "t-0".to_owned(),
             files: BTreeMap::from([
+                ("00000000000000000000.index".to_owned(), Vec::new()),
                 ("00000000000000000000.log".to_owned(), first),
+                ("00000000000000000000.timeindex".to_owned(), Vec::new()),
                 ("00000000000000000004.log".to_owned(), batch(4, 2, b"ef")),
             ]),
             start_offset: None,
