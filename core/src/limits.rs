@@ -136,6 +136,10 @@ pub const MOVE_READ_BYTES: u32 = 1024 * 1024;
 /// way; the others wait.
 pub const MOVES_MAX: usize = 8;
 
+/// Shortest time between two looks for a log to compact, where `log.cleaner.backoff.ms` is less: a
+/// look costs a little for every partition.
+pub const COMPACTION_LOOK_MIN: Duration = Duration::from_millis(10);
+
 /// Bytes that compaction writes before it syncs them: what a disk at 200 MB/s takes 80 ms for, so
 /// that the syncs of appends do not wait long behind them.
 pub const COMPACTION_SYNC_BYTES: u64 = 16 * 1024 * 1024;

@@ -79,7 +79,11 @@ impl Broker {
         let mut is_broker_changed = false;
         for resource in &delta.configs {
             match resource.kind {
-                ResourceKind::Topic => self.reconfigure_topic(&resource.name),
+                ResourceKind::Topic => {
+                    self.reconfigure_topic(&resource.name);
+                    // Where a log is compacted no more, its gaps are to be on record.
+                    self.housekeeping.save_checkpoints_soon(now);
+                }
                 ResourceKind::Broker => is_broker_changed = true,
                 ResourceKind::ClientMetrics | ResourceKind::Group => {}
             }

@@ -6,11 +6,13 @@
 //! business (`log::compaction`). Compare Kafka's `LogCleaner`, `LogCleanerManager`, 4.3.1.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound;
 
 use super::broker::{Broker, event};
 use super::door::Outbox;
 use crate::event::Severity;
 use crate::ids::LogId;
+use crate::limits::COMPACTION_LOOK_MIN;
 use crate::log::compaction::{Compaction, CompactionEnd, CompactionOptions, Dirtiness};
 use crate::storage::{DiskDone, FailureScope};
 use crate::time::{Instant, Now};
@@ -23,6 +25,8 @@ pub struct Compactions {
     check: Instant,
     /// When the throttle lets the next operation through.
     open_from: Instant,
+    /// The log whose operation it let through last; the others come first the next time.
+    served: Option<LogId>,
     /// Logs that are damaged; they are not tried again before the next start.
     uncleanable: BTreeSet<LogId>,
 }
@@ -71,7 +75,8 @@ impl Broker {
         if !self.is_compacting() || self.compactions.check > now.instant {
             return;
         }
-        self.compactions.check = now.after(self.config.compaction.backoff);
+        let backoff = self.config.compaction.backoff.max(COMPACTION_LOOK_MIN);
+        self.compactions.check = now.after(backoff);
         let under_way = self.compactions.rounds.len();
         let room = self.config.compaction.rounds_max.saturating_sub(under_way);
         if room == 0 {
@@ -148,7 +153,18 @@ impl Broker {
         if self.compactions.rounds.is_empty() {
             return;
         }
-        let logs: Vec<LogId> = self.compactions.rounds.keys().copied().collect();
+        let rounds = &self.compactions.rounds;
+        let after = self
+            .compactions
+            .served
+            .map_or(Bound::Unbounded, Bound::Excluded);
+        let later = rounds.range((after, Bound::Unbounded));
+        // Those up to the one that was served last, which come after all others.
+        let earlier = rounds
+            .keys()
+            .take_while(|log| self.compactions.served.is_some_and(|last| **log <= last));
+        let later = later.map(|(log, _round)| log);
+        let logs: Vec<LogId> = later.chain(earlier).copied().collect();
         for log in logs {
             let round = self.compactions.rounds.get_mut(&log);
             let round = round.expect("it was just listed");
@@ -165,7 +181,11 @@ impl Broker {
             }
             if self.compactions.open_from <= now.instant {
                 let bytes = round.op_bytes();
-                out.disk.extend(round.take_op());
+                let op = round.take_op();
+                if op.is_some() {
+                    self.compactions.served = Some(log);
+                }
+                out.disk.extend(op);
                 let cost = self.config.compaction.time_of(bytes);
                 self.compactions.open_from = now.after(cost);
             }

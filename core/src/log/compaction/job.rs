@@ -324,7 +324,7 @@ impl Compaction {
                     return self.abandon("a segment was removed meanwhile", out);
                 }
                 match self.clean((at, end), log, bytes) {
-                    Ok(()) => self.after_clean(group, at, end, log),
+                    Ok(()) => self.after_clean((group, at, end), log, out),
                     Err(damage) => self.on_damage(at, &damage, out),
                 }
             }
@@ -526,7 +526,12 @@ impl Compaction {
         Ok(())
     }
 
-    fn after_clean(&mut self, group: usize, at: usize, end: usize, log: &mut Log) {
+    fn after_clean(
+        &mut self,
+        (group, at, end): (usize, usize, usize),
+        log: &mut Log,
+        out: &mut Vec<DiskOp>,
+    ) {
         let is_over = self.input.is_over(&self.sources[at]);
         if is_over && at + 1 == end {
             let aborted = self.transactions.take_kept();
@@ -535,11 +540,11 @@ impl Compaction {
         } else if self.output.is_write_due() {
             self.output.take_writes(&mut self.writes);
         }
-        self.go_on(log);
+        self.go_on(log, out);
     }
 
     /// The next thing to do once nothing is awaited: writes first, then a sync, then reads.
-    fn go_on(&mut self, log: &mut Log) {
+    fn go_on(&mut self, log: &mut Log, out: &mut Vec<DiskOp>) {
         if let Some(write) = self.writes.pop_front() {
             return self.ask(log, |log, token| write.op(log, token));
         }
@@ -557,20 +562,20 @@ impl Compaction {
             unreachable!("only cleaning reads and writes");
         };
         if self.input.is_over(&self.sources[at]) {
-            self.begin_source(group, at + 1, end, log, &mut Vec::new());
+            self.begin_source(group, at + 1, end, log, out);
         } else {
-            self.read_on(at, log, &mut Vec::new());
+            self.read_on(at, log, out);
         }
     }
 
     fn on_saved(&mut self, log: &mut Log, out: &mut Vec<DiskOp>) {
         match self.stage {
-            Stage::Clean { .. } => self.go_on(log),
+            Stage::Clean { .. } => self.go_on(log, out),
             Stage::Finish { group, end } => {
                 if self.writes.is_empty() && self.output.unsynced_bytes == 0 {
                     self.stage = Stage::Ready { group, end };
                 } else {
-                    self.go_on(log);
+                    self.go_on(log, out);
                 }
             }
             Stage::Swap { end } => self.begin_group(end, log, out),
