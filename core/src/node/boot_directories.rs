@@ -53,6 +53,7 @@ pub(super) fn inspect(
         "a node has a data directory"
     );
     let owners = owners_of(options)?;
+    check_metadata_log(options)?;
     let cluster_id = match owners.iter().flatten().next() {
         Some(owner) => owner.cluster_id.clone(),
         None => random_id(rng).to_string(),
@@ -122,6 +123,41 @@ fn owners_of(options: &BootOptions) -> Result<Vec<Option<MetaProperties>>, BootE
         owners.push(Some(owner));
     }
     Ok(owners)
+}
+
+/// The metadata log is in the first directory and in no other, and is not missing where there are
+/// logs of topics: with another one, or an empty one, those would be logs of topics that nobody
+/// knows.
+fn check_metadata_log(options: &BootOptions) -> Result<(), BootError> {
+    let paths = &options.config.log_dirs;
+    let directories = options.directories.iter().zip(paths);
+    let is_metadata = |folder: &FolderListing| folder.name == METADATA_FOLDER;
+    let is_topic = |folder: &FolderListing| {
+        !is_metadata(folder)
+            && partition_of(&folder.name).is_some()
+            && !folder.partition_metadata.is_empty()
+    };
+    let elsewhere = directories.clone().skip(1);
+    let mut elsewhere =
+        elsewhere.filter(|(listing, _path)| listing.folders.iter().any(is_metadata));
+    if let Some((_listing, path)) = elsewhere.next() {
+        return Err(BootError(format!(
+            "there is a metadata log in {path}, and {} is where it belongs, as the first of \
+             log.dirs; put {path} first again",
+            paths[0]
+        )));
+    }
+    let has_metadata = options.directories[0].folders.iter().any(is_metadata);
+    let mut with_topics = directories.filter(|(listing, _)| listing.folders.iter().any(is_topic));
+    if !has_metadata && let Some((_listing, path)) = with_topics.next() {
+        return Err(BootError(format!(
+            "there are logs of topics in {path}, and no metadata log in {}, the first of \
+             log.dirs, that says whose they are; put back {METADATA_FOLDER}, or choose other \
+             directories",
+            paths[0]
+        )));
+    }
+    Ok(())
 }
 
 impl Directories {
@@ -410,5 +446,56 @@ fn random_id(rng: &mut Rng) -> DirectoryId {
         if !id.to_string().starts_with('-') && !id.is_zero() && id != TopicId::METADATA {
             return id;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{BrokerConfig, Settings};
+    use crate::ids::NodeId;
+
+    fn folder(name: &str, partition_metadata: &'static [u8]) -> FolderListing {
+        FolderListing {
+            name: name.to_owned(),
+            partition_metadata: partition_metadata.into(),
+            ..FolderListing::default()
+        }
+    }
+
+    fn refusal(first: Vec<FolderListing>, second: Vec<FolderListing>) -> Option<String> {
+        let properties = MetaProperties {
+            cluster_id: "c".to_owned(),
+            node_id: NodeId(1),
+            directory_id: TopicId([7; 16]),
+        };
+        let of = |folders| DirectoryListing {
+            files: vec![(DirectoryFile::MetaProperties, properties.to_bytes())],
+            folders,
+            ..DirectoryListing::default()
+        };
+        let settings = Settings::load("log.dirs=a,b", &[]).expect("they are valid");
+        let options = BootOptions {
+            config: BrokerConfig::of(&settings).expect("they go together"),
+            settings,
+            listeners: Vec::new(),
+            directories: vec![of(first), of(second)],
+            seed: 7,
+        };
+        let said = check_metadata_log(&options);
+        said.err().map(|error| error.0)
+    }
+
+    #[test]
+    fn a_metadata_log_in_the_wrong_place_is_left_alone() {
+        let metadata = || folder(METADATA_FOLDER, b"");
+        let topic = || folder("t-0", b"version: 0");
+        assert_eq!(refusal(vec![], vec![]), None);
+        assert_eq!(refusal(vec![metadata()], vec![topic()]), None);
+        let said = refusal(vec![], vec![metadata(), topic()]).expect("b came first before");
+        assert!(said.contains("metadata log in b"), "{said}");
+        let said = refusal(vec![topic()], vec![]).expect("somebody removed it");
+        assert!(said.contains("no metadata log in a"), "{said}");
+        assert_eq!(refusal(vec![folder("lost-1", b"")], vec![]), None);
     }
 }
