@@ -23,6 +23,8 @@ pub(crate) fn start(format: LogFormat, level: LevelFilter) {
     let builder = tracing_subscriber::fmt()
         .with_max_level(level)
         .with_target(false)
+        // Where nobody reads standard error any more, lines are lost, and nothing else.
+        .log_internal_errors(false)
         .with_writer(std::io::stderr);
     match format {
         LogFormat::Human => builder.with_ansi(std::io::stderr().is_terminal()).init(),
