@@ -62,12 +62,13 @@ impl Tally {
     }
 }
 
-/// A command in the repository that is killed after `limit_s` seconds.
+/// A command in the repository that is killed after `limit_s` seconds, with all that it started: it
+/// is a process group of its own.
 #[must_use]
 pub fn command(workshop: &Workshop, limit_s: u32, program: impl AsRef<OsStr>) -> Command {
     let mut command = Command::new("timeout");
     command
-        .args(["--foreground", "-k", "10"])
+        .args(["-k", "10"])
         .arg(limit_s.to_string())
         .arg(program);
     command.current_dir(&workshop.root);
@@ -147,8 +148,8 @@ fn name_of(command: &Command) -> String {
         .chain(command.get_args())
         .map(|word| word.to_string_lossy().into_owned())
         .collect();
-    if words.first().is_some_and(|word| word == "timeout") && words.len() > 5 {
-        words.drain(..5);
+    if words.first().is_some_and(|word| word == "timeout") && words.len() > 4 {
+        words.drain(..4);
     }
     if let Some(program) = words.first_mut() {
         *program = program.rsplit('/').next().unwrap_or_default().to_owned();
@@ -180,6 +181,11 @@ mod tests {
             outcome,
             Err("tail -f /dev/null: time limit exceeded".to_owned())
         );
+        // What it started holds the pipe open, and goes with it.
+        let script = "tail -f /dev/null; :";
+        let outcome = run(command(&workshop, 1, "sh").args(["-c", script]));
+        let expected = format!("sh -c {script}: time limit exceeded");
+        assert_eq!(outcome, Err(expected));
         let outcome = quiet(command(&workshop, 10, "printf").arg("hello"));
         assert_eq!(outcome.as_deref(), Ok("hello"));
     }
