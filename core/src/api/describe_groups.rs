@@ -18,7 +18,10 @@ pub fn handle(broker: &Broker, from: &Requester, request: &DescribeGroupsRequest
     for group in &request.groups {
         let mut told = match left {
             0 => refusal(group, ErrorCode::InvalidRequest),
-            _some => describe(broker, from.version(), group),
+            _some => {
+                let shard = broker.groups.shard_of(group);
+                shard.describe_group(group, from.version())
+            }
         };
         left = left.saturating_sub(told.members.iter().map(size_of_member).sum());
         let is_known = told.error_code == ErrorCode::None.code();
@@ -30,16 +33,6 @@ pub fn handle(broker: &Broker, from: &Requester, request: &DescribeGroupsRequest
         response.groups.push(told);
     }
     Reply::DescribeGroups(response)
-}
-
-fn describe(broker: &Broker, version: i16, group: &StrBytes) -> DescribedGroup {
-    let shard = broker.shard_for(group);
-    let shard = shard.map(|partition| broker.groups.shard(partition));
-    match shard {
-        Ok(Some(shard)) => shard.describe_group(group, version),
-        Ok(None) => refusal(group, ErrorCode::NotCoordinator),
-        Err(code) => refusal(group, code),
-    }
 }
 
 /// About what telling a member costs.

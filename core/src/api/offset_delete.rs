@@ -3,7 +3,7 @@
 use kafka_wire::OffsetDeleteResponse;
 use kafka_wire::offset_delete_request::OffsetDeleteRequest;
 
-use super::group_writes::{GroupsReply, answer_with, finish, park};
+use super::group_writes::{GroupsReply, finish, park};
 use super::{Handled, Requester};
 use crate::node::Broker;
 use crate::node::door::Outbox;
@@ -22,10 +22,6 @@ pub fn handle(
         from,
         GroupsReply::OffsetDelete(OffsetDeleteResponse::default()),
     );
-    if let Err(code) = broker.delete_offsets(now, request, (id, 0), out) {
-        let mut refused = OffsetDeleteResponse::default();
-        refused.error_code = code.code();
-        answer_with(broker, id, GroupsReply::OffsetDelete(refused));
-    }
+    broker.delete_offsets(now, request, (id, 0), out);
     finish(broker, id, out)
 }

@@ -51,13 +51,8 @@ fn fetch(
     version: i16,
     group: &OffsetFetchRequestGroup,
 ) -> OffsetFetchResponseGroup {
-    let shard = broker.shard_for(&group.group_id);
-    let shard = shard.map(|partition| broker.groups.shard(partition));
-    let mut told = match shard {
-        Ok(Some(shard)) => shard.offset_fetch(group, version, &broker.image),
-        Ok(None) => refusal(group, ErrorCode::NotCoordinator),
-        Err(code) => refusal(group, code),
-    };
+    let shard = broker.groups.shard_of(&group.group_id);
+    let mut told = shard.offset_fetch(group, version, &broker.image);
     if version < GROUP_ERROR_VERSION && told.error_code != ErrorCode::None.code() {
         told.topics = failed_topics(group, told.error_code);
     }

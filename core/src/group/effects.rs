@@ -1,5 +1,7 @@
 //! What a shard is told about a caller, and what its calls leave behind.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use kafka_wire::{
     HeartbeatResponse, JoinGroupResponse, LeaveGroupResponse, OffsetCommitResponse,
@@ -67,6 +69,6 @@ pub struct Caller {
     pub version: i16,
     /// What the client calls itself; empty where it has no name.
     pub client_id: StrBytes,
-    /// Its address as Kafka prints one: `/127.0.0.1`.
-    pub client_host: StrBytes,
+    /// Its address: `127.0.0.1`.
+    pub peer_host: Arc<str>,
 }

@@ -72,7 +72,9 @@ impl Shard {
             return join.refuse(&request.member_id, ErrorCode::InvalidSessionTimeout, out);
         }
         if let Some(code) = self.refusal() {
-            return join.refuse("", code, out);
+            let mut reply = join_error("", code);
+            reply.protocol_name = None;
+            return join.answer(reply, out);
         }
         if request.protocols.len() > PROTOCOLS_PER_MEMBER_MAX {
             let code = ErrorCode::InconsistentGroupProtocol;
@@ -211,7 +213,7 @@ impl Shared {
         let member = group.member(id).expect("it was just checked");
         let is_unchanged = member.matches(&request.protocols);
         let is_leader = group.is_leader(id);
-        let reason = match group.state {
+        let what = match group.state {
             GroupState::CompletingRebalance if is_unchanged => {
                 // Its answer was lost: it gets it again.
                 return join.answer(group.join_reply(id, is_leader), out);
@@ -219,19 +221,18 @@ impl Shared {
             GroupState::Stable if is_unchanged && !is_leader => {
                 return join.answer(group.join_reply(id, false), out);
             }
-            GroupState::PreparingRebalance => format!("member {id} joins"),
+            GroupState::PreparingRebalance => "joins",
             GroupState::CompletingRebalance | GroupState::Stable if !is_unchanged => {
-                format!("member {id} joins with other metadata")
+                "joins with other metadata"
             }
-            GroupState::CompletingRebalance | GroupState::Stable => {
-                format!("leader {id} joins again")
-            }
+            GroupState::CompletingRebalance | GroupState::Stable => "joins again and leads",
             GroupState::Empty => unreachable!("an empty group has no members"),
         };
         let id = owned(id);
         let parked = Some(Parked::of(join.caller));
         group.update(&id, join.terms(), parked, out);
-        self.prepare_or_continue(now, group, &join.reason(&reason), out);
+        let reason = || join.reason(&format!("member {id} {what}"));
+        self.prepare_or_continue(now, group, reason, out);
     }
 
     /// Adds a member, and rebalances. Until it is told of a generation it may be silent for
@@ -249,7 +250,7 @@ impl Shared {
             id: id.clone(),
             instance_id: request.group_instance_id.as_ref().map(owned),
             client_id: owned(&caller.client_id),
-            client_host: owned(&caller.client_host),
+            client_host: StrBytes::from(format!("/{}", caller.peer_host)),
             terms: join.terms(),
             assignment: bytes::Bytes::new(),
             is_new: true,
@@ -262,8 +263,8 @@ impl Shared {
         }
         group.add(member, &request.protocol_type);
         self.expect_member(group, id, now.after(NEW_MEMBER_JOIN_TIMEOUT));
-        let reason = join.reason(&format!("member {id} is new"));
-        self.prepare_or_continue(now, group, &reason, out);
+        let reason = || join.reason(&format!("member {id} is new"));
+        self.prepare_or_continue(now, group, reason, out);
     }
 
     /// The client of a static member came again: it gets a new id, and the old one is fenced. In a

@@ -24,18 +24,19 @@ use crate::event::Severity;
 use crate::time::Now;
 
 impl Shared {
-    /// Rebalances a group that can be, or goes on with the rebalance under way.
+    /// Rebalances a group that can be, for a reason that is told; or goes on with the rebalance
+    /// under way.
     pub(super) fn prepare_or_continue(
         &mut self,
         now: Now,
         group: &mut ClassicGroup,
-        reason: &str,
+        reason: impl FnOnce() -> String,
         out: &mut GroupEffects,
     ) {
         if group.state == GroupState::PreparingRebalance {
             self.maybe_complete_join(now, group, out);
         } else {
-            self.prepare(now, group, reason, out);
+            self.prepare(now, group, &reason(), out);
         }
     }
 

@@ -59,6 +59,14 @@ impl Shard {
         }
     }
 
+    /// A shard of no log, which refuses as one that resigned. It gives no names.
+    #[must_use]
+    pub fn resigned(settings: Arc<GroupSettings>) -> Self {
+        let mut shard = Self::new(settings, Rng::new(0));
+        shard.phase = Phase::Resigned;
+        shard
+    }
+
     /// Applies a record of the log, in order; `value` is none in a tombstone.
     ///
     /// # Errors
@@ -136,7 +144,7 @@ impl Shard {
         self.shared.timers = super::timers::Timers::default();
     }
 
-    /// Whether the shard answers; else every request gets [`Self::refusal`].
+    /// Whether the shard answers; else each request that makes sense gets [`Self::refusal`].
     #[must_use]
     pub fn is_active(&self) -> bool {
         self.phase == Phase::Active

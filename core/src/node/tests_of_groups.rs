@@ -235,6 +235,27 @@ fn while_a_shard_loads_its_groups_are_told_to_wait() {
 }
 
 #[test]
+fn without_a_shard_a_request_is_checked_before_it_is_refused() {
+    let mut bench = Bench::boot_with(ONE_PARTITION, empty_disk(), start());
+    bench.connect();
+    let code = |bench: &mut Bench, group: &str, session_timeout_ms: i32| {
+        let mut request = kafka_wire::JoinGroupRequest::default();
+        request.group_id = group.into();
+        request.session_timeout_ms = session_timeout_ms;
+        bench.ask(1, 3, Request::JoinGroup(request));
+        match bench.replies().as_slice() {
+            [(1, Reply::JoinGroup(reply))] => reply.error_code,
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(code(&mut bench, "", 10_000), 24, "INVALID_GROUP_ID");
+    assert_eq!(code(&mut bench, "g", 1), 26, "INVALID_SESSION_TIMEOUT");
+    assert_eq!(code(&mut bench, "g", 10_000), NOT_COORDINATOR);
+    assert_eq!(bench.heartbeat(), NOT_COORDINATOR);
+    assert_eq!(bench.committed(), Err(NOT_COORDINATOR));
+}
+
+#[test]
 fn a_topic_of_groups_that_cannot_be_made_is_complained_about() {
     let properties = format!("{ONE_PARTITION}\noffsets.topic.replication.factor=2");
     let mut bench = Bench::boot_with(&properties, empty_disk(), start());

@@ -198,7 +198,7 @@ impl Meeting {
             },
             version,
             client_id: StrBytes::from(client),
-            client_host: StrBytes::from("/127.0.0.1"),
+            peer_host: "127.0.0.1".into(),
         };
         let mut out = GroupEffects::default();
         call(&mut self.shard, self.now, &caller, &self.image, &mut out);

@@ -193,3 +193,36 @@ fn a_static_member_whose_write_takes_longer_than_its_session_is_watched_again() 
     meeting.commit_all();
     assert_eq!(meeting.state(), "Empty");
 }
+
+#[test]
+fn what_makes_no_sense_is_refused_before_who_is_not_the_coordinator() {
+    let meeting = Meeting::new();
+    let mut loading = meeting.reload();
+    let mut resigned = meeting;
+    resigned.shard = Shard::resigned(Arc::new(settings()));
+    for meeting in [&mut loading, &mut resigned] {
+        let nameless = meeting.join_group("", &joiner("a"));
+        assert_eq!(meeting.join_code(nameless), ErrorCode::InvalidGroupId);
+        let mut request = JoinGroupRequest::default();
+        request.group_id = "g".into();
+        request.session_timeout_ms = 1;
+        let short = meeting.ask(9, "a", |shard, now, caller, _, out| {
+            shard.join_group(now, caller, &request, out);
+        });
+        assert_eq!(meeting.join_code(short), ErrorCode::InvalidSessionTimeout);
+        let mut request = SyncGroupRequest::default();
+        request.group_id = "g".into();
+        let nameless = meeting.sync_as(5, &request);
+        let code = ErrorCode::InconsistentGroupProtocol;
+        assert_eq!(meeting.sync_code(nameless), code);
+        // A partition that does not exist is told as such, beside the others.
+        let refusal = meeting.shard.refusal().expect("it does not serve");
+        let request = commit_request("g", &MemberId::default(), -1, &[("x", 0, 1), ("t", 0, 1)]);
+        let commits = meeting.commit_offsets(9, &request);
+        let told = [ErrorCode::UnknownTopicOrPartition, refusal];
+        assert_eq!(meeting.committed(commits), told);
+        let joins = meeting.join(&joiner("a"));
+        assert_eq!(meeting.join_code(joins), refusal);
+        assert_eq!(meeting.joined(joins).protocol_name, None);
+    }
+}

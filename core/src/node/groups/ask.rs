@@ -1,10 +1,12 @@
 //! Requests to shards: who answers for a group, and what becomes of the answer.
 
+use std::sync::Arc;
+
 use kafka_wire::offset_delete_request::OffsetDeleteRequest;
 use kafka_wire_core::StrBytes;
 
-use crate::api::Requester;
 use crate::api::group_writes::{self, GroupsReply};
+use crate::api::{Handled, Requester};
 use crate::error::ErrorCode;
 use crate::group::{Caller, GroupEffects, Shard, WriteId};
 use crate::ids::PartitionIndex;
@@ -18,24 +20,8 @@ use crate::waiting::WaitId;
 pub type WritePart = (WaitId, u32);
 
 impl Broker {
-    /// The partition whose shard answers for a group.
-    ///
-    /// # Errors
-    /// Why nobody here does: the group's coordinator is elsewhere, or still loading.
-    pub(crate) fn shard_for(&self, group: &str) -> Result<PartitionIndex, ErrorCode> {
-        let partition = self.groups.partition_of(group);
-        let partition = partition.ok_or(ErrorCode::NotCoordinator)?;
-        let shard = self.groups.shard(partition);
-        match shard.ok_or(ErrorCode::NotCoordinator)?.refusal() {
-            None => Ok(partition),
-            Some(code) => Err(code),
-        }
-    }
-
-    /// Hands a request to the shard of its group; the shard answers it, now or later.
-    ///
-    /// # Errors
-    /// As [`Self::shard_for`]; then the caller answers.
+    /// Hands a request to the shard of its group; the shard answers it, now or later. One that does
+    /// not serve, or stands in for a shard that is not here, refuses it as far as it makes sense.
     pub(crate) fn ask_group(
         &mut self,
         now: Now,
@@ -43,19 +29,26 @@ impl Broker {
         group: &str,
         out: &mut Outbox,
         call: impl FnOnce(&mut Shard, &Caller, &Image, &mut GroupEffects),
-    ) -> Result<(), ErrorCode> {
-        let partition = self.shard_for(group)?;
+    ) -> Handled {
         let caller = Caller {
             reply_to: from.reply_to,
             version: from.version(),
             client_id: from.head.client_id.clone().unwrap_or_default(),
-            client_host: StrBytes::from(format!("/{}", from.peer_host)),
+            peer_host: Arc::clone(&from.peer_host),
         };
         self.groups.kept.insert(from.reply_to);
-        self.with_shard(now, partition, out, |shard, image, effects| {
-            call(shard, &caller, image, effects);
-        });
-        Ok(())
+        if let Some(partition) = self.groups.hosted(group) {
+            self.with_shard(now, partition, out, |shard, image, effects| {
+                call(shard, &caller, image, effects);
+            });
+        } else {
+            let mut effects = GroupEffects::default();
+            let nobody = &mut self.groups.nobody;
+            call(nobody, &caller, &self.image, &mut effects);
+            assert!(effects.writes.is_empty(), "who has no log writes nothing");
+            self.tell(&mut effects, out);
+        }
+        Handled::Parked
     }
 
     /// Deletes a group; `part` is told of each write that this takes.
@@ -69,9 +62,10 @@ impl Broker {
         part: WritePart,
         out: &mut Outbox,
     ) -> Result<(), ErrorCode> {
-        let partition = self.shard_for(group)?;
+        let partition = self.groups.hosted(group);
+        let partition = partition.ok_or(ErrorCode::NotCoordinator)?;
         let hosted = self.groups.shards.get_mut(&partition);
-        let hosted = hosted.ok_or(ErrorCode::NotCoordinator)?;
+        let hosted = hosted.expect("it is hosted");
         let mut effects = GroupEffects::default();
         let deleted = hosted.shard.delete_group(group, &mut effects);
         let deleted = deleted.map(|writes| self.await_writes(partition, &writes, part));
@@ -80,27 +74,23 @@ impl Broker {
     }
 
     /// Deletes offsets of a group; `part` is told of each write that this takes.
-    ///
-    /// # Errors
-    /// Why the group's shard does not answer.
     pub(crate) fn delete_offsets(
         &mut self,
         now: Now,
         request: &OffsetDeleteRequest,
         part: WritePart,
         out: &mut Outbox,
-    ) -> Result<(), ErrorCode> {
-        let partition = self.shard_for(&request.group_id)?;
-        let hosted = self.groups.shards.get_mut(&partition);
-        let hosted = hosted.ok_or(ErrorCode::NotCoordinator)?;
+    ) {
+        let partition = self.groups.hosted(&request.group_id);
+        let hosted = partition.and_then(|partition| self.groups.shards.get_mut(&partition));
+        let shard = hosted.map_or(&mut self.groups.nobody, |hosted| &mut hosted.shard);
         let mut effects = GroupEffects::default();
-        let (response, writes) = hosted
-            .shard
-            .offset_delete(request, &self.image, &mut effects);
+        let (response, writes) = shard.offset_delete(request, &self.image, &mut effects);
         group_writes::answer_with(self, part.0, GroupsReply::OffsetDelete(response));
-        self.await_writes(partition, &writes, part);
-        self.carry_out(now, partition, effects, out);
-        Ok(())
+        if let Some(partition) = partition {
+            self.await_writes(partition, &writes, part);
+            self.carry_out(now, partition, effects, out);
+        }
     }
 
     /// Notes who waits for writes, before these are carried out.

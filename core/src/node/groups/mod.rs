@@ -40,6 +40,8 @@ pub struct Groups {
     /// from their offsets, so that counts from the next start on, as with Kafka.
     partitions: Option<i32>,
     shards: BTreeMap<PartitionIndex, Hosted>,
+    /// Stands in where a group has no shard here: it checks what a shard checks first, and refuses.
+    nobody: Shard,
     by_log: BTreeMap<LogId, PartitionIndex>,
     /// Shards that wait for others to be loaded, in order.
     to_load: VecDeque<PartitionIndex>,
@@ -72,6 +74,7 @@ impl Groups {
     #[must_use]
     pub fn new(settings: Arc<GroupSettings>) -> Self {
         Self {
+            nobody: Shard::resigned(Arc::clone(&settings)),
             settings,
             partitions: None,
             shards: BTreeMap::new(),
@@ -94,6 +97,19 @@ impl Groups {
     pub fn partition_of(&self, group: &str) -> Option<PartitionIndex> {
         let partitions = self.partitions?;
         Some(PartitionIndex(partition_of(group, partitions)))
+    }
+
+    /// The partition of a group's shard, where that is here; it may be loading still.
+    fn hosted(&self, group: &str) -> Option<PartitionIndex> {
+        let partition = self.partition_of(group);
+        partition.filter(|partition| self.shards.contains_key(partition))
+    }
+
+    /// The shard of a group, or one that refuses.
+    #[must_use]
+    pub fn shard_of(&self, group: &str) -> &Shard {
+        let shard = self.hosted(group).and_then(|hosted| self.shard(hosted));
+        shard.unwrap_or(&self.nobody)
     }
 
     /// The shards of this node, by partition.

@@ -82,7 +82,7 @@ impl Broker {
     }
 
     /// Sends answers to those that are still there, and lets events out.
-    fn tell(&mut self, effects: &mut GroupEffects, out: &mut Outbox) {
+    pub(super) fn tell(&mut self, effects: &mut GroupEffects, out: &mut Outbox) {
         out.events.append(&mut effects.events);
         for (reply_to, reply) in effects.replies.drain(..) {
             if self.groups.kept.remove(&reply_to) {
