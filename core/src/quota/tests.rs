@@ -221,3 +221,27 @@ fn who_is_gone_is_forgotten() {
     assert_eq!(throttle.next_deadline(), None);
     assert_eq!(throttle.on_answered(at(0), reply_to(1, 2), Some(0)), 0);
 }
+
+#[test]
+fn nobody_gets_rid_of_a_debt_by_calling_itself_something_else() {
+    let image = image(&[("client-id", None, "controller_mutation_rate", 2.0)]);
+    let mut throttle = Throttle::new(SETTINGS, &image);
+    let mut ask = |now_ms, client: &str, changes| {
+        let to = reply_to(1, 1);
+        throttle.on_request(to, (19, Some(client), 100));
+        let mut allowance = throttle.allowance(at(now_ms), to, true);
+        let is_granted = allowance.take(changes);
+        throttle.on_changed(at(now_ms), to, allowance);
+        let _wait_ms = throttle.on_answered(at(now_ms), to, Some(0));
+        is_granted
+    };
+    // The first by its name, and deep in debt.
+    assert!(ask(0, "a", 1_000));
+    for at in 0..=crate::limits::QUOTA_SHARERS_MAX {
+        assert!(ask(1, &format!("b{at}"), 1));
+    }
+    assert!(!ask(2, "a", 1));
+    // Those that are full again make room for others.
+    assert!(ask(30_000, "c", 1));
+    assert_eq!(throttle.buckets(), 2);
+}

@@ -59,7 +59,8 @@ pub struct Throttle {
     limits: Limits,
     user: Arc<str>,
     windows: BTreeMap<Sharers, Window>,
-    buckets: BTreeMap<Sharers, Bucket>,
+    /// With the rate by which each fills.
+    buckets: BTreeMap<Sharers, (Rate, Bucket)>,
     addresses: BTreeMap<Arc<str>, Window>,
     asked: BTreeMap<ReplyTo, Asked>,
     muted: BTreeMap<ConnectionId, (Instant, Release)>,
@@ -175,6 +176,12 @@ impl Throttle {
         self.asked.is_empty()
     }
 
+    /// How many buckets are remembered.
+    #[cfg(test)]
+    pub(super) fn buckets(&self) -> usize {
+        self.buckets.len()
+    }
+
     /// The most bytes that one answer may bring a reader: more would have to wait in any case.
     #[must_use]
     pub fn fetch_bytes_max(&self, reply_to: ReplyTo) -> u64 {
@@ -222,7 +229,8 @@ impl Throttle {
         };
         let (now_ms, all_ms) = (ms(now), self.settings.mutations.all_ms());
         let full = Bucket::full(now_ms, rate, all_ms);
-        let mut bucket = self.buckets.get(&sharers).copied().unwrap_or(full);
+        let known = self.buckets.get(&sharers);
+        let mut bucket = known.map_or(full, |(_, bucket)| *bucket);
         bucket.fill(now_ms, rate, all_ms);
         Allowance {
             limit: Some((sharers, rate, bucket)),
@@ -237,16 +245,29 @@ impl Throttle {
         let Some((sharers, rate, bucket)) = allowance.limit else {
             return;
         };
-        if self.buckets.len() >= QUOTA_SHARERS_MAX {
-            let full = Bucket::full(ms(now), rate, self.settings.mutations.all_ms());
-            self.buckets.retain(|_, bucket| *bucket != full);
-            if self.buckets.len() >= QUOTA_SHARERS_MAX {
-                self.buckets.pop_first();
-            }
+        if self.buckets.len() >= QUOTA_SHARERS_MAX && !self.buckets.contains_key(&sharers) {
+            self.make_room_for_a_bucket(now);
         }
-        self.buckets.insert(sharers, bucket);
+        self.buckets.insert(sharers, (rate, bucket));
         if let Some(asked) = self.asked.get_mut(&reply_to) {
             asked.wait_ms = asked.wait_ms.max(wait_ms);
+        }
+    }
+
+    /// Forgets buckets that are full again; where none is, the one that is nearest to it, so that
+    /// nobody gets rid of a debt by calling itself something else.
+    fn make_room_for_a_bucket(&mut self, now: Now) {
+        let (now_ms, all_ms) = (ms(now), self.settings.mutations.all_ms());
+        self.buckets.retain(|_, (rate, bucket)| {
+            bucket.fill(now_ms, *rate, all_ms);
+            *bucket != Bucket::full(now_ms, *rate, all_ms)
+        });
+        if self.buckets.len() >= QUOTA_SHARERS_MAX {
+            let buckets = self.buckets.iter();
+            let nearest = buckets.min_by_key(|(_, (rate, bucket))| bucket.wait_ms(*rate));
+            if let Some(sharers) = nearest.map(|(sharers, _)| sharers.clone()) {
+                self.buckets.remove(&sharers);
+            }
         }
     }
 
