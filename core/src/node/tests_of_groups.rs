@@ -14,7 +14,7 @@ use crate::ids::{
     DirectoryIndex, LeaderEpoch, Offset, PartitionEpoch, PartitionIndex, ProducerEpoch, ProducerId,
     Sequence, TopicId,
 };
-use crate::log::LeaderBatch;
+use crate::log::{LeaderBatch, ReadOutcome};
 use crate::metadata::records::{MetadataRecord, PartitionRecord, RemoveTopicRecord, TopicRecord};
 use crate::sim::disk::PowerLoss;
 use crate::storage::{DiskError, DiskOp, FailureScope};
@@ -232,6 +232,26 @@ fn while_a_shard_loads_its_groups_are_told_to_wait() {
     bench.run();
     assert_eq!(bench.heartbeat(), UNKNOWN_MEMBER);
     assert_eq!(bench.committed(), Ok(5));
+}
+
+#[test]
+fn a_log_of_which_compaction_left_no_record_is_loaded() {
+    let mut bench = Bench::with_groups();
+    bench.commit(0, 5);
+    bench.run();
+    let (disk, now) = bench.stop();
+    let mut bench = Bench::boot_until_ready(ONE_PARTITION, disk, now);
+    bench.connect();
+    assert_eq!(bench.committed(), Err(LOADING));
+    let (log, _) = bench.offsets_log();
+    let (now, place) = (bench.now, (PartitionIndex(0), log));
+    let nothing = ReadOutcome::Slices(Vec::new());
+    let mut out = std::mem::take(&mut bench.out);
+    let broker = bench.broker();
+    broker.on_load_outcome(now, place, nothing, &mut out);
+    bench.out = out;
+    bench.turn(Vec::new());
+    assert_eq!(bench.committed(), Ok(-1));
 }
 
 #[test]

@@ -31,6 +31,8 @@ const COMMIT: i16 = 1;
 pub struct GroupLoad {
     /// Everything below is replayed.
     next: Offset,
+    /// Where what is read ends at the latest.
+    bound: Offset,
     /// What the disk is asked for.
     reading: Option<Reading>,
     /// Records of transactions that are not decided yet; they count where the marker says so.
@@ -49,6 +51,7 @@ impl GroupLoad {
     fn new(start: Offset) -> Self {
         Self {
             next: start,
+            bound: start,
             reading: None,
             undecided: BTreeMap::new(),
             records: 0,
@@ -155,6 +158,7 @@ impl Broker {
             }
             return;
         }
+        load.bound = bound;
         let request = ReadRequest {
             start_offset: load.next,
             bound,
@@ -165,7 +169,7 @@ impl Broker {
         self.on_load_outcome(now, (partition, log), outcome, out);
     }
 
-    fn on_load_outcome(
+    pub(in crate::node) fn on_load_outcome(
         &mut self,
         now: Now,
         (partition, log): (PartitionIndex, LogId),
@@ -178,6 +182,14 @@ impl Broker {
                 let token = lookup.token();
                 self.await_load(partition, (log, token), Reading::Position(lookup));
                 return;
+            }
+            // Compaction took all that was left.
+            ReadOutcome::Slices(slices) if slices.is_empty() => {
+                let hosted = self.groups.shards.get_mut(&partition);
+                if let Some(load) = hosted.and_then(|hosted| hosted.load.as_mut()) {
+                    load.next = load.bound;
+                }
+                return self.groups.note_due(partition, Some(now.instant));
             }
             ReadOutcome::Slices(slices) => slices,
             ReadOutcome::Corrupt => return self.fail_load(now, partition, "damage", out),
@@ -223,7 +235,9 @@ impl Broker {
         self.groups.reading.insert(key, partition);
         let hosted = self.groups.shards.get_mut(&partition);
         let load = hosted.and_then(|hosted| hosted.load.as_mut());
-        load.expect("a load reads").reading = Some(reading);
+        let load = load.expect("a load reads");
+        let former = load.reading.replace(reading);
+        assert!(former.is_none(), "a load awaits one read at a time");
     }
 
     /// The disk answered a read of a load; says whether it was one's.
