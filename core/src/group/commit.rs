@@ -1,6 +1,5 @@
 //! OffsetCommit: where a group goes on (K78).
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use kafka_wire::offset_commit_request::{OffsetCommitRequestPartition, OffsetCommitRequestTopic};
@@ -12,6 +11,7 @@ use kafka_wire_core::{StrBytes, Uuid};
 
 use super::classic::{ClassicGroup, GroupState};
 use super::record::{OffsetCommit, OffsetKey, RecordKey};
+use super::reply::Places;
 use super::shared::reference_to;
 use super::writes::Then;
 use super::{Caller, GroupEffects, GroupId, GroupRecord, GroupReply, Shard, WriteId, owned};
@@ -252,11 +252,11 @@ impl<'a> Committing<'a> {
     }
 }
 
-/// An answer in the making: partitions of one topic stand together, in the place of the first.
+/// An answer in the making.
 #[derive(Default)]
 struct CommitReply {
     reply: OffsetCommitResponse,
-    places: BTreeMap<(StrBytes, Uuid), usize>,
+    places: Places<(StrBytes, Uuid)>,
 }
 
 impl CommitReply {
@@ -272,14 +272,13 @@ impl CommitReply {
             return last.partitions.push(told);
         }
         let key = (StrBytes::clone(&topic.name), topic.topic_id);
-        let place = *self.places.entry(key).or_insert(topics.len());
-        if place == topics.len() {
+        let topic = self.places.topic(key, topics, || {
             let mut new = OffsetCommitResponseTopic::default();
             new.name = StrBytes::clone(&topic.name);
             new.topic_id = topic.topic_id;
-            topics.push(new);
-        }
-        topics[place].partitions.push(told);
+            new
+        });
+        topic.partitions.push(told);
     }
 }
 

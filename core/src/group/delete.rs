@@ -1,6 +1,5 @@
 //! OffsetDelete and DeleteGroups: what is to be forgotten (K83, K26).
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use kafka_wire::offset_delete_request::OffsetDeleteRequestTopic;
@@ -13,6 +12,7 @@ use kafka_wire_core::StrBytes;
 use super::classic::GroupState;
 use super::offsets::GroupOffsets;
 use super::record::{OffsetKey, RecordKey};
+use super::reply::Places;
 use super::shared::{reference_to, tell};
 use super::writes::Then;
 use super::{GroupEffects, GroupId, GroupRecord, Shard, WriteId};
@@ -203,11 +203,11 @@ fn tombstones_per_write(id: &GroupId) -> usize {
     (TOMBSTONE_BYTES_PER_WRITE / key_bytes).max(1)
 }
 
-/// An answer in the making: partitions of one topic stand together, in the place of the first.
+/// An answer in the making.
 #[derive(Default)]
 struct DeleteReply {
     reply: OffsetDeleteResponse,
-    places: BTreeMap<StrBytes, usize>,
+    places: Places<StrBytes>,
 }
 
 impl DeleteReply {
@@ -221,13 +221,11 @@ impl DeleteReply {
         told.partition_index = partition.0;
         told.error_code = code.code();
         let topics = &mut self.reply.topics;
-        let places = &mut self.places;
-        let place = *places.entry(topic.name.clone()).or_insert(topics.len());
-        if place == topics.len() {
+        let topic = self.places.topic(topic.name.clone(), topics, || {
             let mut new = OffsetDeleteResponseTopic::default();
             new.name = topic.name.clone();
-            topics.push(new);
-        }
-        topics[place].partitions.push(told);
+            new
+        });
+        topic.partitions.push(told);
     }
 }

@@ -1,5 +1,7 @@
 //! Answers that say no, with the fields that Kafka leaves in them.
 
+use std::collections::BTreeMap;
+
 use kafka_wire::{
     HeartbeatResponse, JoinGroupResponse, LeaveGroupResponse, OffsetCommitResponse,
     SyncGroupResponse,
@@ -8,6 +10,33 @@ use kafka_wire_core::StrBytes;
 
 use super::{Caller, GroupEffects, GroupReply};
 use crate::error::ErrorCode;
+
+/// Where the topics of an answer in the making stand: partitions of one topic stand together, in the
+/// place of the first.
+#[derive(Debug)]
+pub(super) struct Places<K>(BTreeMap<K, usize>);
+
+impl<K: Ord> Places<K> {
+    /// The topic's place in the answer; it is `new` where there is none yet.
+    pub(super) fn topic<'a, T>(
+        &mut self,
+        key: K,
+        topics: &'a mut Vec<T>,
+        new: impl FnOnce() -> T,
+    ) -> &'a mut T {
+        let place = *self.0.entry(key).or_insert(topics.len());
+        if place == topics.len() {
+            topics.push(new());
+        }
+        &mut topics[place]
+    }
+}
+
+impl<K> Default for Places<K> {
+    fn default() -> Self {
+        Self(BTreeMap::new())
+    }
+}
 
 /// A JoinGroup refused; Kafka names the member in some cases, and leaves the name out in others.
 pub(super) fn join_error(member_id: &str, code: ErrorCode) -> JoinGroupResponse {
