@@ -196,8 +196,6 @@ pub struct GroupConfig {
     pub max_size: i32,
     /// `offset.metadata.max.bytes`.
     pub offset_metadata_max_bytes: i32,
-    /// `offsets.commit.timeout.ms`.
-    pub offsets_commit_timeout: Duration,
     /// `offsets.retention.minutes`.
     pub offsets_retention: Duration,
     /// `offsets.retention.check.interval.ms`.
@@ -304,7 +302,6 @@ impl GroupConfig {
             max_session_timeout_ms: settings.int("group.max.session.timeout.ms"),
             max_size: settings.int("group.max.size"),
             offset_metadata_max_bytes: settings.int("offset.metadata.max.bytes"),
-            offsets_commit_timeout: millis(settings, "offsets.commit.timeout.ms"),
             offsets_retention: Duration::from_secs(retention_minutes * 60),
             offsets_retention_check_interval: millis(
                 settings,
