@@ -10,7 +10,8 @@
 //! * What OffsetFetch shows is committed: a replay of the log up to the last committed write gives
 //!   the same offsets, and the same group where it is Stable or Empty and nothing is in flight.
 //! * A write that failed leaves nothing behind.
-//! * Generations of a group only grow; in one generation a member gets one assignment.
+//! * Generations of a group only grow, as long as it is there and until they begin at 1 again after
+//!   2^31 - 1; in one generation a member gets one assignment.
 //! * Nothing is answered from a shard that is still loading, or that resigned.
 //!
 //! Deliberately absent: consumer groups (KIP-848), share groups and transactional offsets. Their
