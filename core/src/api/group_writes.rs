@@ -50,7 +50,8 @@ pub fn expect(broker: &mut Broker, id: WaitId) {
     }
 }
 
-/// Says what the answer is if all goes well; before the writes are asked for, which may fail at once.
+/// Says what the answer is if all goes well; before the writes are asked for, which may fail at
+/// once.
 pub fn answer_with(broker: &mut Broker, id: WaitId, reply: GroupsReply) {
     if let Some(told) = reply_mut(broker, id) {
         *told = reply;

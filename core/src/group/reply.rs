@@ -11,8 +11,8 @@ use kafka_wire_core::StrBytes;
 use super::{Caller, GroupEffects, GroupReply};
 use crate::error::ErrorCode;
 
-/// Where the topics of an answer in the making stand: partitions of one topic stand together, in the
-/// place of the first.
+/// Where the topics of an answer in the making stand: partitions of one topic stand together, in
+/// the place of the first.
 #[derive(Debug)]
 pub(super) struct Places<K>(BTreeMap<K, usize>);
 

@@ -1,8 +1,8 @@
 //! Records of `__consumer_offsets` as JSON: commits, and what is known of classic groups.
 //!
-//! Sources: `--offsets-decoder` of Apache Kafka 4.3.1's dump tool, and the message formatters of its
-//! console consumer. Records of the newer groups (KIP-848, share and streams groups) are not decoded
-//! here yet.
+//! Sources: `--offsets-decoder` of Apache Kafka 4.3.1's dump tool, and the message formatters of
+//! its console consumer. Records of the newer groups (KIP-848, share and streams groups) are not
+//! decoded here yet.
 
 use bytes::Bytes;
 use ottla_core::client::group::protocol::{Assignment, Subscription};

@@ -1,7 +1,7 @@
 //! One group while a scenario runs: its members, what they told, and what must hold meanwhile.
 //!
-//! Whatever a scenario does, one thing is watched throughout: what was committed before a member got
-//! a partition is not read by it, unless it was told to go back. (A commit that overtakes a
+//! Whatever a scenario does, one thing is watched throughout: what was committed before a member
+//! got a partition is not read by it, unless it was told to go back. (A commit that overtakes a
 //! rebalance does not move a member that has begun already.)
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -115,8 +115,8 @@ impl FolderFiles {
     }
 
     /// An index that has its own name while the batches are still called `.swap`: it was renamed
-    /// already, so it is the new segment's; `false` where there is no such segment. Where one called
-    /// `.swap` is there too, it is the old segment's, and is about to be replaced.
+    /// already, so it is the new segment's; `false` where there is no such segment. Where one
+    /// called `.swap` is there too, it is the old segment's, and is about to be replaced.
     fn add_swapped_index(&mut self, index: LogFile, size_bytes: u64) -> bool {
         let base = match index {
             LogFile::OffsetIndex(base)

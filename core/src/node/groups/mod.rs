@@ -5,8 +5,8 @@
 //! Compare Kafka's `CoordinatorRuntime`.
 //!
 //! Invariants:
-//! * A shard hears of each write once. It hears of those that are committed in the order in which it
-//!   asked for them; of one that the log refuses at once, before older ones that are in flight.
+//! * A shard hears of each write once. It hears of those that are committed in the order in which
+//!   it asked for them; of one that the log refuses at once, before older ones in flight.
 //! * What is told as committed is below the high watermark, and so on the platter.
 //! * A request that a shard keeps is answered once, or never where its connection is gone.
 
