@@ -84,6 +84,9 @@ fn configuration(number: u32, options: &Options) -> BTreeMap<Arc<str>, Arc<str>>
             options.delete_retention_ms.to_string(),
         ),
     ];
+    if options.groups > 0 {
+        values.extend(configuration_of_groups(options));
+    }
     if options.flush_policy == 1 {
         values.push(("log.flush.interval.ms", "50".to_owned()));
         values.push(("log.flush.interval.messages", "100".to_owned()));
@@ -99,4 +102,27 @@ fn configuration(number: u32, options: &Options) -> BTreeMap<Arc<str>, Arc<str>>
         .into_iter()
         .map(|(name, value)| (Arc::from(name), Arc::from(value)))
         .collect()
+}
+
+/// Sessions far shorter than Kafka allows, and offsets that expire at once where they expire.
+fn configuration_of_groups(options: &Options) -> Vec<(&'static str, String)> {
+    let mut values = vec![
+        ("group.min.session.timeout.ms", "1".to_owned()),
+        (
+            "group.initial.rebalance.delay.ms",
+            options.rebalance_delay_ms.to_string(),
+        ),
+        (
+            "offsets.topic.num.partitions",
+            options.offsets_partitions.to_string(),
+        ),
+        ("offsets.topic.replication.factor", "1".to_owned()),
+        // The least that a topic may have.
+        ("offsets.topic.segment.bytes", "1048576".to_owned()),
+    ];
+    if options.offsets_expire == 1 {
+        values.push(("offsets.retention.minutes", "0".to_owned()));
+        values.push(("offsets.retention.check.interval.ms", "150".to_owned()));
+    }
+    values
 }

@@ -1,6 +1,7 @@
 //! One simulated client: an actor, its connections, and what links them to the network.
 //!
-//! The client machine is the one the command line uses. Its effects become plans of the world.
+//! The client machine is the one the command line uses. Its effects become plans of the world. A
+//! member of a group has a machine of its own in each of its lives, beside the client's.
 
 use std::collections::BTreeMap;
 
@@ -13,6 +14,15 @@ use crate::ids::ConnectionId;
 use crate::rng::Rng;
 use crate::time::Instant;
 
+/// The links of a life are numbered from this many bits on: those of the client's own machine are
+/// of life 0.
+const LIFE_BITS: u32 = 40;
+
+/// The life that a link belongs to.
+fn life_of(link: LinkId) -> u64 {
+    link.0 >> LIFE_BITS
+}
+
 /// A client.
 #[derive(Clone, Debug)]
 pub struct SimulatedClient {
@@ -22,6 +32,8 @@ pub struct SimulatedClient {
     rng: Rng,
     links: BTreeMap<LinkId, ConnectionId>,
     connections: BTreeMap<ConnectionId, LinkId>,
+    /// Connections that came about after the life that wanted them.
+    unwanted: Vec<ConnectionId>,
     /// When it is to be stepped, as last planned.
     pub step_planned_ns: Option<u64>,
 }
@@ -59,6 +71,7 @@ impl SimulatedClient {
             rng,
             links: BTreeMap::new(),
             connections: BTreeMap::new(),
+            unwanted: Vec::new(),
             step_planned_ns: None,
         }
     }
@@ -67,6 +80,10 @@ impl SimulatedClient {
     /// with `false`.
     pub fn on_connected(&mut self, now_ns: u64, link: LinkId, connection: Option<ConnectionId>) {
         let input = match connection {
+            Some(connection) if !self.is_current(link) => {
+                self.unwanted.push(connection);
+                return;
+            }
             Some(connection) => {
                 self.links.insert(link, connection);
                 self.connections.insert(connection, link);
@@ -74,14 +91,14 @@ impl SimulatedClient {
             }
             None => ClientInput::Closed { link },
         };
-        self.network.on_input(Instant(now_ns), input);
+        self.on_input(now_ns, link, input);
     }
 
     /// Bytes arrived; those of a connection it closed are nobody's.
     pub fn on_bytes(&mut self, now_ns: u64, connection: ConnectionId, bytes: Bytes) {
         if let Some(link) = self.connections.get(&connection) {
-            let input = ClientInput::Received { link: *link, bytes };
-            self.network.on_input(Instant(now_ns), input);
+            let link = *link;
+            self.on_input(now_ns, link, ClientInput::Received { link, bytes });
         }
     }
 
@@ -89,9 +106,59 @@ impl SimulatedClient {
     pub fn on_closed(&mut self, now_ns: u64, connection: ConnectionId) {
         if let Some(link) = self.connections.remove(&connection) {
             self.links.remove(&link);
-            let input = ClientInput::Closed { link };
-            self.network.on_input(Instant(now_ns), input);
+            self.on_input(now_ns, link, ClientInput::Closed { link });
         }
+    }
+
+    /// Whether whoever wanted a link still runs.
+    fn is_current(&self, link: LinkId) -> bool {
+        let life = life_of(link);
+        let member = self.actor.member();
+        life == 0 || member.is_some_and(|member| member.is_running() && member.life() == life)
+    }
+
+    /// Gives an input to the machine whose link it is, under the number that it knows.
+    fn on_input(&mut self, now_ns: u64, link: LinkId, input: ClientInput) {
+        let now = Instant(now_ns);
+        if life_of(link) == 0 {
+            self.network.on_input(now, input);
+        } else if self.is_current(link)
+            && let Some(member) = self.actor.member_mut()
+        {
+            let link = LinkId(link.0 & ((1 << LIFE_BITS) - 1));
+            let input = match input {
+                ClientInput::Closed { .. } => ClientInput::Closed { link },
+                ClientInput::Connected { .. } => ClientInput::Connected { link },
+                ClientInput::Received { bytes, .. } => ClientInput::Received { link, bytes },
+            };
+            member.on_input(now, input);
+        }
+    }
+
+    /// The effects of both machines, and the ends of connections whose life is over.
+    fn wishes(&mut self, wishes: &mut Vec<ClientWish>) {
+        let mut effects = Vec::new();
+        self.network.take_effects(&mut effects);
+        for effect in effects.drain(..) {
+            wishes.extend(self.wish(effect));
+        }
+        if let Some(member) = self.actor.member_mut() {
+            let life = member.life();
+            member.take_effects(&mut effects);
+            for mut effect in effects {
+                let (ClientEffect::Close { link }
+                | ClientEffect::Connect { link, .. }
+                | ClientEffect::Send { link, .. }) = &mut effect;
+                link.0 |= life << LIFE_BITS;
+                wishes.extend(self.wish(effect));
+            }
+        }
+        let links = self.links.keys().copied();
+        let over: Vec<LinkId> = links.filter(|link| !self.is_current(*link)).collect();
+        for link in over {
+            wishes.extend(self.wish(ClientEffect::Close { link }));
+        }
+        wishes.extend(self.unwanted.drain(..).map(ClientWish::Close));
     }
 
     /// Lets the actor go on. What it wants of the world goes to `wishes`; answers when it is to be
@@ -116,11 +183,7 @@ impl SimulatedClient {
             self.actor.on_answer(&mut stage, answer);
             actor_at = self.actor.step(&mut stage);
         }
-        let mut effects = Vec::new();
-        self.network.take_effects(&mut effects);
-        for effect in effects {
-            wishes.extend(self.wish(effect));
-        }
+        self.wishes(wishes);
         let network_at = self.network.next_deadline();
         let next = [actor_at, network_at].into_iter().flatten().min()?;
         Some(next.0.max(now_ns + 1))

@@ -13,6 +13,8 @@ use super::boot::boot;
 use super::checkers::Violation;
 use super::checkers::door::{DoorChecker, Promise};
 use super::checkers::durability::DurabilityChecker;
+use super::checkers::groups::GroupChecker;
+use super::checkers::saved::SavedChecker;
 use super::clock::NodeClock;
 use super::disk::{FileSystem, PowerLoss, SimulatedDisk};
 use super::options::Options;
@@ -60,6 +62,8 @@ pub struct SimulatedNode {
     running: Option<Running>,
     incarnation: u64,
     promise: Promise,
+    groups: GroupChecker,
+    saved: SavedChecker,
 }
 
 impl SimulatedNode {
@@ -75,6 +79,8 @@ impl SimulatedNode {
             promise: Promise {
                 survives_power: options.flush_policy == 0,
             },
+            groups: GroupChecker::new(options.offsets_expire == 1),
+            saved: SavedChecker::default(),
         }
     }
 
@@ -148,15 +154,25 @@ impl SimulatedNode {
     /// The process dies; its disk keeps what was written.
     pub fn crash(&mut self, durability: &mut DurabilityChecker) {
         self.running = None;
+        self.groups.on_crash();
         self.disk.crash_process();
-        durability.on_crash(self.number, &self.file_systems(), false);
+        self.judge_death(durability, false);
     }
 
     /// The power goes; its disk keeps what `loss` leaves.
     pub fn lose_power(&mut self, loss: &PowerLoss, durability: &mut DurabilityChecker) {
         self.running = None;
+        self.groups.on_crash();
         self.disk.lose_power(loss);
-        durability.on_crash(self.number, &self.file_systems(), true);
+        self.judge_death(durability, true);
+    }
+
+    /// Judges what is left.
+    fn judge_death(&mut self, durability: &mut DurabilityChecker, power: bool) {
+        durability.on_crash(self.number, &self.file_systems(), power);
+        for directory in self.disk.directories() {
+            self.saved.on_crash(self.disk.files(directory), power);
+        }
     }
 
     /// The file systems of its disk.
@@ -192,13 +208,13 @@ impl SimulatedNode {
             return false;
         };
         machine.receive(bytes);
-        running.take_requests(connection, now.instant)
+        running.take_requests(connection, now.instant, &mut self.groups)
     }
 
     /// A connection is gone.
     pub fn on_closed(&mut self, connection: ConnectionId) {
         if let Some(running) = &mut self.running {
-            running.drop_connection(connection);
+            running.drop_connection(connection, &mut self.groups);
         }
     }
 
@@ -221,6 +237,9 @@ impl SimulatedNode {
     pub fn advance_disk(&mut self, world_ns: u64) -> Vec<DiskDone> {
         let mut done = Vec::new();
         self.disk.advance(world_ns, &mut done);
+        for answer in &done {
+            self.saved.on_done(answer);
+        }
         if let Some(running) = &mut self.running {
             running.inbox.extend(done.iter().cloned().map(Input::Disk));
         }
@@ -238,6 +257,7 @@ impl SimulatedNode {
         let mut outbox = Outbox::default();
         running.node.turn(now, &mut running.inbox, &mut outbox);
         running.inbox.clear();
+        self.groups.on_turn(now);
         let mut effects = self.carry_out(world_ns, outbox, durability);
         effects.inputs = inputs;
         if let Some(running) = self.running.as_mut().filter(|_| tells_loss) {
@@ -265,7 +285,10 @@ impl SimulatedNode {
     /// Takes what the door checker found.
     pub fn take_violations(&mut self) -> Vec<Violation> {
         let door = self.running.as_mut().map(|running| &mut running.door);
-        door.map(DoorChecker::take_violations).unwrap_or_default()
+        let mut found = door.map(DoorChecker::take_violations).unwrap_or_default();
+        found.append(&mut self.groups.take_violations());
+        found.append(&mut self.saved.take_violations());
+        found
     }
 
     /// Carries out the effects of a turn: replies first, because their slices name what the disk
@@ -283,6 +306,7 @@ impl SimulatedNode {
         for effect in outbox.replies {
             effects.replies += 1;
             if let Some(machine) = running.connections.get_mut(&effect.connection) {
+                self.groups.on_reply(&effect, now.instant);
                 let resolve = |slice: &_| disk.resolve(slice);
                 running
                     .door
@@ -302,14 +326,16 @@ impl SimulatedNode {
                 machine.finish();
             }
         }
-        running.flush(disk, &mut effects);
+        running.flush(disk, &mut self.groups, &mut effects);
         // Replies made room: requests may have waited for it.
         let connections: Vec<ConnectionId> = running.connections.keys().copied().collect();
         for connection in connections {
-            running.take_requests(connection, now.instant);
+            running.take_requests(connection, now.instant, &mut self.groups);
         }
         for op in &outbox.disk {
             durability.on_op(self.number, op);
+            self.groups.on_op(op, now.instant);
+            self.saved.on_op(op);
             self.disk.submit(op.clone(), world_ns);
         }
         effects.disk_ops = outbox.disk;
@@ -331,7 +357,12 @@ fn is_loss(input: &Input) -> bool {
 
 impl Running {
     /// Moves whole requests to the inbox; `false` where the connection ends by what it sent.
-    fn take_requests(&mut self, connection: ConnectionId, now: crate::time::Instant) -> bool {
+    fn take_requests(
+        &mut self,
+        connection: ConnectionId,
+        now: crate::time::Instant,
+        groups: &mut GroupChecker,
+    ) -> bool {
         let Some(machine) = self.connections.get_mut(&connection) else {
             return false;
         };
@@ -340,6 +371,8 @@ impl Running {
                 Ok(Some(received)) => {
                     self.door
                         .on_request(connection, received.sequence, &received.request, now);
+                    let key = (connection, received.sequence);
+                    groups.on_request(key, &received.request, now);
                     self.inbox.push(Input::Request {
                         connection,
                         sequence: received.sequence,
@@ -349,22 +382,28 @@ impl Running {
                 }
                 Ok(None) => return true,
                 Err(_malformed) => {
-                    self.drop_connection(connection);
+                    self.drop_connection(connection, groups);
                     return false;
                 }
             }
         }
     }
 
-    fn drop_connection(&mut self, connection: ConnectionId) {
+    fn drop_connection(&mut self, connection: ConnectionId, groups: &mut GroupChecker) {
         if self.connections.remove(&connection).is_some() {
             self.door.on_disconnected(connection);
+            groups.on_disconnected(connection);
             self.inbox.push(Input::Disconnected { connection });
         }
     }
 
     /// Collects what the connections have to say.
-    fn flush(&mut self, disk: &SimulatedDisk, effects: &mut TurnEffects) {
+    fn flush(
+        &mut self,
+        disk: &SimulatedDisk,
+        groups: &mut GroupChecker,
+        effects: &mut TurnEffects,
+    ) {
         let mut finished = Vec::new();
         for (connection, machine) in &mut self.connections {
             let mut pieces = Vec::new();
@@ -396,7 +435,7 @@ impl Running {
             }
         }
         for connection in finished {
-            self.drop_connection(connection);
+            self.drop_connection(connection, groups);
             effects.closed.push(connection);
         }
     }

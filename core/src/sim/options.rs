@@ -99,14 +99,14 @@ options! {
     lost_bytes,
     /// Whether a sync of a log takes its indexes along.
     sync_takes_indexes,
-    /// Mean time between a disk getting full, in milliseconds; 0 for never (D9). No seed draws it.
+    /// Mean time between a disk getting full, in milliseconds; 0 for never (D9).
     disk_full_every_ms,
-    /// Mean time between syncs that fail, in milliseconds; 0 for never (D8). No seed draws it.
+    /// Mean time between syncs that fail, in milliseconds; 0 for never (D8).
     sync_error_every_ms,
-    /// In a hundred orderly stops, how many are interrupted by a death (P7). No seed draws it.
+    /// In a hundred orderly stops, how many are interrupted by a death (P7).
     stop_interrupt_percent,
     /// Whether idempotent producers get an id; else they ask for one that no producer may have, and
-    /// write nothing. No seed draws it.
+    /// write nothing.
     idempotence,
     /// One disk call in this many is a hundred times as slow; 0 for none (D10).
     disk_slow_one_in,
@@ -122,6 +122,28 @@ options! {
     zombie_percent,
     /// Mean time between stalls of a connection, in milliseconds; 0 for never (N5).
     clog_every_ms,
+    /// Groups of consumers. No seed draws it yet.
+    groups,
+    /// Members of each.
+    group_members,
+    /// `session.timeout.ms` of them.
+    session_timeout_ms,
+    /// `max.poll.interval.ms` of them.
+    max_poll_ms,
+    /// Longest time to process what a poll brought, in milliseconds.
+    process_ms_max,
+    /// `group.initial.rebalance.delay.ms`.
+    rebalance_delay_ms,
+    /// `offsets.topic.num.partitions`.
+    offsets_partitions,
+    /// Whether offsets expire as soon as they may.
+    offsets_expire,
+    /// Mean time between deaths of a member, in milliseconds; 0 for never.
+    member_crash_every_ms,
+    /// Mean time between departures of a member, in milliseconds; 0 for never.
+    member_leave_every_ms,
+    /// Mean time between polls of a member that come too late, in milliseconds; 0 for never.
+    member_stall_every_ms,
     /// How far a node's wall clock is off, in milliseconds (C1).
     wall_skew_ms,
     /// How fast a node's monotonic clock runs, in parts per million above half of the truth; 0 for
@@ -136,9 +158,12 @@ impl Options {
     /// Draws the options of a world.
     #[must_use]
     pub fn draw(rng: &Rng) -> Self {
+        let mut members = rng.child("options of groups", 0);
         let mut rng = rng.child("options", 0);
         let mut options = Self::sizes(&mut rng);
         options.rates(&mut rng);
+        options.groups(&mut members);
+        options.idempotence = members.below(2);
         match rng.below(10) {
             0 => options.keep_only(None),
             1 | 2 => {
@@ -151,6 +176,7 @@ impl Options {
                         options.drop_fault(fault);
                     }
                 }
+                options.trouble_of_disks(&mut members);
             }
         }
         options
@@ -219,6 +245,34 @@ impl Options {
         self.drift_ppm = 500_000 + rng.below(100_000) - 50_000;
     }
 
+    /// Disks that fill or fail, and stops that are interrupted: less often than other faults, which
+    /// they hide.
+    fn trouble_of_disks(&mut self, rng: &mut Rng) {
+        let (full_ms, error_ms) = (log_uniform(rng, 200, 8_000), log_uniform(rng, 500, 8_000));
+        self.disk_full_every_ms = u64::from(rng.chance(1, 4)) * full_ms;
+        self.sync_error_every_ms = u64::from(rng.chance(1, 4)) * error_ms;
+        self.stop_interrupt_percent = rng.below(2) * rng.below(60);
+    }
+
+    /// What groups are like, where there are any. What befalls members is there or not, each by
+    /// itself.
+    fn groups(&mut self, rng: &mut Rng) {
+        self.group_members = rng.between(1, 5);
+        // A slow connection takes ten times as long, and twice that there and back: who cannot
+        // answer within a session is no member, however often it asks.
+        let slow_ms = self.latency_us_max * 60 / 1_000;
+        self.session_timeout_ms = log_uniform(rng, 100, 2_000) + slow_ms;
+        // A rebalance waits this long for members, who hear of it by a heartbeat.
+        self.max_poll_ms = self.session_timeout_ms + log_uniform(rng, 150, 2_000);
+        self.process_ms_max = log_uniform(rng, 5, 100);
+        self.rebalance_delay_ms = rng.below(2) * log_uniform(rng, 1, 300);
+        self.offsets_partitions = rng.between(1, 4);
+        self.offsets_expire = u64::from(rng.chance(1, 4));
+        self.member_crash_every_ms = rng.below(2) * log_uniform(rng, 200, 4_000);
+        self.member_leave_every_ms = rng.below(2) * log_uniform(rng, 200, 4_000);
+        self.member_stall_every_ms = rng.below(2) * log_uniform(rng, 200, 4_000);
+    }
+
     /// Drops every fault, or every one but one.
     fn keep_only(&mut self, kept: Option<&str>) {
         for fault in FAULTS {
@@ -228,6 +282,7 @@ impl Options {
         }
         if kept.is_none() {
             self.disk_slow_one_in = 0;
+            (self.member_crash_every_ms, self.member_stall_every_ms) = (0, 0);
         }
     }
 

@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::checkers::Violation;
+use super::checkers::consumed;
 use super::checkers::log_files;
 use super::checkers::log_image::{COMPACTED, LogImage};
 use super::checkers::sequences;
@@ -19,8 +20,12 @@ use super::trace::TraceRecord;
 use super::workload::Actor;
 use super::workload::admin::{Admin, AdminOptions};
 use super::workload::consumer::{Consumer, ConsumerOptions};
+use super::workload::group::auditor::Auditor;
+use super::workload::group::{CommitKind, Member, MemberOptions, Ranges, unsettled};
 use super::workload::producer::{Producer, ProducerOptions};
 use super::world::{Listener, World};
+use crate::client::group::assignor::Assignor;
+use crate::ids::{Offset, PartitionIndex, TopicPartition};
 use crate::rng::Rng;
 
 /// A second of the world.
@@ -35,6 +40,8 @@ const HEAL_NS: u64 = 120 * SECOND_NS;
 /// The API numbers whose versions clients choose.
 const PRODUCE: i16 = 0;
 const FETCH: i16 = 1;
+const OFFSET_COMMIT: i16 = 8;
+const OFFSET_FETCH: i16 = 9;
 
 /// What a run came to.
 #[derive(Clone, Debug)]
@@ -143,7 +150,9 @@ impl Run {
         self.expect("L1", "no topics were made", WARM_UP_NS, |world| {
             world.clients().iter().all(|client| match &client.actor {
                 Actor::Admin(admin) => admin.is_ready(),
-                Actor::Consumer(_) | Actor::Producer(_) => true,
+                Actor::Auditor(_) | Actor::Consumer(_) | Actor::Member(_) | Actor::Producer(_) => {
+                    true
+                }
             })
         })
     }
@@ -163,6 +172,12 @@ impl Run {
                 is_final: false,
             })));
         }
+        for group in 0..options.groups {
+            for number in 0..options.group_members {
+                let member = self.member(group, number);
+                self.add(member);
+            }
+        }
         self.world.begin_phase();
         let end_ns = self.world.now_ns() + options.safety_ms * 1_000_000;
         self.world.run_until(end_ns, |_| false);
@@ -177,9 +192,86 @@ impl Run {
             client.actor.wind_down();
         }
         self.expect("L3", "clients did not come to an end", HEAL_NS, |world| {
-            world.nodes()[0].is_up() && world.clients().iter().all(|client| client.actor.is_done())
+            let mut others = actors(world).filter(|actor| actor.member().is_none());
+            world.nodes()[0].is_up() && others.all(Actor::is_done)
         })?;
+        self.settle_groups()?;
         self.read_everything()
+    }
+
+    /// Members read everything, commit it and leave.
+    fn settle_groups(&mut self) -> Option<()> {
+        let ends: BTreeMap<TopicPartition, Offset> = self
+            .images()
+            .iter()
+            .filter_map(|image| Some((partition_of(&image.folder)?, image.read().end_offset())))
+            .collect();
+        let names = self.groups();
+        let end_ns = self.world.now_ns() + HEAL_NS;
+        let is_settled = |world: &World| {
+            names
+                .iter()
+                .all(|name| unsettled(&members(world, name), &ends).is_empty())
+        };
+        if !self.world.run_until(end_ns, is_settled) && self.world.violations().is_empty() {
+            let left = names
+                .iter()
+                .flat_map(|name| unsettled(&members(&self.world, name), &ends));
+            let what = format!("groups are not at rest: {:?}", left.collect::<Vec<_>>());
+            self.world.complain(Violation::new("L10", what));
+        }
+        self.held()?;
+        for client in self.world.clients_mut() {
+            if let Some(member) = client.actor.member_mut() {
+                member.retire();
+            }
+        }
+        self.expect("L10", "members did not leave", HEAL_NS, |world| {
+            actors(world).all(Actor::is_done)
+        })?;
+        self.check_consumed(&ends)
+    }
+
+    /// L11, where what was served stays. What arrives after `ends` were seen is nobody's: a
+    /// producer that asks for no answer may be done before its records are there.
+    fn check_consumed(&mut self, ends: &BTreeMap<TopicPartition, Offset>) -> Option<()> {
+        if self.world.options.flush_policy != 0 {
+            return Some(());
+        }
+        for group in self.groups() {
+            let mut processed: BTreeMap<TopicPartition, Ranges> = BTreeMap::new();
+            let members = members(&self.world, &group);
+            for (partition, ranges) in members.iter().flat_map(|member| member.processed()) {
+                let all = processed.entry(partition.clone()).or_default();
+                all.add_all(ranges);
+            }
+            let topics = members.first().map_or(&[][..], |member| member.topics());
+            let mut found = Vec::new();
+            for image in self.images() {
+                let partition = partition_of(&image.folder);
+                if let Some(partition) = partition.filter(|at| topics.contains(&at.topic)) {
+                    let ranges = processed.get(&partition).cloned().unwrap_or_default();
+                    let end = ends.get(&partition).copied().unwrap_or(Offset::ZERO);
+                    found.extend(consumed::check(&image, end, &group, &ranges));
+                }
+            }
+            for violation in found {
+                self.world.complain(violation);
+            }
+        }
+        self.held()
+    }
+
+    /// Asks for everything that was committed.
+    fn audit_groups(&mut self) -> Option<()> {
+        let groups = self.groups();
+        if groups.is_empty() {
+            return Some(());
+        }
+        self.add(Actor::Auditor(Auditor::new(groups)));
+        self.expect("L10", "groups were not loaded", HEAL_NS, |world| {
+            actors(world).last().is_some_and(Actor::is_done)
+        })
     }
 
     /// A fresh reader reads every partition to its end.
@@ -206,13 +298,16 @@ impl Run {
 
     fn audit(&mut self) -> Option<()> {
         self.check_sequences()?;
+        self.audit_groups()?;
         self.world.crash(0);
         self.held()?;
         self.world.start_node(0, SECOND_NS);
+        self.audit_groups()?;
         self.read_everything()?;
         self.world.cut_power(0, &PowerLoss::LOSE_ALL);
         self.held()?;
         self.world.start_node(0, SECOND_NS);
+        self.audit_groups()?;
         self.read_everything()?;
         let incarnation = self.world.nodes()[0].incarnation();
         self.world.ask_to_stop(0);
@@ -278,6 +373,61 @@ impl Run {
         plain.chain(compacted).map(Arc::from).collect()
     }
 
+    fn groups(&self) -> Vec<Arc<str>> {
+        let numbers = 0..self.world.options.groups;
+        numbers
+            .map(|number| format!("group-{number}").into())
+            .collect()
+    }
+
+    /// A member. All of a group have a strategy in common; some are static.
+    fn member(&mut self, group: u64, number: u64) -> Actor {
+        let options = self.world.options.clone();
+        let mut dice = self.root.child("group", group);
+        let all = [
+            Assignor::Range,
+            Assignor::RoundRobin,
+            Assignor::Sticky,
+            Assignor::CooperativeSticky,
+        ];
+        let common = all[dice.below(4) as usize];
+        let mut dice = dice.child("member", number);
+        let mut assignors = vec![common];
+        if common != Assignor::CooperativeSticky && dice.chance(1, 3) {
+            let other = all[dice.below(3) as usize];
+            assignors.extend((other != common).then_some(other));
+        }
+        let instance_id = dice
+            .chance(1, 3)
+            .then(|| format!("static-{group}-{number}").into());
+        let commits = match dice.below(4) {
+            0 => CommitKind::Automatic(dice.between(20, 500)),
+            1 => CommitKind::Later,
+            2 => CommitKind::Now,
+            _last => CommitKind::Wherever,
+        };
+        // OffsetCommit, JoinGroup, Heartbeat, LeaveGroup, SyncGroup.
+        let versions = [(8, 7, 9), (11, 5, 9), (12, 3, 4), (13, 3, 5), (14, 3, 5)];
+        let version_caps = versions.map(|(api, first, last)| {
+            let version = dice.between(first, last + 1);
+            (api, i16::try_from(version).expect("versions are small"))
+        });
+        Actor::Member(Box::new(Member::new(MemberOptions {
+            group: format!("group-{group}").into(),
+            instance_id,
+            assignors,
+            topics: self.topics(),
+            commits,
+            session_timeout_ms: options.session_timeout_ms,
+            max_poll_ms: options.max_poll_ms,
+            process_ms_max: options.process_ms_max,
+            crash_every_ms: options.member_crash_every_ms,
+            leave_every_ms: options.member_leave_every_ms,
+            stall_every_ms: options.member_stall_every_ms,
+            version_caps: BTreeMap::from(version_caps),
+        })))
+    }
+
     fn producer(&mut self, number: u64) -> Actor {
         let options = self.world.options.clone();
         let mut dice = self.root.child("producer", number);
@@ -314,6 +464,7 @@ impl Run {
             produce_version: self.version("produce", 3, 13),
             gets_id: options.idempotence == 1,
             keeps_order: options.flush_policy == 0 && options.admin == 0,
+            is_refused: options.disk_full_every_ms > 0,
             first_sequence,
         }))
     }
@@ -332,6 +483,10 @@ impl Run {
     fn add(&mut self, actor: Actor) {
         let caps = match &actor {
             Actor::Admin(_) => BTreeMap::new(),
+            // They name topics, and are told names.
+            Actor::Auditor(_) | Actor::Member(_) => {
+                BTreeMap::from([(OFFSET_COMMIT, 9), (OFFSET_FETCH, 9)])
+            }
             Actor::Consumer(consumer) => BTreeMap::from([(FETCH, consumer.fetch_version())]),
             Actor::Producer(producer) => BTreeMap::from([(PRODUCE, producer.produce_version())]),
         };
@@ -340,4 +495,24 @@ impl Run {
         let client = SimulatedClient::new(1, caps, actor, rng);
         self.world.add_client(client);
     }
+}
+
+fn actors(world: &World) -> impl Iterator<Item = &Actor> {
+    world.clients().iter().map(|client| &client.actor)
+}
+
+fn members<'a>(world: &'a World, group: &str) -> Vec<&'a Member> {
+    let members = actors(world).filter_map(Actor::member);
+    members
+        .filter(|member| **member.group() == *group)
+        .collect()
+}
+
+/// The partition whose folder this is.
+fn partition_of(folder: &str) -> Option<TopicPartition> {
+    let (topic, partition) = folder.rsplit_once('-')?;
+    Some(TopicPartition {
+        topic: topic.into(),
+        partition: PartitionIndex(partition.parse().ok()?),
+    })
 }

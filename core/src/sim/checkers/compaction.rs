@@ -9,7 +9,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::Violation;
-use super::log_image::{COMPACTED, HEADER, LogImage, i16_at, i32_at, i64_at, is_crc_right};
+use super::log_image::{HEADER, LogImage, i16_at, i32_at, i64_at, is_compacted, is_crc_right};
 use crate::ids::{LogId, Offset};
 use crate::limits::decompressed_bytes_max;
 use crate::sim::trace::hash_of;
@@ -19,10 +19,10 @@ use crate::wire::compression::decompress;
 
 /// One record.
 #[derive(Clone, Debug, Eq, PartialEq)]
-struct Fact {
-    key: Option<Vec<u8>>,
-    is_tombstone: bool,
-    timestamp: i64,
+pub(super) struct Fact {
+    pub(super) key: Option<Vec<u8>>,
+    pub(super) is_tombstone: bool,
+    pub(super) timestamp: i64,
     /// Of everything from the key on.
     hash: u64,
 }
@@ -38,12 +38,12 @@ struct Head {
 }
 
 /// A batch, read.
-struct Batch {
+pub(super) struct Batch {
     base: i64,
     head: Head,
     horizon: Option<i64>,
     is_empty: bool,
-    records: Vec<(i64, Fact)>,
+    pub(super) records: Vec<(i64, Fact)>,
 }
 
 /// What one log holds.
@@ -81,12 +81,12 @@ impl CompactionChecker {
     )]
     pub fn on_op(&mut self, node: u32, op: &DiskOp) {
         match op {
-            DiskOp::CreateLog { log, folder, .. } if folder.starts_with(COMPACTED) => {
+            DiskOp::CreateLog { log, folder, .. } if is_compacted(folder) => {
                 self.opened.insert((node, *log), folder.to_string());
                 self.logs
                     .insert((node, folder.to_string()), Model::default());
             }
-            DiskOp::OpenLog { log, folder, .. } if folder.starts_with(COMPACTED) => {
+            DiskOp::OpenLog { log, folder, .. } if is_compacted(folder) => {
                 self.opened.insert((node, *log), folder.to_string());
             }
             DiskOp::MarkLogDeleted { log, .. } => {
@@ -325,7 +325,7 @@ impl Model {
 }
 
 /// The whole batches of some bytes, up to the first that is damaged.
-fn read_batches(bytes: &[u8]) -> Vec<Batch> {
+pub(super) fn read_batches(bytes: &[u8]) -> Vec<Batch> {
     let mut rest = bytes;
     let mut batches = Vec::new();
     while rest.len() >= HEADER {

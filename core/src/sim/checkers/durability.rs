@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::Violation;
 use super::compaction::CompactionChecker;
-use super::log_image::{COMPACTED, FoundBatch, FoundLog, LogImage, i32_at, i64_at};
+use super::log_image::{FoundBatch, FoundLog, LogImage, i32_at, i64_at, is_compacted};
 use crate::ids::{LogId, Offset, TopicId};
 use crate::sim::disk::{DirectoryId, FileSystem};
 use crate::sim::trace::hash_of;
@@ -166,7 +166,7 @@ impl DurabilityChecker {
         let Some(fact) = fact.filter(|fact| fact.records_hash == records_hash) else {
             let is_deleted = facts.segments.first().is_some_and(|first| base < *first);
             // A retry of a batch of which compaction left less, or nothing.
-            if is_deleted || folder.starts_with(COMPACTED) {
+            if is_deleted || is_compacted(folder) {
                 return;
             }
             let what = format!("{folder}: offset {base} acknowledged for other records: {fact:?}");
@@ -189,7 +189,7 @@ impl DurabilityChecker {
                 .batches
                 .get(&base)
                 .and_then(|variants| variants.last());
-            let is_older = folder.starts_with(COMPACTED)
+            let is_older = is_compacted(folder)
                 && facts
                     .batches
                     .get(&base)
@@ -234,7 +234,14 @@ impl DurabilityChecker {
         for folder in names {
             let key = (node, folder);
             let facts = self.logs.get_mut(&key).expect("it was just listed");
-            let found = images.get(&key.1).map(|(_, found)| found);
+            // The former log of this name lies there where the new one was not made yet.
+            let is_own = |image: &LogImage| {
+                let (there, own) = (image.topic_id(), facts.topic_id);
+                there.is_none() || own.is_none() || there == own
+            };
+            let found = images.get(&key.1);
+            let found = found.filter(|(image, _)| is_own(image));
+            let found = found.map(|(_, found)| found);
             if let Err(violation) = facts.judge(&key.1, found, power) {
                 self.violations.push(violation);
             }
@@ -479,7 +486,7 @@ impl LogFacts {
             let variants = self.batches.get(&batch.base_offset);
             let variants = variants.map_or(&[][..], Vec::as_slice);
             let fact = BatchFact::from(batch);
-            let is_right = if batch.last_offset < promised && !folder.starts_with(COMPACTED) {
+            let is_right = if batch.last_offset < promised && !is_compacted(folder) {
                 variants.last() == Some(&fact)
             } else {
                 variants.contains(&fact)

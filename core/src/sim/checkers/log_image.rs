@@ -16,6 +16,21 @@ pub(super) const HEADER: usize = 61;
 
 /// What the names of compacted topics begin with, in every workload.
 pub const COMPACTED: &str = "compacted";
+
+/// The topic of committed offsets, which is compacted too.
+pub const OFFSETS: &str = "__consumer_offsets";
+
+/// Whether a topic or folder of this name is compacted: in every workload the name says so.
+#[must_use]
+pub fn is_compacted(name: &str) -> bool {
+    name.starts_with(COMPACTED) || is_offsets(name)
+}
+
+/// Whether a topic or folder of this name is the one of committed offsets.
+#[must_use]
+pub fn is_offsets(name: &str) -> bool {
+    name.starts_with(OFFSETS)
+}
 /// Where the part under the CRC begins.
 const CRC_COVERS_FROM: usize = 21;
 
@@ -134,7 +149,7 @@ impl LogImage {
     /// in every workload.
     #[must_use]
     pub fn is_compacted(&self) -> bool {
-        self.folder.starts_with(COMPACTED)
+        is_compacted(&self.folder)
     }
 
     /// The topic's id, from `partition.metadata`.

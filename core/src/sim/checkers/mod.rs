@@ -6,10 +6,13 @@
 //! those.
 
 pub mod compaction;
+pub mod consumed;
 pub mod door;
 pub mod durability;
+pub mod groups;
 pub mod log_files;
 pub mod log_image;
+pub mod saved;
 pub mod sequences;
 mod swapped;
 

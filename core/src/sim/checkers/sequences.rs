@@ -4,14 +4,14 @@
 use std::collections::BTreeMap;
 
 use super::Violation;
-use super::log_image::{COMPACTED, FoundBatch, FoundLog};
+use super::log_image::{FoundBatch, FoundLog, is_compacted};
 use crate::ids::ProducerId;
 
 /// Checks a log's batches.
 #[must_use]
 pub fn check(folder: &str, found: &FoundLog) -> Vec<Violation> {
     let mut violations = Vec::new();
-    if folder.starts_with(COMPACTED) {
+    if is_compacted(folder) {
         // Batches between those that are left are missing.
         return violations;
     }

@@ -15,6 +15,7 @@ macro_rules! made {
 
 pub mod admin;
 pub mod consumer;
+pub mod group;
 pub mod producer;
 
 use std::collections::BTreeMap;
@@ -27,6 +28,8 @@ use kafka_wire_core::StrBytes;
 
 use self::admin::Admin;
 use self::consumer::Consumer;
+use self::group::Member;
+use self::group::auditor::Auditor;
 use self::producer::Producer;
 use crate::client::message::{Call, ClientRequest};
 use crate::client::network::{Answer, CallId, Network, Target};
@@ -37,7 +40,7 @@ use crate::time::Instant;
 /// Whether a topic of this name is compacted: in every workload the name says so.
 #[must_use]
 pub fn is_compacted(topic: &str) -> bool {
-    topic.starts_with(crate::sim::checkers::log_image::COMPACTED)
+    crate::sim::checkers::log_image::is_compacted(topic)
 }
 
 /// What an actor may use while it is stepped.
@@ -61,6 +64,12 @@ impl Stage<'_> {
         self.network.call_within(now, Target::Any, request, timeout)
     }
 
+    /// An instant that comes within this many milliseconds, by the dice.
+    pub fn within_ms(&mut self, most_ms: u64) -> Instant {
+        let ms = self.rng.below(most_ms) + 1;
+        self.in_ms(ms)
+    }
+
     /// The instant some milliseconds from now.
     #[must_use]
     pub fn in_ms(&self, milliseconds: u64) -> Instant {
@@ -73,8 +82,12 @@ impl Stage<'_> {
 pub enum Actor {
     /// Makes and changes topics.
     Admin(Admin),
+    /// Asks for everything that groups committed.
+    Auditor(Auditor),
     /// Reads.
     Consumer(Consumer),
+    /// Reads as a member of a group.
+    Member(Box<Member>),
     /// Writes.
     Producer(Producer),
 }
@@ -84,7 +97,9 @@ impl Actor {
     pub fn on_answer(&mut self, stage: &mut Stage<'_>, answer: Answer) {
         match self {
             Self::Admin(admin) => admin.on_answer(stage, answer),
+            Self::Auditor(auditor) => auditor.on_answer(stage, answer),
             Self::Consumer(consumer) => consumer.on_answer(stage, answer),
+            Self::Member(member) => member.on_answer(&answer),
             Self::Producer(producer) => producer.on_answer(stage, answer),
         }
     }
@@ -93,7 +108,9 @@ impl Actor {
     pub fn step(&mut self, stage: &mut Stage<'_>) -> Option<Instant> {
         match self {
             Self::Admin(admin) => admin.step(stage),
+            Self::Auditor(auditor) => auditor.step(stage),
             Self::Consumer(consumer) => consumer.step(stage),
+            Self::Member(member) => member.step(stage),
             Self::Producer(producer) => producer.step(stage),
         }
     }
@@ -102,7 +119,9 @@ impl Actor {
     pub fn wind_down(&mut self) {
         match self {
             Self::Admin(admin) => admin.wind_down(),
+            Self::Auditor(_) => {}
             Self::Consumer(consumer) => consumer.wind_down(),
+            Self::Member(member) => member.wind_down(),
             Self::Producer(producer) => producer.wind_down(),
         }
     }
@@ -112,7 +131,9 @@ impl Actor {
     pub fn is_done(&self) -> bool {
         match self {
             Self::Admin(admin) => admin.is_done(),
+            Self::Auditor(auditor) => auditor.is_done(),
             Self::Consumer(consumer) => consumer.is_done(),
+            Self::Member(member) => member.is_done(),
             Self::Producer(producer) => producer.is_done(),
         }
     }
@@ -122,8 +143,27 @@ impl Actor {
     pub fn progress(&self) -> String {
         match self {
             Self::Admin(admin) => admin.progress(),
+            Self::Auditor(auditor) => format!("{auditor:?}"),
             Self::Consumer(consumer) => consumer.progress(),
+            Self::Member(member) => member.progress(),
             Self::Producer(producer) => producer.progress(),
+        }
+    }
+
+    /// The member that it is, if it is one.
+    #[must_use]
+    pub fn member(&self) -> Option<&Member> {
+        match self {
+            Self::Member(member) => Some(member),
+            Self::Admin(_) | Self::Auditor(_) | Self::Consumer(_) | Self::Producer(_) => None,
+        }
+    }
+
+    /// The member that it is, to tell it what to do.
+    pub fn member_mut(&mut self) -> Option<&mut Member> {
+        match self {
+            Self::Member(member) => Some(member),
+            Self::Admin(_) | Self::Auditor(_) | Self::Consumer(_) | Self::Producer(_) => None,
         }
     }
 
@@ -132,7 +172,9 @@ impl Actor {
     pub fn successes(&self) -> u64 {
         match self {
             Self::Admin(admin) => admin.successes,
+            Self::Auditor(auditor) => u64::from(auditor.is_done()),
             Self::Consumer(consumer) => consumer.successes,
+            Self::Member(member) => member.successes,
             Self::Producer(producer) => producer.successes,
         }
     }

@@ -58,6 +58,9 @@ pub struct ProducerOptions {
     pub gets_id: bool,
     /// Whether nothing acknowledged may be lost, so that no sequence is ever out of order.
     pub keeps_order: bool,
+    /// Whether a batch may be refused that the next one overtakes, so that a producer's first
+    /// sequences are unknown to a log until one is acknowledged.
+    pub is_refused: bool,
     /// The sequence it begins with in each partition.
     pub first_sequence: i32,
 }
@@ -79,6 +82,8 @@ struct Lane {
     next_sequence: i32,
     /// Something failed: nothing is sent until all that is under way is answered.
     draining: bool,
+    /// Whether a batch of this identity was acknowledged.
+    has_begun: bool,
     not_before: Instant,
     /// How often its topic was not to be found.
     misses: u32,
@@ -390,6 +395,7 @@ impl Producer {
         match code {
             Some(Some(ErrorCode::None | ErrorCode::DuplicateSequenceNumber)) => {
                 lane.batches.remove(index);
+                lane.has_begun = true;
                 self.successes += 1;
             }
             Some(Some(code)) if !code.is_retriable() => {
@@ -397,6 +403,7 @@ impl Producer {
                 if code == ErrorCode::OutOfOrderSequenceNumber
                     && index == 0
                     && self.options.keeps_order
+                    && (lane.has_begun || !self.options.is_refused)
                 {
                     let what = format!("{key:?}: the sequence that is due is out of order");
                     stage.complaints.push(what);
