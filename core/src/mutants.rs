@@ -47,7 +47,7 @@ mod chosen {
 
     macro_rules! mutants {
         ($($name:ident $what:literal [$($killer:literal),*] $needs:literal
-            $(($option:literal = $value:literal))?;)*) => {
+            $(($($option:literal = $value:literal),*))?;)*) => {
             /// The names of the bugs.
             #[derive(Clone, Copy, Debug, Eq, PartialEq)]
             pub enum Name {
@@ -60,7 +60,7 @@ mod chosen {
                 what: $what,
                 killers: &[$($killer),*],
                 needs: $needs,
-                settings: &[$(($option, $value))?],
+                settings: &[$($(($option, $value),)*)?],
             },)*];
         };
     }
@@ -84,8 +84,16 @@ mod chosen {
         M34 "an append that did not fit is taken for written"
             ["R50", "R61", "R54", "L3"] "disk full" ("disk_full_every_ms" = 700);
         M35 "indexes keep what was cut off the log" ["R55"] "power";
+        M39 "compaction looks at what is not committed" ["R60", "R50"] "power";
         M41 "a topic made again takes over the log of the former one"
-            ["R41", "R47", "R50", "R87"] "power";
+            ["R41", "R47", "R50", "R87"] "crash, slow disk"
+            ("admin" = 1, "admin_every_ms" = 3, "disk_slow_one_in" = 4,
+            "crash_every_ms" = 1000, "restart_every_ms" = 0, "groups" = 0);
+        M42 "a coordinator serves groups before their log is read"
+            ["R80", "R82", "R84"] "crash" ("groups" = 2);
+        M43 "a commit of a former generation is taken" ["R81"] "none" ("groups" = 2);
+        M45 "offsets expire while their group rebalances"
+            ["R83", "R82"] "none" ("groups" = 2, "offsets_expire" = 1);
     }
 
     impl Mutant {

@@ -13,6 +13,7 @@ use super::{GroupEffects, GroupId, Shard};
 use crate::ids::TopicName;
 use crate::limits::GROUPS_CLEANED_PER_TURN;
 use crate::metadata::Image;
+use crate::mutants::mutant;
 use crate::time::{Now, Timestamp};
 
 /// From when on an offset grows old, where it may expire at all.
@@ -34,6 +35,9 @@ impl Clock {
             GroupState::Empty if group.state_since == Timestamp::NONE => Some(Self::Commit),
             GroupState::Empty => Some(Self::Empty(group.state_since)),
             GroupState::Stable if group.subscribed.is_some() => Some(Self::Commit),
+            GroupState::CompletingRebalance | GroupState::PreparingRebalance if mutant!(M45) => {
+                Some(Self::Commit)
+            }
             GroupState::CompletingRebalance
             | GroupState::PreparingRebalance
             | GroupState::Stable => None,
@@ -102,8 +106,14 @@ impl Shard {
         let clock = Clock::of(group);
         let retention = self.shared.settings.offsets_retention;
         let retention_ms = i64::try_from(retention.as_millis()).unwrap_or(i64::MAX);
+        let rebalances = [
+            GroupState::CompletingRebalance,
+            GroupState::PreparingRebalance,
+        ];
+        let forgets_subscriptions = mutant!(M45) && rebalances.contains(&group.state);
         let has_expired = |topic: &TopicName, commit: &OffsetCommit| {
-            let clock = clock.as_ref().filter(|_| !group.is_subscribed_to(topic));
+            let is_needed = !forgets_subscriptions && group.is_subscribed_to(topic);
+            let clock = clock.as_ref().filter(|_| !is_needed);
             is_orphan(image, topic, commit)
                 || clock.is_some_and(|clock| clock.has_expired(commit, now, retention_ms))
         };

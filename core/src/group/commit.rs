@@ -19,6 +19,7 @@ use crate::error::ErrorCode;
 use crate::ids::{LeaderEpoch, Offset, PartitionIndex, TopicId};
 use crate::limits::GROUPS_PER_SHARD_MAX;
 use crate::metadata::{Image, TopicImage};
+use crate::mutants::mutant;
 use crate::time::{Now, Timestamp};
 
 /// The first version in which topics are named by their ids.
@@ -150,7 +151,7 @@ fn check_committer(group: &ClassicGroup, request: &OffsetCommitRequest) -> Resul
         return Err(ErrorCode::UnknownMemberId);
     }
     group.check_member(&request.member_id, instance_id)?;
-    if generation != group.generation {
+    if generation != group.generation && !mutant!(M43) {
         return Err(ErrorCode::IllegalGeneration);
     }
     if group.state == GroupState::CompletingRebalance {

@@ -17,6 +17,7 @@ use crate::error::ErrorCode;
 use crate::event::Severity;
 use crate::limits::GROUP_REWRITE_DELAY;
 use crate::metadata::Image;
+use crate::mutants::mutant;
 use crate::rng::Rng;
 use crate::time::{Instant, Now};
 
@@ -154,6 +155,7 @@ impl Shard {
     #[must_use]
     pub fn refusal(&self) -> Option<ErrorCode> {
         match self.phase {
+            Phase::Loading if mutant!(M42) => None,
             Phase::Loading => Some(ErrorCode::CoordinatorLoadInProgress),
             Phase::Active => None,
             Phase::Resigned => Some(ErrorCode::NotCoordinator),

@@ -4,6 +4,7 @@
 
 use crate::ids::Offset;
 use crate::log::{ClosedSegment, Log, LogState};
+use crate::mutants::mutant;
 use crate::time::Now;
 
 /// A round that could be.
@@ -81,7 +82,10 @@ impl Log {
     /// Base of the first segment that may not be touched: it is in use, or holds what is not
     /// committed, not durable or too young.
     fn first_uncleanable(&self, now: Now, stable: Offset, first_dirty: Offset) -> Offset {
-        let bound = stable.min(self.flushed).min(self.written_at.base_offset);
+        let bound = match mutant!(M39) {
+            true => self.written_at.base_offset,
+            false => stable.min(self.flushed).min(self.written_at.base_offset),
+        };
         let lag_ms = self.settings.min_compaction_lag_ms;
         let is_young = |segment: &ClosedSegment| {
             lag_ms > 0
