@@ -18,8 +18,10 @@ pub struct Step {
     pub run: fn(&Workshop) -> Result<Tally, String>,
 }
 
-/// Worlds of the simulation step: the same ones in every run, and ones of the day.
+/// Worlds of the simulation step: the same ones in every run, of which some have consumer groups,
+/// and ones that no other version of core was tried in.
 const KNOWN_SEEDS: u32 = 400;
+const GROUP_SEEDS: u32 = 60;
 const FRESH_SEEDS: u32 = 200;
 
 /// Every step, in order.
@@ -158,9 +160,14 @@ fn seed_of_core() -> Result<String, String> {
 fn simulation(workshop: &Workshop) -> Result<Tally, String> {
     let mut tally = Tally::default();
     let fresh = seed_of_core()?;
-    for (seeds, first) in [(KNOWN_SEEDS, "0"), (FRESH_SEEDS, &fresh)] {
+    for (seeds, first, options) in [
+        (KNOWN_SEEDS, "0", &[][..]),
+        (GROUP_SEEDS, "0", &["--set", "groups=2"]),
+        (FRESH_SEEDS, &fresh, &[]),
+    ] {
         let mut campaign = wasm::simulator(workshop, 1200);
         campaign.args(["campaign", "--jobs", "2", "--seeds", &seeds.to_string()]);
+        campaign.args(options);
         let mut counted = run(campaign.args(["--first", first]))?;
         counted.passed += seeds.saturating_sub(counted.failed);
         tally.add(counted);
