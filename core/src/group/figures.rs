@@ -21,8 +21,8 @@ pub struct GroupFigures {
 }
 
 impl Shard {
-    /// Adds at most `count_max` groups after `after`, in the order of their names; answers where to
-    /// go on, or `None` at the end.
+    /// Adds groups after `after`, in the order of their names, until there are `count_max` groups
+    /// and offsets of them, the last group whole; answers where to go on, or `None` at the end.
     pub fn figures(
         &self,
         after: Option<&GroupId>,
@@ -32,7 +32,11 @@ impl Shard {
         let start = after.map_or(Bound::Unbounded, Bound::Excluded);
         let groups = self.groups.range((start, Bound::Unbounded));
         let mut last = None;
-        for (id, group) in groups.take(count_max) {
+        let mut count = 0;
+        for (id, group) in groups {
+            if count >= count_max {
+                break;
+            }
             let committed = self.offsets.get(id).map(|offsets| offsets.committed());
             let offsets = committed
                 .into_iter()
@@ -42,11 +46,13 @@ impl Shard {
                     partitions
                         .map(|(index, commit)| (TopicName::clone(topic), *index, commit.offset))
                 });
+            let offsets: Vec<_> = offsets.collect();
+            count += 1 + offsets.len();
             into.push(GroupFigures {
                 group: id.clone(),
                 state: group.state.name(),
                 members: u64::try_from(group.members_count()).expect("a length fits in u64"),
-                offsets: offsets.collect(),
+                offsets,
             });
             last = Some(id.clone());
         }

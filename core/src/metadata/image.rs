@@ -152,7 +152,18 @@ impl TopicImage {
 
     /// The partitions with their indexes.
     pub fn indexed(&self) -> impl Iterator<Item = (PartitionIndex, &PartitionImage)> {
-        (0..).map(PartitionIndex).zip(&self.partitions)
+        self.indexed_from(PartitionIndex(0))
+    }
+
+    /// Its partitions from one on, each with its index.
+    pub fn indexed_from(
+        &self,
+        first: PartitionIndex,
+    ) -> impl Iterator<Item = (PartitionIndex, &PartitionImage)> {
+        let skipped = usize::try_from(first.0).expect("partitions are numbered from 0");
+        (first.0..)
+            .map(PartitionIndex)
+            .zip(self.partitions.iter().skip(skipped))
     }
 
     /// How many partitions it has.

@@ -112,6 +112,9 @@ pub struct ReplicaFigures {
     pub in_sync_replicas: u64,
 }
 
+/// Where a look at replicas goes on.
+pub type ReplicaCursor = (TopicId, PartitionIndex);
+
 /// Where a look at groups goes on: in which partition of the offsets topic, after which group.
 pub type GroupCursor = (PartitionIndex, Option<GroupId>);
 
@@ -141,33 +144,40 @@ impl Node {
         next
     }
 
-    /// Adds the partitions of at most `count_max` topics after `after`, as the metadata has them;
-    /// answers where to go on, or `None` at the end.
+    /// Adds at most `count_max` partitions, as the metadata has them, from `start` on; answers
+    /// where to go on, or `None` at the end.
     pub fn survey_replicas(
         &self,
-        after: Option<TopicId>,
+        start: Option<ReplicaCursor>,
         count_max: usize,
         into: &mut Vec<ReplicaFigures>,
-    ) -> Option<TopicId> {
-        let broker = self.broker()?;
-        let mut last = None;
-        for topic in broker.image.topics_after(after).take(count_max) {
-            let partitions = topic.indexed();
-            into.extend(partitions.map(|(index, image)| ReplicaFigures {
-                topic: TopicName::clone(&topic.name),
-                index,
-                leader: image.leader,
-                is_leader_preferred: image.replicas.first() == Some(&image.leader),
-                replicas: count(image.replicas.len()),
-                in_sync_replicas: count(image.isr.len()),
-            }));
-            last = Some(topic.id);
+    ) -> Option<ReplicaCursor> {
+        let image = &self.broker()?.image;
+        let end = into.len() + count_max;
+        let begun = start.and_then(|(id, first)| Some((image.topic_by_id(id)?, first)));
+        let others = image.topics_after(start.map(|(id, _first)| id));
+        let others = others.map(|topic| (topic, PartitionIndex(0)));
+        for (topic, first) in begun.into_iter().chain(others) {
+            for (index, replica) in topic.indexed_from(first) {
+                if into.len() == end {
+                    return Some((topic.id, index));
+                }
+                into.push(ReplicaFigures {
+                    topic: TopicName::clone(&topic.name),
+                    index,
+                    leader: replica.leader,
+                    is_leader_preferred: replica.replicas.first() == Some(&replica.leader),
+                    replicas: count(replica.replicas.len()),
+                    in_sync_replicas: count(replica.isr.len()),
+                });
+            }
         }
-        last
+        None
     }
 
-    /// Adds at most `count_max` groups of the coordinator of one partition of the offsets topic,
-    /// after `after`; answers where to go on, or `None` where this was the last.
+    /// Adds groups of the coordinator of one partition of the offsets topic, after `after`, until
+    /// there are `count_max` groups and offsets of them; answers where to go on, or `None` where
+    /// this was the last.
     pub fn survey_groups(
         &self,
         (partition, after): GroupCursor,
@@ -271,14 +281,10 @@ mod tests {
     #[test]
     fn pages_hold_every_partition_once() {
         let mut bench = Bench::boot(empty_disk(), start());
-        for name in ["a", "b", "c"] {
-            bench.write_topic(name);
+        for (name, partitions) in [("a", 1), ("b", 3), ("c", 1)] {
+            bench.write_topic_of(name, partitions);
         }
-        let names = |figures: &[PartitionFigures]| {
-            let mut names: Vec<_> = figures.iter().map(|f| f.topic.to_string()).collect();
-            names.sort();
-            names
-        };
+        let all = [("a", 0), ("b", 0), ("b", 1), ("b", 2), ("c", 0)];
         for count_max in [1, 2, 100] {
             let (mut partitions, mut start) = (Vec::new(), LogId(0));
             while let Some(next) = bench
@@ -288,21 +294,30 @@ mod tests {
                 assert!(next > start);
                 start = next;
             }
-            assert_eq!(names(&partitions), ["a", "b", "c"]);
-            let (mut replicas, mut after) = (Vec::new(), None);
+            let mut seen: Vec<_> = partitions
+                .iter()
+                .map(|of| (&*of.topic, of.index.0))
+                .collect();
+            seen.sort_unstable();
+            assert_eq!(seen, all);
+            let (mut replicas, mut start) = (Vec::new(), None);
             loop {
-                after = bench.node.survey_replicas(after, count_max, &mut replicas);
-                if after.is_none() {
+                let before = replicas.len();
+                start = bench.node.survey_replicas(start, count_max, &mut replicas);
+                assert!(replicas.len() - before <= count_max);
+                if start.is_none() {
                     break;
                 }
             }
-            assert_eq!(replicas.len(), 3);
+            let mut seen: Vec<_> = replicas.iter().map(|of| (&*of.topic, of.index.0)).collect();
+            seen.sort_unstable();
+            assert_eq!(seen, all);
             assert!(replicas.iter().all(|of| of.in_sync_replicas == 1));
         }
         let figures = bench.node.survey();
         assert!(figures.turns > 0 && figures.inputs > 0);
         let broker = figures.broker.expect("the node is ready");
-        assert_eq!(broker.partitions_hosted, 3);
+        assert_eq!(broker.partitions_hosted, 5);
         assert!(broker.is_active_controller);
         assert_eq!(bench.node.readiness(), Ok(()));
     }

@@ -89,26 +89,31 @@ impl Bench {
 
     /// Writes a topic of one partition.
     pub(super) fn write_topic(&mut self, name: &str) {
+        self.write_topic_of(name, 1);
+    }
+
+    /// Writes a topic of so many partitions.
+    pub(super) fn write_topic_of(&mut self, name: &str, partitions: i32) {
         let topic_id = TopicId([name.as_bytes()[0]; 16]);
         let topic = TopicRecord {
             name: name.into(),
             topic_id,
         };
-        let partition = PartitionRecord {
-            partition_id: PartitionIndex(0),
-            topic_id,
-            replicas: vec![NodeId(1)],
-            isr: vec![NodeId(1)],
-            leader: NodeId(1),
-            leader_epoch: LeaderEpoch(0),
-            partition_epoch: PartitionEpoch(0),
-            directories: vec![TopicId([9; 16])],
-            ..PartitionRecord::default()
-        };
-        self.propose(vec![
-            MetadataRecord::Topic(topic),
-            MetadataRecord::Partition(partition),
-        ]);
+        let mut records = vec![MetadataRecord::Topic(topic)];
+        records.extend((0..partitions).map(|index| {
+            MetadataRecord::Partition(PartitionRecord {
+                partition_id: PartitionIndex(index),
+                topic_id,
+                replicas: vec![NodeId(1)],
+                isr: vec![NodeId(1)],
+                leader: NodeId(1),
+                leader_epoch: LeaderEpoch(0),
+                partition_epoch: PartitionEpoch(0),
+                directories: vec![TopicId([9; 16])],
+                ..PartitionRecord::default()
+            })
+        }));
+        self.propose(records);
     }
 
     /// Writes a configuration of a client metrics subscription: metadata nobody acts upon.

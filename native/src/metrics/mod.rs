@@ -5,6 +5,7 @@
 //! (`survey.rs`) and writes the page (`page.rs`) with the names of `catalogue.rs`.
 
 mod catalogue;
+mod encoder;
 mod figures;
 mod histogram;
 mod labels;

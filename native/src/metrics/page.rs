@@ -1,21 +1,13 @@
-//! The page a scrape gets: every family with its samples, through the encoder of the crate
-//! `prometheus-client`.
-//!
-//! That crate writes OpenMetrics; the older text format of Prometheus is made from it, for it
-//! differs in the headings of counters and in the last line alone.
+//! The page a scrape gets: every family with its samples.
 
 use std::fmt;
 use std::sync::Arc;
 
 use ottla_core::node::survey::BrokerFigures;
-use prometheus_client::collector::Collector;
-use prometheus_client::encoding::{DescriptorEncoder, MetricEncoder, NoLabelSet, text};
-use prometheus_client::metrics::MetricType;
-use prometheus_client::registry::Registry;
 
-use super::catalogue::{self as families, Family, Kind};
-use super::histogram::Distribution;
-use super::labels::{Labels, Text};
+use super::catalogue as families;
+use super::encoder::Encoder;
+use super::labels::Text;
 use super::survey::{Survey, Totals};
 use super::{Format, Metrics, process, seconds};
 
@@ -40,43 +32,29 @@ impl Page {
 
     /// Writes it.
     pub(super) fn write(self, format: Format) -> String {
-        let mut registry = Registry::default();
-        registry.register_collector(Box::new(self));
-        let mut page = String::new();
-        text::encode(&mut page, &registry).expect("a String takes any text");
-        match format {
-            Format::Classic => classic(&page),
-            Format::OpenMetrics => page,
-        }
-    }
-}
-
-impl Collector for Page {
-    fn encode(&self, encoder: DescriptorEncoder<'_>) -> fmt::Result {
-        let mut out = Encoder(encoder);
+        let mut out = Encoder::new(format);
         let totals = match &self.survey.node.broker {
             Some(broker) => self.survey.totals(broker.node_id),
             None => Totals::default(),
         };
-        self.write_process(&mut out)?;
-        self.write_requests(&mut out)?;
-        self.write_connections(&mut out)?;
-        self.write_topics(&mut out)?;
+        self.write_process(&mut out);
+        self.write_requests(&mut out);
+        self.write_connections(&mut out);
+        self.write_topics(&mut out);
         if self.metrics.tells_partitions {
-            self.write_partitions(&mut out)?;
+            self.write_partitions(&mut out);
         }
-        self.write_groups(&mut out)?;
+        self.write_groups(&mut out);
         if let Some(broker) = &self.survey.node.broker {
-            self.write_cluster(&mut out, broker, totals)?;
-            write_memory(&mut out, broker)?;
+            self.write_cluster(&mut out, broker, totals);
+            write_memory(&mut out, broker);
         }
-        self.write_disk(&mut out)?;
-        self.write_turns(&mut out)
+        self.write_disk(&mut out);
+        self.write_turns(&mut out);
+        out.finish()
     }
-}
 
-impl Page {
-    fn write_process(&self, out: &mut Encoder<'_>) -> fmt::Result {
+    fn write_process(&self, out: &mut Encoder) {
         if let Some(broker) = &self.survey.node.broker {
             let node_id = broker.node_id.to_string();
             let labels = [
@@ -84,37 +62,37 @@ impl Page {
                 ("node_id", Text(&node_id)),
                 ("cluster_id", Text(&broker.cluster_id)),
             ];
-            out.gauges(&families::BUILD, [(labels, 1)])?;
+            out.gauges(&families::BUILD, [(labels, 1_u64)]);
         }
-        out.gauge(&families::READY, u64::from(self.survey.is_ready))?;
+        out.gauge(&families::READY, u64::from(self.survey.is_ready));
         let uptime = self.metrics.started.elapsed().as_secs_f64();
-        out.gauge_of(&families::UPTIME, uptime)?;
-        out.gauge_of(&families::PROCESS_START, self.metrics.start_time)?;
+        out.gauge(&families::UPTIME, uptime);
+        out.gauge(&families::PROCESS_START, self.metrics.start_time);
         let Some(process) = process::look() else {
-            return Ok(());
+            return;
         };
-        out.counter_of(&families::PROCESS_CPU, process.cpu_seconds)?;
-        out.gauge(&families::PROCESS_RESIDENT, process.resident_bytes)?;
-        out.gauge(&families::PROCESS_VIRTUAL, process.virtual_bytes)?;
-        out.gauge(&families::PROCESS_THREADS, process.threads)?;
-        out.gauge(&families::PROCESS_FILES, process.open_files)?;
-        out.gauge(&families::PROCESS_FILES_MAX, process.open_files_max)
+        out.counter(&families::PROCESS_CPU, process.cpu_seconds);
+        out.gauge(&families::PROCESS_RESIDENT, process.resident_bytes);
+        out.gauge(&families::PROCESS_VIRTUAL, process.virtual_bytes);
+        out.gauge(&families::PROCESS_THREADS, process.threads);
+        out.gauge(&families::PROCESS_FILES, process.open_files);
+        out.gauge(&families::PROCESS_FILES_MAX, process.open_files_max);
     }
 
-    fn write_requests(&self, out: &mut Encoder<'_>) -> fmt::Result {
+    fn write_requests(&self, out: &mut Encoder) {
         let requests = &self.survey.node.requests;
         let counts = requests.requests();
         let counts = counts.map(|(api, count)| ([("request", Text(api.name))], count));
-        out.counters(&families::REQUESTS, counts)?;
+        out.counters(&families::REQUESTS, counts);
         let errors = requests.errors().map(|(api, code, count)| {
             let labels = [("request", Text(api.name)), ("error", Text(code.name()))];
             (labels, count)
         });
-        out.counters(&families::ERRORS, errors)?;
+        out.counters(&families::ERRORS, errors);
         if let Some(net) = self.metrics.net.get() {
             let latencies = net.figures.latencies();
             let latencies = latencies.map(|(api, seen)| ([("request", Text(api.name))], seen));
-            out.histograms(&families::LATENCY, latencies)?;
+            out.histograms(&families::LATENCY, latencies);
         }
         let waiting = self.survey.waiting;
         let waiting = [
@@ -124,12 +102,12 @@ impl Page {
             ("Produce", waiting.produce),
         ];
         let waiting = waiting.map(|(kind, count)| ([("delayedOperation", Text(kind))], count));
-        out.gauges(&families::PURGATORY, waiting)
+        out.gauges(&families::PURGATORY, waiting);
     }
 
-    fn write_connections(&self, out: &mut Encoder<'_>) -> fmt::Result {
+    fn write_connections(&self, out: &mut Encoder) {
         let Some(net) = self.metrics.net.get() else {
-            return Ok(());
+            return;
         };
         let figures = &net.figures;
         let listeners = || {
@@ -141,16 +119,16 @@ impl Page {
             let closed = listener.closed.value();
             (labels, listener.accepted.value() - closed)
         });
-        out.gauges(&families::CONNECTIONS, open)?;
+        out.gauges(&families::CONNECTIONS, open);
         let accepted = listeners().map(|(labels, of)| (labels, of.accepted.value()));
-        out.counters(&families::CONNECTIONS_ACCEPTED, accepted)?;
+        out.counters(&families::CONNECTIONS_ACCEPTED, accepted);
         let refused = listeners().map(|(labels, of)| (labels, of.refused.value()));
-        out.counters(&families::CONNECTIONS_REFUSED, refused)?;
-        out.counter(&families::CONNECTIONS_MALFORMED, figures.malformed.value())?;
-        out.gauge(&families::IN_FLIGHT, net.budget.used_bytes())
+        out.counters(&families::CONNECTIONS_REFUSED, refused);
+        out.counter(&families::CONNECTIONS_MALFORMED, figures.malformed.value());
+        out.gauge(&families::IN_FLIGHT, net.budget.used_bytes());
     }
 
-    fn write_topics(&self, out: &mut Encoder<'_>) -> fmt::Result {
+    fn write_topics(&self, out: &mut Encoder) {
         let topics = self.survey.topics();
         macro_rules! traffic {
             ($family:ident, $field:ident) => {
@@ -159,7 +137,7 @@ impl Page {
                     topics
                         .iter()
                         .map(|(name, topic)| ([("topic", Text(name))], topic.traffic.$field)),
-                )?;
+                );
             };
         }
         traffic!(BYTES_IN, bytes_in);
@@ -171,14 +149,14 @@ impl Page {
         traffic!(FETCHES_FAILED, fetches_refused);
         let sizes = topics.iter();
         let sizes = sizes.map(|(name, topic)| ([("topic", Text(name))], topic.size_bytes));
-        out.gauges(&families::TOPIC_SIZE, sizes)?;
+        out.gauges(&families::TOPIC_SIZE, sizes);
         let counts = self.survey.partition_counts();
         let counts = counts.iter();
         let counts = counts.map(|(name, count)| ([("topic", Text(name))], *count));
-        out.gauges(&families::TOPIC_PARTITIONS, counts)
+        out.gauges(&families::TOPIC_PARTITIONS, counts);
     }
 
-    fn write_partitions(&self, out: &mut Encoder<'_>) -> fmt::Result {
+    fn write_partitions(&self, out: &mut Encoder) {
         macro_rules! each {
             ($list:ident, $family:ident, $value:expr) => {{
                 let value = $value;
@@ -186,41 +164,38 @@ impl Page {
                     let labels = ([("topic", Text(&of.topic))], [("partition", of.index.0)]);
                     (labels, value(of))
                 });
-                out.gauges_of(&families::$family, all)?;
+                out.gauges(&families::$family, all);
             }};
         }
         use ottla_core::node::survey::{PartitionFigures as Log, ReplicaFigures as Replicas};
         each!(partitions, CURRENT_OFFSET, |of: &Log| of.high_watermark.0);
         each!(partitions, OLDEST_OFFSET, |of: &Log| of.log_start_offset.0);
         each!(partitions, LOG_END, |of: &Log| of.log_end_offset.0);
-        each!(partitions, LOG_SIZE, |of: &Log| signed(of.size_bytes));
-        each!(partitions, LOG_SEGMENTS, |of: &Log| signed(of.segments));
+        each!(partitions, LOG_SIZE, |of: &Log| of.size_bytes);
+        each!(partitions, LOG_SEGMENTS, |of: &Log| of.segments);
         each!(replicas, LEADER, |of: &Replicas| i64::from(of.leader.0));
         each!(replicas, LEADER_IS_PREFERRED, |of: &Replicas| i64::from(
             of.is_leader_preferred
         ));
-        each!(replicas, REPLICAS, |of: &Replicas| signed(of.replicas));
-        each!(replicas, IN_SYNC, |of: &Replicas| signed(
-            of.in_sync_replicas
-        ));
+        each!(replicas, REPLICAS, |of: &Replicas| of.replicas);
+        each!(replicas, IN_SYNC, |of: &Replicas| of.in_sync_replicas);
         each!(replicas, UNDER_REPLICATED, |of: &Replicas| i64::from(
             of.in_sync_replicas < of.replicas
         ));
-        Ok(())
     }
 
-    fn write_groups(&self, out: &mut Encoder<'_>) -> fmt::Result {
+    fn write_groups(&self, out: &mut Encoder) {
         let groups = || self.survey.groups.iter();
         let members = groups().map(|of| ([("consumergroup", Text(&of.group))], of.members));
-        out.gauges(&families::GROUP_MEMBERS, members)?;
+        out.gauges(&families::GROUP_MEMBERS, members);
         let states = groups().map(|of| {
             let labels = [
                 ("consumergroup", Text(&of.group)),
                 ("state", Text(of.state)),
             ];
-            (labels, 1)
+            (labels, 1_u64)
         });
-        out.gauges(&families::GROUP_STATE, states)?;
+        out.gauges(&families::GROUP_STATE, states);
         // Offsets are in the order of topics, so each topic of a group is one run.
         type Topic<'a> = [(&'static str, Text<'a>); 2];
         let mut sums: Vec<(Topic<'_>, i64, i64)> = Vec::new();
@@ -238,11 +213,11 @@ impl Page {
             }
         }
         let lags = sums.iter().map(|&(labels, lag, _)| (labels, lag));
-        out.gauges_of(&families::GROUP_LAG_SUM, lags)?;
+        out.gauges(&families::GROUP_LAG_SUM, lags);
         let offsets = sums.iter().map(|&(labels, _, offset)| (labels, offset));
-        out.gauges_of(&families::GROUP_OFFSET_SUM, offsets)?;
+        out.gauges(&families::GROUP_OFFSET_SUM, offsets);
         if !self.metrics.tells_partitions {
-            return Ok(());
+            return;
         }
         let all = || {
             groups().flat_map(|of| {
@@ -258,17 +233,12 @@ impl Page {
         let lags = all().filter_map(|(labels, (topic, index, committed))| {
             Some((labels, self.survey.lag(topic, index, committed)?))
         });
-        out.gauges_of(&families::GROUP_LAG, lags)?;
+        out.gauges(&families::GROUP_LAG, lags);
         let offsets = all().map(|(labels, (_, _, committed))| (labels, committed.0));
-        out.gauges_of(&families::GROUP_OFFSET, offsets)
+        out.gauges(&families::GROUP_OFFSET, offsets);
     }
 
-    fn write_cluster(
-        &self,
-        out: &mut Encoder<'_>,
-        broker: &BrokerFigures,
-        totals: Totals,
-    ) -> fmt::Result {
+    fn write_cluster(&self, out: &mut Encoder, broker: &BrokerFigures, totals: Totals) {
         let brokers = broker.brokers_active + broker.brokers_fenced;
         let offline = self.survey.partitions.iter().filter(|of| of.is_offline);
         let topics = self.survey.partition_counts().len();
@@ -293,7 +263,7 @@ impl Page {
             (&families::IMBALANCED, totals.imbalanced),
             (&families::FETCH_SESSIONS, broker.fetch_sessions),
         ] {
-            out.gauge(family, value)?;
+            out.gauge(family, value);
         }
         for (family, offset) in [
             (&families::METADATA_END, broker.metadata_log_end_offset.0),
@@ -304,18 +274,17 @@ impl Page {
             // The last one applied, where ours is the one after it.
             (&families::METADATA_APPLIED, broker.metadata_applied.0 - 1),
         ] {
-            out.gauge_of(family, offset)?;
+            out.gauge(family, offset);
         }
-        Ok(())
     }
 
-    fn write_disk(&self, out: &mut Encoder<'_>) -> fmt::Result {
+    fn write_disk(&self, out: &mut Encoder) {
         let disk = self.metrics.driver.disk();
-        out.histogram(&families::APPEND, &disk.figures().append.look())?;
-        out.histogram(&families::FLUSH, &disk.figures().flush.look())?;
+        out.histogram(&families::APPEND, &disk.figures().append.look());
+        out.histogram(&families::FLUSH, &disk.figures().flush.look());
         let requests = disk.figures().flush_requests.value();
-        out.counter(&families::FLUSH_REQUESTS, requests)?;
-        out.gauge(&families::DIRECTORIES_OFFLINE, disk.failed_count())?;
+        out.counter(&families::FLUSH_REQUESTS, requests);
+        out.gauge(&families::DIRECTORIES_OFFLINE, disk.failed_count());
         let space = self.metrics.directories.iter().filter_map(|path| {
             let space = rustix::fs::statvfs(path).ok()?;
             let name = path.display().to_string();
@@ -328,182 +297,26 @@ impl Page {
         let space: Vec<(String, u64, u64)> = space.collect();
         let sizes = space.iter();
         let sizes = sizes.map(|(name, size, _free)| ([("directory", Text(name))], *size));
-        out.gauges(&families::DIRECTORY_SIZE, sizes)?;
+        out.gauges(&families::DIRECTORY_SIZE, sizes);
         let free = space.iter();
         let free = free.map(|(name, _size, free)| ([("directory", Text(name))], *free));
-        out.gauges(&families::DIRECTORY_FREE, free)
+        out.gauges(&families::DIRECTORY_FREE, free);
     }
 
-    fn write_turns(&self, out: &mut Encoder<'_>) -> fmt::Result {
+    fn write_turns(&self, out: &mut Encoder) {
         let driver = &self.metrics.driver;
-        out.counter(&families::TURNS, self.survey.node.turns)?;
-        out.counter(&families::TURN_INPUTS, self.survey.node.inputs)?;
-        out.counter_of(&families::TURN_SECONDS, seconds(driver.turning_ns()))?;
+        out.counter(&families::TURNS, self.survey.node.turns);
+        out.counter(&families::TURN_INPUTS, self.survey.node.inputs);
+        out.counter(&families::TURN_SECONDS, seconds(driver.turning_ns()));
         let lines = driver.event_figures().look();
         let lines = lines.map(|(severity, count)| ([("severity", Text(severity))], count));
-        out.counters(&families::LOG_LINES, lines)
+        out.counters(&families::LOG_LINES, lines);
     }
 }
 
-fn write_memory(out: &mut Encoder<'_>, broker: &BrokerFigures) -> fmt::Result {
-    out.gauge(&families::TAIL, broker.tail_bytes)?;
-    out.gauge(&families::TAIL_MAX, broker.tail_bytes_max)?;
-    out.gauge(&families::INDEXES, broker.index_bytes)?;
-    out.gauge(&families::LOOKUPS, broker.lookups)
-}
-
-/// The crate's encoder, told by our table what a family is.
-struct Encoder<'a>(DescriptorEncoder<'a>);
-
-impl Encoder<'_> {
-    fn begin(
-        &mut self,
-        family: &'static Family,
-        kind: Kind,
-    ) -> Result<MetricEncoder<'_>, fmt::Error> {
-        assert!(
-            family.kind == kind,
-            "{} is a {:?}",
-            family.name,
-            family.kind
-        );
-        let kind = match kind {
-            Kind::Counter => MetricType::Counter,
-            Kind::Gauge => MetricType::Gauge,
-            Kind::Histogram => MetricType::Histogram,
-        };
-        self.0
-            .encode_descriptor(family.name, family.help, None, kind)
-    }
-
-    fn gauge(&mut self, family: &'static Family, value: u64) -> fmt::Result {
-        self.gauge_of(family, signed(value))
-    }
-
-    fn gauge_of(
-        &mut self,
-        family: &'static Family,
-        value: impl prometheus_client::encoding::EncodeGaugeValue,
-    ) -> fmt::Result {
-        self.begin(family, Kind::Gauge)?.encode_gauge(&value)
-    }
-
-    fn gauges<L: Labels>(
-        &mut self,
-        family: &'static Family,
-        samples: impl IntoIterator<Item = (L, u64)>,
-    ) -> fmt::Result {
-        let samples = samples.into_iter();
-        self.gauges_of(
-            family,
-            samples.map(|(labels, value)| (labels, signed(value))),
-        )
-    }
-
-    fn gauges_of<L: Labels>(
-        &mut self,
-        family: &'static Family,
-        samples: impl Iterator<Item = (L, i64)>,
-    ) -> fmt::Result {
-        let mut samples = samples.peekable();
-        if samples.peek().is_none() {
-            return Ok(());
-        }
-        let mut metric = self.begin(family, Kind::Gauge)?;
-        for (labels, value) in samples {
-            metric.encode_family(&labels)?.encode_gauge(&value)?;
-        }
-        Ok(())
-    }
-
-    fn counter(&mut self, family: &'static Family, value: u64) -> fmt::Result {
-        let mut metric = self.begin(family, Kind::Counter)?;
-        metric.encode_counter::<NoLabelSet, _, u64>(&value, None)
-    }
-
-    fn counter_of(&mut self, family: &'static Family, value: f64) -> fmt::Result {
-        let mut metric = self.begin(family, Kind::Counter)?;
-        metric.encode_counter::<NoLabelSet, _, u64>(&value, None)
-    }
-
-    fn counters<L: Labels>(
-        &mut self,
-        family: &'static Family,
-        samples: impl IntoIterator<Item = (L, u64)>,
-    ) -> fmt::Result {
-        let mut samples = samples.into_iter().peekable();
-        if samples.peek().is_none() {
-            return Ok(());
-        }
-        let mut metric = self.begin(family, Kind::Counter)?;
-        for (labels, value) in samples {
-            let mut sample = metric.encode_family(&labels)?;
-            sample.encode_counter::<NoLabelSet, _, u64>(&value, None)?;
-        }
-        Ok(())
-    }
-
-    fn histogram(&mut self, family: &'static Family, seen: &Distribution) -> fmt::Result {
-        let mut metric = self.begin(family, Kind::Histogram)?;
-        metric.encode_histogram::<NoLabelSet>(seen.sum, seen.count, &seen.buckets, None)
-    }
-
-    fn histograms<L: Labels>(
-        &mut self,
-        family: &'static Family,
-        samples: impl Iterator<Item = (L, Distribution)>,
-    ) -> fmt::Result {
-        let mut samples = samples.peekable();
-        if samples.peek().is_none() {
-            return Ok(());
-        }
-        let mut metric = self.begin(family, Kind::Histogram)?;
-        for (labels, seen) in samples {
-            let mut sample = metric.encode_family(&labels)?;
-            sample.encode_histogram::<NoLabelSet>(seen.sum, seen.count, &seen.buckets, None)?;
-        }
-        Ok(())
-    }
-}
-
-fn signed(value: u64) -> i64 {
-    i64::try_from(value).unwrap_or(i64::MAX)
-}
-
-/// Turns OpenMetrics into the text format 0.0.4: the heading of a counter has the name of its
-/// samples, and there is no last line.
-fn classic(page: &str) -> String {
-    let mut classic = String::with_capacity(page.len());
-    let mut help = None;
-    for line in page.split_inclusive('\n') {
-        if !line.starts_with('#') {
-            classic.push_str(line);
-        } else if let Some(rest) = line.strip_prefix("# HELP ") {
-            help = rest.split_once(' ');
-        } else if let Some((name, kind)) = line
-            .strip_prefix("# TYPE ")
-            .and_then(|rest| rest.split_once(' '))
-        {
-            let suffix = if kind == "counter\n" { "_total" } else { "" };
-            if let Some((_name, text)) = help.take() {
-                classic += &format!("# HELP {name}{suffix} {text}");
-            }
-            classic += &format!("# TYPE {name}{suffix} {kind}");
-        }
-    }
-    classic
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn both_formats_differ_in_headings_alone() {
-        let page = "# HELP a Sum.\n# TYPE a counter\na_total{x=\"#\"} 1\n\
-                    # HELP b Level.\n# TYPE b gauge\nb 2\n# EOF\n";
-        let expected = "# HELP a_total Sum.\n# TYPE a_total counter\na_total{x=\"#\"} 1\n\
-                        # HELP b Level.\n# TYPE b gauge\nb 2\n";
-        assert_eq!(classic(page), expected);
-    }
+fn write_memory(out: &mut Encoder, broker: &BrokerFigures) {
+    out.gauge(&families::TAIL, broker.tail_bytes);
+    out.gauge(&families::TAIL_MAX, broker.tail_bytes_max);
+    out.gauge(&families::INDEXES, broker.index_bytes);
+    out.gauge(&families::LOOKUPS, broker.lookups);
 }

@@ -12,11 +12,9 @@ use ottla_core::node::survey::{NodeFigures, PartitionFigures, ReplicaFigures, Wa
 
 use crate::driver::Driver;
 
-/// Logs or topics of one look: some 20 microseconds.
+/// Logs, replicas, requests or offsets of one look: some 20 microseconds. A group comes whole, with
+/// all the offsets it committed.
 const PIECE: usize = 256;
-
-/// Groups of one look; each may have committed hundreds of offsets.
-const GROUPS_PIECE: usize = 16;
 
 /// What the brain said.
 #[derive(Debug, Default)]
@@ -64,13 +62,13 @@ impl Survey {
                 .look(|node| node.survey_partitions(at, PIECE, into))
                 .flatten();
         }
-        let mut after = None;
+        let mut start = None;
         loop {
             let into = &mut survey.replicas;
-            after = driver
-                .look(|node| node.survey_replicas(after, PIECE, into))
+            start = driver
+                .look(|node| node.survey_replicas(start, PIECE, into))
                 .flatten();
-            if after.is_none() {
+            if start.is_none() {
                 break;
             }
         }
@@ -88,7 +86,7 @@ impl Survey {
         while let Some(at) = cursor {
             let into = &mut survey.groups;
             cursor = driver
-                .look(|node| node.survey_groups(at, GROUPS_PIECE, into))
+                .look(|node| node.survey_groups(at, PIECE, into))
                 .flatten();
         }
         survey.put_in_order();
