@@ -7,18 +7,16 @@
 use std::collections::VecDeque;
 use std::fmt;
 use std::fs::{File, TryLockError};
-use std::io::{self, Read as _};
+use std::io;
 use std::mem;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::thread;
 
 use bytes::Bytes;
 use ottla_core::ids::DirectoryIndex;
 use ottla_core::storage::{
-    DirectoryFile, DirectoryListing, DiskDone, DiskSpace, FailureScope, FolderListing, LogFile,
-    Token,
+    DirectoryFile, DirectoryListing, DiskDone, DiskSpace, FailureScope, Token,
 };
 use rustix::fs::FlockOperation;
 
@@ -26,23 +24,9 @@ use super::calls::SystemCalls;
 use super::commit::Committer;
 use super::failure::Failure;
 use super::handles::Handles;
+use super::listing;
 use super::log::Log;
 use crate::metrics::DiskFigures;
-
-/// Largest of a directory's own files that is read at boot: a checkpoint of a million partitions
-/// with names of 60 characters.
-const DIRECTORY_FILE_BYTES_MAX: u64 = 64 * 1024 * 1024;
-
-/// Largest `partition.metadata` that is read at boot; Kafka's has 50 bytes.
-const PARTITION_METADATA_BYTES_MAX: u64 = 4 * 1024;
-
-/// Threads that list a directory's folders at boot. More than a disk's queue is deep gain nothing,
-/// and where everything is in memory the processors are the bound.
-const LISTING_THREADS_MAX: usize = 8;
-
-/// Folders that are worth a thread: listing one takes some 20 microseconds where it is in memory,
-/// starting a thread 50.
-const LISTING_SHARE_MIN: usize = 32;
 
 /// One data directory, locked while this lives.
 #[derive(Debug)]
@@ -225,7 +209,7 @@ impl Directory {
     /// After a stop that was not clean, what the last process wrote and did not sync may still be
     /// in memory alone: it is made durable first, for the core serves what it finds.
     pub(crate) fn list(&self) -> Result<DirectoryListing, OpenError> {
-        let listed = list(&self.path).and_then(|listing| {
+        let listed = listing::list(&self.path).and_then(|listing| {
             if listing.file(DirectoryFile::CleanShutdown).is_none() && !listing.folders.is_empty() {
                 self.sync_all_files(&listing)?;
             }
@@ -281,111 +265,4 @@ fn take_lock(lock: &File) -> io::Result<()> {
         lock,
         FlockOperation::NonBlockingLockExclusive,
     )?)
-}
-
-fn list(path: &Path) -> io::Result<DirectoryListing> {
-    let mut listing = DirectoryListing::default();
-    let mut folders = Vec::new();
-    for entry in std::fs::read_dir(path)? {
-        let entry = entry?;
-        // A name that is not text is none of Kafka's.
-        let Ok(name) = entry.file_name().into_string() else {
-            continue;
-        };
-        let kind = entry.file_type()?;
-        if kind.is_dir() {
-            folders.push(name);
-        } else if kind.is_file()
-            && let Some(file) = DirectoryFile::parse(&name)
-        {
-            let bytes = read_small(&entry.path(), DIRECTORY_FILE_BYTES_MAX)?;
-            listing.files.push((file, bytes));
-        }
-    }
-    listing.files.sort_by_key(|(file, _)| *file);
-    folders.sort();
-    listing.folders = list_folders(path, folders)?;
-    Ok(listing)
-}
-
-/// Lists folders, by several threads where there are many: what is not in memory is waited for
-/// side by side.
-fn list_folders(path: &Path, mut names: Vec<String>) -> io::Result<Vec<FolderListing>> {
-    let share = names.len().div_ceil(LISTING_THREADS_MAX);
-    if share < LISTING_SHARE_MIN {
-        return list_share(path, names);
-    }
-    thread::scope(|scope| {
-        let mut threads = Vec::new();
-        while !names.is_empty() {
-            let rest = names.split_off(share.min(names.len()));
-            let part = mem::replace(&mut names, rest);
-            threads.push(scope.spawn(move || list_share(path, part)));
-        }
-        let mut folders = Vec::new();
-        for thread in threads {
-            let listed = thread.join();
-            folders.append(&mut listed.expect("listing does not panic")?);
-        }
-        Ok(folders)
-    })
-}
-
-fn list_share(path: &Path, names: Vec<String>) -> io::Result<Vec<FolderListing>> {
-    let mut folders = Vec::with_capacity(names.len());
-    for name in names {
-        // Unreadable folders of others (lost+found) are not ours; an unreadable log is.
-        match list_folder(&path.join(&name), name) {
-            Ok(folder) => folders.push(folder),
-            Err((name, error)) if name.contains('-') => return Err(error),
-            Err(_not_ours) => {}
-        }
-    }
-    Ok(folders)
-}
-
-fn list_folder(path: &Path, name: String) -> Result<FolderListing, (String, io::Error)> {
-    let mut listing = FolderListing {
-        name,
-        ..FolderListing::default()
-    };
-    let mut fill = || -> io::Result<()> {
-        for entry in std::fs::read_dir(path)? {
-            let entry = entry?;
-            if !entry.file_type()?.is_file() {
-                continue;
-            }
-            let Ok(name) = entry.file_name().into_string() else {
-                continue;
-            };
-            if name == LogFile::PartitionMetadata.name() {
-                let bytes = read_small(&entry.path(), PARTITION_METADATA_BYTES_MAX)?;
-                listing.partition_metadata = bytes;
-            }
-            listing.files.push((name, entry.metadata()?.len()));
-        }
-        Ok(())
-    };
-    match fill() {
-        Ok(()) => {
-            listing.files.sort();
-            Ok(listing)
-        }
-        Err(error) => Err((listing.name, error)),
-    }
-}
-
-/// Reads a file of at most `bytes_max`; a longer one is an error, for it is not what it is named.
-fn read_small(path: &Path, bytes_max: u64) -> io::Result<Bytes> {
-    let mut content = Vec::new();
-    let name =
-        |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", path.display()));
-    let file = File::open(path).map_err(name)?;
-    file.take(bytes_max + 1)
-        .read_to_end(&mut content)
-        .map_err(name)?;
-    if content.len() as u64 > bytes_max {
-        return Err(name(io::Error::other("is far too long")));
-    }
-    Ok(content.into())
 }

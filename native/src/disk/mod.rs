@@ -5,7 +5,8 @@
 //! on the thread that asks or on disk workers. What the operations mean is the core's business.
 //!
 //! Reading order: `door.rs`, `log.rs` (queues), `execute.rs`, `append.rs`, `files.rs`, `commit.rs`,
-//! `segment.rs` (slices), `directory.rs` (opening), `calls.rs` (the operating system).
+//! `segment.rs` (slices), `directory.rs` and `listing.rs` (opening), `calls.rs` (the operating
+//! system).
 
 mod append;
 mod calls;
@@ -19,6 +20,7 @@ mod execute;
 mod failure;
 mod files;
 mod handles;
+mod listing;
 mod log;
 mod read;
 mod segment;
