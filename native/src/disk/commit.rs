@@ -6,6 +6,7 @@
 //! clean.
 
 use std::collections::BTreeMap;
+use std::fs::File;
 use std::io;
 use std::mem;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -57,6 +58,10 @@ struct Pending {
 /// One file to flush.
 #[derive(Debug)]
 enum Flush {
+    /// The data directory itself: names of folders.
+    Directory(Arc<Directory>),
+    /// A file that is open.
+    File(Arc<Directory>, File),
     Folder(Arc<Log>),
     Index(Arc<Log>, IndexHandle),
     Segment(Arc<Log>, Arc<Segment>),
@@ -145,7 +150,8 @@ fn commit(
     }
 }
 
-/// Makes files durable, then the names they were made under.
+/// Makes files durable, and the names they were made under, side by side: nothing is acknowledged
+/// before all of it is.
 ///
 /// # Errors
 /// That of any flush: nothing may be acknowledged.
@@ -168,14 +174,27 @@ pub(crate) fn flush(
             flushes.push(Flush::Segment(Arc::clone(&log), segment));
         }
     }
+    if has_new_folder {
+        flushes.push(Flush::Directory(Arc::clone(directory)));
+    }
     if flushes.len() >= FILE_SYSTEM_FROM_FILES && directory.sync_file_system()? {
         return Ok(());
     }
-    flush_side_by_side(engine, flushes)?;
-    if has_new_folder {
-        directory.calls().sync_folder(directory.path())?;
-    }
-    Ok(())
+    flush_side_by_side(engine, flushes)
+}
+
+/// Makes open files durable, side by side.
+///
+/// # Errors
+/// That of any flush.
+pub(crate) fn flush_files(
+    directory: &Arc<Directory>,
+    engine: &Arc<Engine>,
+    files: Vec<File>,
+) -> io::Result<()> {
+    let flushes = files.into_iter();
+    let flushes = flushes.map(|file| Flush::File(Arc::clone(directory), file));
+    flush_side_by_side(engine, flushes.collect())
 }
 
 /// A group of flushes that several threads work through.
@@ -243,6 +262,8 @@ impl Shared {
 impl Flush {
     fn run(&self) -> io::Result<()> {
         let result = match self {
+            Self::Directory(directory) => return directory.calls().sync_folder(directory.path()),
+            Self::File(directory, file) => return directory.calls().sync_file(file),
             Self::Folder(log) => log.directory().calls().sync_folder(&log.folder_path()),
             Self::Index(log, (file, handle)) => {
                 let calls = log.directory().calls();

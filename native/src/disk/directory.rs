@@ -8,6 +8,7 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::fs::{File, TryLockError};
 use std::io;
+use std::iter;
 use std::mem;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -60,6 +61,13 @@ pub(crate) struct DirectoryChange {
     /// Logs whose files become durable first: all of the directory's before the marker of a clean
     /// stop, none otherwise.
     pub(crate) flush_first: Vec<Arc<Log>>,
+}
+
+impl DirectoryChange {
+    /// Whether it only replaces a file.
+    fn is_plain_save(&self) -> bool {
+        self.content.is_some() && self.flush_first.is_empty()
+    }
 }
 
 /// Why a data directory cannot be used.
@@ -192,12 +200,18 @@ impl Directory {
         !mem::replace(&mut queue.is_held, true)
     }
 
-    /// The next change for the queue's holder; `None` lets go of the queue.
-    pub(crate) fn next_change(&self) -> Option<DirectoryChange> {
+    /// The next changes for the queue's holder: files to save in a row, or one of another kind;
+    /// `None` lets go of the queue.
+    pub(crate) fn next_changes(&self) -> Option<Vec<DirectoryChange>> {
         let mut queue = self.lock_queue();
-        let next = queue.changes.pop_front();
-        queue.is_held = next.is_some();
-        next
+        let first = queue.changes.pop_front();
+        queue.is_held = first.is_some();
+        let mut next = vec![first?];
+        if next[0].is_plain_save() {
+            let others = iter::from_fn(|| queue.changes.pop_front_if(|next| next.is_plain_save()));
+            next.extend(others);
+        }
+        Some(next)
     }
 
     fn lock_queue(&self) -> MutexGuard<'_, DirectoryQueue> {

@@ -17,6 +17,7 @@ use super::commit::SyncRequest;
 use super::failure::Failure;
 use super::log::{Log, Writer};
 use super::read::{ReadJob, try_resident};
+use super::save::{Save, save};
 use super::{Engine, files};
 
 /// Where operations are carried out.
@@ -138,6 +139,9 @@ impl Log {
             }));
             return Ok(());
         }
+        if let DiskOp::SaveLogFile { .. } = operation {
+            return self.save_files(operation, more, engine, done);
+        }
         let Some(generation) = generation_of(&operation) else {
             return self.change_files(operation, writer, engine, done);
         };
@@ -153,6 +157,28 @@ impl Log {
         }
         self.change_records(operation, generation, writer, more, done)
             .map_err(|failure| (failure, Some(scope)))
+    }
+
+    /// Replaces a file, and those that are to be replaced right after it.
+    fn save_files(
+        &self,
+        first: DiskOp,
+        more: &mut VecDeque<DiskOp>,
+        engine: &Arc<Engine>,
+        done: &mut Vec<DiskDone>,
+    ) -> Result<(), Refusal> {
+        let mut saves = Vec::new();
+        let mut next = Some(first);
+        while let Some(DiskOp::SaveLogFile {
+            file, bytes, token, ..
+        }) = next
+        {
+            let name = file.name();
+            saves.push(Save { name, bytes, token });
+            next = more.pop_front_if(|next| matches!(next, DiskOp::SaveLogFile { .. }));
+        }
+        let directory = self.directory();
+        save(directory, engine, &self.folder_path(), &saves, done).map_err(lost)
     }
 
     /// An operation of the current generation.
@@ -241,13 +267,6 @@ impl Log {
             files::remove_log(self, writer).map_err(lost)?;
         } else if let DiskOp::RemoveSegment { segment, .. } = operation {
             files::remove_segment(self, writer, segment).map_err(lost)?;
-        } else if let DiskOp::SaveLogFile {
-            file, bytes, token, ..
-        } = operation
-        {
-            files::save(self.directory(), &self.folder_path(), &file.name(), &bytes)
-                .map_err(|failure| (failure, Some(FailureScope::Save(token))))?;
-            done.push(DiskDone::Saved { token });
         } else {
             let is_open = matches!(operation, DiskOp::OpenLog { .. });
             assert!(is_open, "{operation:?} is no log's");

@@ -4,7 +4,6 @@
 //! Each function is one operation of the contract, carried out by whoever holds the log's queue.
 
 use std::io::{self, IoSlice};
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -13,7 +12,6 @@ use ottla_core::storage::LogFile;
 
 use super::append::refuse;
 use super::calls::write_all_at;
-use super::directory::Directory;
 use super::failure::Failure;
 use super::handles::LazyFile;
 use super::log::{Active, Index, Log, Writer, index_base};
@@ -304,37 +302,6 @@ fn remove_segments_after(log: &Log, base: Offset) -> io::Result<()> {
 pub(crate) fn forget_indexes(writer: &mut Writer, is_gone: impl Fn(LogFile) -> bool) {
     writer.indexes.retain(|index| !is_gone(index.file));
     writer.dirty.indexes.retain(|(file, _)| !is_gone(*file));
-}
-
-/// Replaces a file whole and durably: temporary file, sync, rename, sync of the folder.
-pub(crate) fn save(
-    directory: &Directory,
-    folder: &Path,
-    name: &str,
-    bytes: &Bytes,
-) -> Result<(), Failure> {
-    let calls = directory.calls();
-    let path = folder.join(name);
-    let temporary = folder.join(format!("{name}.tmp"));
-    let replace = || -> io::Result<()> {
-        let file = calls.create(&temporary)?;
-        calls.set_length(&file, 0)?;
-        write_all_at(calls, &file, &mut [IoSlice::new(bytes)], 0)?;
-        calls.sync_file(&file)?;
-        calls.rename(&temporary, &path)?;
-        calls.sync_folder(folder)
-    };
-    replace().map_err(|error| Failure::of(&error, &path))
-}
-
-/// Removes a file durably.
-pub(crate) fn remove(directory: &Directory, name: &str) -> Result<(), Failure> {
-    let calls = directory.calls();
-    let path: PathBuf = directory.path().join(name);
-    calls
-        .remove_file(&path)
-        .and_then(|()| calls.sync_folder(directory.path()))
-        .map_err(|error| Failure::of(&error, &path))
 }
 
 /// An index file's slot: also what a sync flushes.

@@ -23,11 +23,13 @@ mod handles;
 mod listing;
 mod log;
 mod read;
+mod save;
 mod segment;
 mod workers;
 
 use std::fmt;
 use std::io;
+use std::mem;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread::{self, JoinHandle};
@@ -46,6 +48,7 @@ use directory::{Directory, DirectoryChange};
 use execute::{LogWork, Place};
 use failure::Failure;
 use handles::Handles;
+use log::Log;
 use workers::Workers;
 
 /// What a disk is made of.
@@ -186,9 +189,9 @@ impl Disk {
             let engine = Arc::clone(&self.engine);
             match work {
                 Work::Directory(directory) => self.engine.workers.run(Box::new(move || {
-                    while let Some(change) = directory.next_change() {
+                    while let Some(changes) = directory.next_changes() {
                         let mut done = Vec::new();
-                        change_directory(&directory, &engine, change, &mut done);
+                        change_directory(&directory, &engine, changes, &mut done);
                         engine.deliver(&mut done);
                     }
                 })),
@@ -263,46 +266,74 @@ impl Drop for Disk {
     }
 }
 
-/// Changes one of a directory's own files.
+/// Changes some of a directory's own files.
 fn change_directory(
     directory: &Arc<Directory>,
     engine: &Arc<Engine>,
-    change: DirectoryChange,
+    changes: Vec<DirectoryChange>,
     done: &mut Vec<DiskDone>,
 ) {
     if directory.has_failed() {
         return;
     }
-    let token = change.token;
-    match replace_directory_file(directory, engine, change) {
-        Ok(()) => done.push(DiskDone::Saved { token }),
-        Err(Failure::Full) => done.push(DiskDone::Failed {
-            scope: FailureScope::Save(token),
-            error: Failure::Full.error(),
-        }),
-        Err(failure @ Failure::Final(_)) => directory.fail(&failure, done),
+    if let Err(failure) = replace_directory_files(directory, engine, changes, done) {
+        directory.fail(&failure, done);
     }
 }
 
-fn replace_directory_file(
+fn replace_directory_files(
     directory: &Arc<Directory>,
     engine: &Arc<Engine>,
-    change: DirectoryChange,
+    mut changes: Vec<DirectoryChange>,
+    done: &mut Vec<DiskDone>,
 ) -> Result<(), Failure> {
-    if !change.flush_first.is_empty() {
-        let dirty = change.flush_first.into_iter().map(|log| {
-            let mut writer = log.writer();
-            writer.retire_indexes(true);
-            let dirty = std::mem::take(&mut writer.dirty);
-            drop(writer);
-            (log, dirty)
+    if let [only] = &mut changes[..] {
+        let flushed = flush_logs(directory, engine, mem::take(&mut only.flush_first));
+        let changed = flushed.and_then(|()| match &only.content {
+            Some(_to_save) => Ok(false),
+            None => save::remove(directory, only.file.name()).map(|()| true),
         });
-        let dirty = dirty.filter(|(_, dirty)| !dirty.is_empty()).collect();
-        commit::flush(directory, engine, dirty)
-            .map_err(|error| Failure::of(&error, directory.path()))?;
+        match changed {
+            Ok(false) => {}
+            Ok(true) => {
+                done.push(DiskDone::Saved { token: only.token });
+                return Ok(());
+            }
+            Err(full @ Failure::Full) => {
+                done.push(DiskDone::Failed {
+                    scope: FailureScope::Save(only.token),
+                    error: full.error(),
+                });
+                return Ok(());
+            }
+            Err(failure @ Failure::Final(_)) => return Err(failure),
+        }
     }
-    match change.content {
-        Some(bytes) => files::save(directory, directory.path(), change.file.name(), &bytes),
-        None => files::remove(directory, change.file.name()),
+    let saves = changes.into_iter().map(|change| save::Save {
+        name: change.file.name().to_owned(),
+        bytes: change.content.expect("a removal comes alone"),
+        token: change.token,
+    });
+    let saves: Vec<_> = saves.collect();
+    save::save(directory, engine, directory.path(), &saves, done)
+}
+
+/// Makes everything durable that was emitted for some logs.
+fn flush_logs(
+    directory: &Arc<Directory>,
+    engine: &Arc<Engine>,
+    logs: Vec<Arc<Log>>,
+) -> Result<(), Failure> {
+    let dirty = logs.into_iter().map(|log| {
+        let mut writer = log.writer();
+        writer.retire_indexes(true);
+        let dirty = mem::take(&mut writer.dirty);
+        drop(writer);
+        (log, dirty)
+    });
+    let dirty: Vec<_> = dirty.filter(|(_, dirty)| !dirty.is_empty()).collect();
+    if dirty.is_empty() {
+        return Ok(());
     }
+    commit::flush(directory, engine, dirty).map_err(|error| Failure::of(&error, directory.path()))
 }

@@ -10,7 +10,7 @@ use ottla_core::storage::{
 };
 
 use super::rig::{
-    BASE, LOG, Rig, append, batch, bytes_of, read, read_answer, save, sync, synced, truncate,
+    BASE, LOG, Rig, append, batch, bytes_of, read, read_answer, save, saved, sync, synced, truncate,
 };
 
 #[test]
@@ -134,6 +134,42 @@ fn files_are_saved_whole_or_not_at_all() {
     assert_eq!(rig.next(), DiskDone::Saved { token: Token(3) });
     assert_eq!(rig.next(), DiskDone::Saved { token: Token(4) });
     assert!(!path.exists());
+}
+
+#[test]
+fn files_that_are_saved_in_a_row_are_answered_each() {
+    let mut rig = Rig::with_log();
+    let save = |file, bytes: &'static [u8], token| DiskOp::SaveLogFile {
+        log: LOG,
+        file,
+        bytes: bytes.into(),
+        token: Token(token),
+    };
+    let [epochs, vote] = [LogFile::LeaderEpochs, LogFile::QuorumState];
+    rig.run([
+        save(epochs, b"1", 1),
+        save(vote, b"22", 2),
+        save(epochs, b"3", 3),
+    ]);
+    for token in 1..=3 {
+        assert_eq!(rig.next(), saved(token));
+    }
+    let content = |rig: &Rig, file: LogFile| fs::read(rig.path("t-0").join(file.name())).unwrap();
+    assert_eq!(content(&rig, epochs), b"3");
+    assert_eq!(content(&rig, vote), b"22");
+    rig.calls.bytes_left.store(3, Ordering::Relaxed);
+    rig.run([save(vote, b"44444", 4), save(epochs, b"5", 5)]);
+    let refused = |token| DiskDone::Failed {
+        scope: FailureScope::Save(Token(token)),
+        error: DiskError::Full,
+    };
+    assert_eq!([rig.next(), rig.next()], [refused(4), refused(5)]);
+    assert_eq!(content(&rig, vote), b"22");
+    rig.calls.bytes_left.store(-1, Ordering::Relaxed);
+    rig.run([save(epochs, b"6", 6), save(vote, b"77", 7)]);
+    assert_eq!([rig.next(), rig.next()], [saved(6), saved(7)]);
+    assert_eq!(content(&rig, epochs), b"6");
+    assert_eq!(content(&rig, vote), b"77");
 }
 
 #[test]
