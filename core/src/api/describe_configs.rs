@@ -164,6 +164,7 @@ fn written(entry: Entry, request: &DescribeConfigsRequest) -> DescribeConfigsRes
     if request.include_documentation {
         told.documentation = entry
             .definition
+            .filter(|definition| definition.name == told.name.as_str())
             .map(|definition| StrBytes::from(definition.doc));
     }
     if request.include_synonyms {

@@ -7,6 +7,7 @@
 use std::sync::Arc;
 
 use super::definition::{Definition, Scope};
+use super::rules::listener_base;
 use super::settings::{Overrides, Settings, Source};
 use super::table;
 use super::topic::topic_value;
@@ -24,7 +25,8 @@ pub struct Entry {
     pub read_only: bool,
     /// Whether it is a secret.
     pub sensitive: bool,
-    /// Its definition; `None` for a name no table knows, which is treated as a secret.
+    /// Its definition, or that of all listeners' where it is one listener's; `None` for a name no
+    /// table knows, which is treated as a secret.
     pub definition: Option<&'static Definition>,
     /// The values in order of precedence, the effective one first.
     pub synonyms: Vec<Synonym>,
@@ -46,7 +48,8 @@ pub struct Synonym {
 pub fn describe_broker(settings: &Settings) -> Vec<Entry> {
     let mut entries: Vec<Entry> = table::all(Scope::Broker)
         .into_iter()
-        .filter(|definition| !definition.internal && !is_quota_only(definition.name))
+        .filter(|definition| !definition.internal)
+        .filter(|definition| !is_quota_only(definition.name) || settings.is_set(definition.name))
         .map(|definition| broker_entry(settings, definition))
         .collect();
     entries.extend(unknown_entries(settings));
@@ -61,14 +64,15 @@ pub fn describe_broker_defaults(settings: &Settings) -> Vec<Entry> {
     defaults
         .iter()
         .map(|(name, text)| {
-            let definition = table::find(Scope::Broker, name);
+            let definition = definition_of(name);
             let sensitive = definition.is_none_or(Definition::is_sensitive);
             let value = Some(text.to_string()).filter(|_| !sensitive);
+            let own = definition.filter(|definition| definition.name == name.as_ref());
             Entry {
                 name: name.to_string(),
                 value: value.clone(),
                 source,
-                read_only: definition.is_none_or(|d| !is_dynamic(d)),
+                read_only: own.is_none_or(|own| !is_dynamic(own)),
                 sensitive,
                 definition,
                 synonyms: vec![Synonym {
@@ -174,7 +178,14 @@ fn broker_entry(settings: &Settings, definition: &'static Definition) -> Entry {
     }
 }
 
-/// Names that were set but that no table knows: shown without their values.
+/// The definition of a name, which may be that of a configuration of one listener.
+fn definition_of(name: &str) -> Option<&'static Definition> {
+    let exact = table::find(Scope::Broker, name);
+    exact.or_else(|| table::find(Scope::Broker, listener_base(name)?))
+}
+
+/// Names that were set but that no table knows: those of a listener's configurations, and others,
+/// which are shown without their values.
 fn unknown_entries(settings: &Settings) -> Vec<Entry> {
     let mut names: Vec<&Arc<str>> = settings
         .layers()
@@ -188,13 +199,14 @@ fn unknown_entries(settings: &Settings) -> Vec<Entry> {
         .into_iter()
         .map(|name| {
             let synonyms = synonyms(settings, name);
+            let definition = definition_of(name);
             Entry {
                 name: name.to_string(),
-                value: None,
+                value: synonyms.first().and_then(|first| first.value.clone()),
                 source: source_of(&synonyms),
                 read_only: true,
-                sensitive: true,
-                definition: None,
+                sensitive: definition.is_none_or(Definition::is_sensitive),
+                definition,
                 synonyms,
             }
         })
@@ -206,7 +218,8 @@ fn unknown_entries(settings: &Settings) -> Vec<Entry> {
 /// Kafka lists every synonym of a layer before the next layer, and leaves out what stands before
 /// the first mention of the name itself.
 fn synonyms(settings: &Settings, name: &str) -> Vec<Synonym> {
-    let names = table::broker_synonyms(name);
+    let mut names = table::broker_synonyms(name);
+    names.extend(listener_base(name));
     let mut found = Vec::new();
     for (source, layer) in settings.layers() {
         for &synonym in &names {
@@ -216,6 +229,9 @@ fn synonyms(settings: &Settings, name: &str) -> Vec<Synonym> {
         }
     }
     for &synonym in &names {
+        if is_quota_only(synonym) {
+            continue;
+        }
         let default = table::find(Scope::Broker, synonym).and_then(|d| d.default.text());
         if let Some(text) = default {
             found.push(synonym_entry(synonym, text, Source::Default));
@@ -226,7 +242,7 @@ fn synonyms(settings: &Settings, name: &str) -> Vec<Synonym> {
 }
 
 fn synonym_entry(name: &str, text: &str, source: Source) -> Synonym {
-    let sensitive = table::find(Scope::Broker, name).is_none_or(Definition::is_sensitive);
+    let sensitive = definition_of(name).is_none_or(Definition::is_sensitive);
     Synonym {
         name: name.to_owned(),
         value: Some(text.to_owned()).filter(|_| !sensitive),
@@ -244,7 +260,8 @@ fn is_dynamic(definition: &Definition) -> bool {
     definition.update != super::definition::Update::ReadOnly
 }
 
-/// Throttled rates are configurations of a broker only at run time; Kafka does not list them.
+/// Throttled rates are configurations of a broker only at run time: they are listed where they are
+/// set, and have no default.
 fn is_quota_only(name: &str) -> bool {
     matches!(
         name,
@@ -410,6 +427,65 @@ mod tests {
             "client-metrics-m",
             &describe_client_metrics(&Overrides::new()),
         );
+    }
+
+    /// As Apache Kafka 4.3.1 tells of them after they were set.
+    #[test]
+    fn configurations_of_a_listener_and_rates_are_shown_where_they_are_set() {
+        let mut settings = Settings::load(PROPERTIES, &[]).expect("valid");
+        let is_shown = |entry: &&Entry| {
+            entry.name.contains("nope")
+                || entry.name.starts_with("listener.name.")
+                || entry.name.ends_with(".throttled.rate")
+        };
+        let none = describe_broker(&settings);
+        assert_eq!(none.iter().filter(is_shown).count(), 0);
+        settings.set_dynamic(
+            overrides(&[("follower.replication.throttled.rate", "2000")]),
+            overrides(&[
+                ("leader.replication.throttled.rate", "1000"),
+                ("listener.name.plaintext.max.connections", "50"),
+                ("listener.name.plaintext.nope", "5"),
+                ("listener.name.plaintext.ssl.keystore.location", "/x"),
+                ("listener.name.plaintext.ssl.keystore.password", "secret"),
+                ("nope", "x"),
+            ]),
+        );
+        let entries = describe_broker(&settings);
+        let shown: Vec<String> = entries
+            .iter()
+            .filter(is_shown)
+            .map(|entry| line("b", entry).replace('\t', "|"))
+            .collect();
+        let own = "DYNAMIC_BROKER_CONFIG";
+        let keystore = "listener.name.plaintext.ssl.keystore";
+        let connections = "listener.name.plaintext.max.connections";
+        let expected = [
+            "b|follower.replication.throttled.rate|2000|DYNAMIC_DEFAULT_BROKER_CONFIG|LONG|||\
+             follower.replication.throttled.rate=2000@DYNAMIC_DEFAULT_BROKER_CONFIG"
+                .to_owned(),
+            format!(
+                "b|leader.replication.throttled.rate|1000|{own}|LONG|||\
+                 leader.replication.throttled.rate=1000@{own}"
+            ),
+            format!(
+                "b|{connections}|50|{own}|INT|read-only||{connections}=50@{own};\
+                 max.connections=2147483647@DEFAULT_CONFIG"
+            ),
+            format!(
+                "b|listener.name.plaintext.nope|(null)|{own}|UNKNOWN|read-only|sensitive|\
+                 listener.name.plaintext.nope=null@{own};nope=null@{own}"
+            ),
+            format!(
+                "b|{keystore}.location|/x|{own}|STRING|read-only||{keystore}.location=/x@{own}"
+            ),
+            format!(
+                "b|{keystore}.password|(null)|{own}|PASSWORD|read-only|sensitive|\
+                 {keystore}.password=null@{own}"
+            ),
+            format!("b|nope|(null)|{own}|UNKNOWN|read-only|sensitive|nope=null@{own}"),
+        ];
+        assert_eq!(shown, expected);
     }
 
     #[test]

@@ -17,6 +17,7 @@ pub mod describe;
 pub mod listeners;
 pub mod properties;
 pub mod reference_page;
+pub mod rules;
 pub mod settings;
 pub mod table;
 mod table_broker;

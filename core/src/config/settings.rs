@@ -184,6 +184,18 @@ impl Settings {
         i32::try_from(self.integer(name)).expect("of type INT or SHORT")
     }
 
+    /// The number of a configuration of one listener, or else that of all of them.
+    pub(super) fn number_of_listener(&self, name: &str) -> i64 {
+        let base = super::rules::listener_base(name).expect("asked for one of a listener");
+        let definition = broker_definition(base);
+        let own = self
+            .layers()
+            .into_iter()
+            .filter_map(|(_, layer)| layer.get(name))
+            .find_map(|text| definition.parse(text).ok()?.integer());
+        own.unwrap_or_else(|| self.integer(base))
+    }
+
     /// Whether it is `true`.
     #[must_use]
     pub fn boolean(&self, name: &str) -> bool {

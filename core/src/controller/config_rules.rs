@@ -1,10 +1,10 @@
 //! Which configuration values may stand together, and the rules that only some resources have.
 //!
 //! Single values are checked by their definitions. Kafka classes to compare: `LogConfig.validate`,
-//! `GroupConfig.validate`, `ClientMetricsConfigs.validate`, `DynamicBrokerConfig.validate`.
+//! `GroupConfig.validate`, `ClientMetricsConfigs.validate`. Those of brokers are beside this file.
 
 use super::Refusal;
-use crate::config::definition::{Scope, Update};
+use crate::config::definition::Scope;
 use crate::config::value::{Value, parse_list};
 use crate::config::{Overrides, Settings, table};
 use crate::error::ErrorCode;
@@ -123,60 +123,4 @@ fn is_match(pattern: &str) -> bool {
         "client_source_port",
     ];
     names.contains(&name.trim()) && !expression.trim().is_empty()
-}
-
-/// Checks values that are set for brokers at run time; `one_broker` is false where they are for all
-/// of them. Names that no table knows are allowed, as in Kafka.
-///
-/// # Errors
-/// Where one cannot change at run time, must be set broker by broker, or is not valid.
-pub fn check_broker_set(values: &Overrides, one_broker: bool) -> Result<(), Refusal> {
-    let refuse = |text: String| Err(Refusal::new(ErrorCode::InvalidRequest, text));
-    let with = |wanted: Update| {
-        let names = values
-            .keys()
-            .filter(move |name| update_of(name) == Some(wanted));
-        names.map(AsRef::as_ref).collect::<Vec<&str>>().join(", ")
-    };
-    let read_only = with(Update::ReadOnly);
-    if !read_only.is_empty() {
-        return refuse(format!(
-            "Cannot update these configs dynamically: [{read_only}]"
-        ));
-    }
-    let per_broker = with(Update::PerBroker);
-    if !one_broker && !per_broker.is_empty() {
-        return refuse(format!(
-            "Cannot update these configs at default cluster level, broker id must be specified: \
-             [{per_broker}]"
-        ));
-    }
-    for (name, text) in values {
-        if let Some(definition) = table::find(Scope::Broker, base_name(name))
-            && let Err(error) = definition.parse(text)
-        {
-            return refuse(error.to_string());
-        }
-    }
-    Ok(())
-}
-
-/// How a broker configuration may change at run time; a quota on replication is set broker by
-/// broker but may be set for all of them.
-fn update_of(name: &str) -> Option<Update> {
-    let definition = table::find(Scope::Broker, base_name(name))?;
-    let is_rate = name.ends_with(".throttled.rate") || name.ends_with("io.max.bytes.per.second");
-    Some(if is_rate {
-        Update::ClusterWide
-    } else {
-        definition.update
-    })
-}
-
-/// The name without `listener.name.<listener>.`.
-fn base_name(name: &str) -> &str {
-    let inner = name
-        .strip_prefix("listener.name.")
-        .and_then(|rest| rest.split_once('.'));
-    inner.map_or(name, |(_, inner)| inner)
 }

@@ -6,9 +6,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::config_rules::{
-    check_broker_set, check_client_metrics_set, check_group_set, check_topic_set,
-};
+use super::broker_configs::check_broker_set;
+use super::config_rules::{check_client_metrics_set, check_group_set, check_topic_set};
 use super::names::invalid_name;
 use super::{Decision, Refusal, Scene};
 use crate::config::definition::{Definition, Kind, Scope};
@@ -267,7 +266,10 @@ fn change_value(
         ConfigOperation::Append | ConfigOperation::Subtract => {
             // Kafka 4.3.1 takes a subscription's lists for plain values here.
             let is_whole = resource.kind == ResourceKind::ClientMetrics;
-            if is_whole || definition.is_none_or(|definition| definition.kind != Kind::List) {
+            if resource.kind == ResourceKind::Broker {
+                check_broker_list(definition, name, operation)?;
+            } else if is_whole || definition.is_none_or(|definition| definition.kind != Kind::List)
+            {
                 let operation = operation.name();
                 return Err(Refusal::new(
                     ErrorCode::InvalidConfig,
@@ -281,6 +283,23 @@ fn change_value(
         }
     }
     Ok(())
+}
+
+/// The words of a list may change; the broker that is asked says so before the controller does.
+fn check_broker_list(
+    definition: Option<&Definition>,
+    name: &str,
+    operation: ConfigOperation,
+) -> Result<(), Refusal> {
+    let text = match definition {
+        Some(definition) if definition.kind == Kind::List => return Ok(()),
+        Some(_) => {
+            let operation = operation.name().to_ascii_lowercase();
+            format!("Config value {operation} is not allowed for config key: {name}")
+        }
+        None => format!("Unknown config name: {name}"),
+    };
+    Err(Refusal::new(ErrorCode::InvalidConfig, text))
 }
 
 fn changed_list(present: &str, operation: ConfigOperation, value: &str) -> Vec<String> {
@@ -319,7 +338,7 @@ fn check_values(
     let mut new = values.clone();
     new.retain(|name, _| named.contains(name.as_ref()));
     let what = match resource.kind {
-        ResourceKind::Broker => return check_broker_set(&new, !resource.name.is_empty()),
+        ResourceKind::Broker => return check_broker_set(scene, resource, values, &new),
         ResourceKind::ClientMetrics => return check_client_metrics_set(values),
         ResourceKind::Topic => "topic",
         ResourceKind::Group => "group",

@@ -14,6 +14,7 @@
 //! they are committed, and only then answers; for `validate_only` it drops them. Error texts are
 //! those of Apache Kafka 4.3.1, compared in tests with recorded answers.
 
+mod broker_configs;
 pub mod brokers;
 pub mod client_quotas;
 pub mod config_rules;
