@@ -38,7 +38,8 @@ pub struct BrokerConfig {
     pub rack: Option<String>,
     /// The addresses.
     pub listeners: Listeners,
-    /// `log.dirs`, or `log.dir`; at least one, in order.
+    /// `log.dirs`, or `log.dir`; at least one, in order but for `metadata.log.dir`, which is first:
+    /// the metadata log is in the first.
     pub log_dirs: Vec<String>,
     /// `metadata.log.dir`, or the first of `log_dirs`.
     pub metadata_log_dir: String,
@@ -107,7 +108,11 @@ impl BrokerConfig {
             broker: has_role("broker"),
             controller: has_role("controller"),
         };
-        let log_dirs = log_dirs(settings);
+        let mut log_dirs = log_dirs(settings);
+        let metadata_log_dir = settings.text("metadata.log.dir");
+        if let Some(place) = metadata_log_dir.and_then(|dir| place_of(&log_dirs, &dir)) {
+            log_dirs[..=place].rotate_right(1);
+        }
         check_relations(settings, roles, &log_dirs, &mut errors);
         if !errors.is_empty() {
             return Err(errors);
@@ -117,9 +122,7 @@ impl BrokerConfig {
             roles,
             rack: settings.text("broker.rack"),
             listeners,
-            metadata_log_dir: settings
-                .text("metadata.log.dir")
-                .unwrap_or_else(|| log_dirs[0].clone()),
+            metadata_log_dir: log_dirs[0].clone(),
             log_dirs,
             auto_create_topics: settings.boolean("auto.create.topics.enable"),
             delete_topics: settings.boolean("delete.topic.enable"),
@@ -164,6 +167,12 @@ fn log_dirs(settings: &Settings) -> Vec<String> {
     }
 }
 
+/// Which of the directories this one is; with or without a slash at its end.
+fn place_of(dirs: &[String], wanted: &str) -> Option<usize> {
+    let bare = |dir: &str| dir.trim_end_matches('/').to_owned();
+    dirs.iter().position(|dir| bare(dir) == bare(wanted))
+}
+
 fn check_relations(
     settings: &Settings,
     roles: Roles,
@@ -187,6 +196,14 @@ fn check_relations(
         error(format!(
             "log.dirs: {} directories, at most 255 are served",
             log_dirs.len()
+        ));
+    }
+    if let Some(dir) = settings.text("metadata.log.dir")
+        && place_of(log_dirs, &dir).is_none()
+    {
+        error(format!(
+            "metadata.log.dir={dir}: is none of log.dirs; name one of them, or add it there: a \
+             directory for metadata alone is not served"
         ));
     }
     let broker_id = settings.int("broker.id");
@@ -282,6 +299,13 @@ mod tests {
     }
 
     #[test]
+    fn the_directory_of_the_metadata_log_is_the_first() {
+        let config = load("log.dirs=a,b,c/\nmetadata.log.dir=c").expect("valid");
+        assert_eq!(config.log_dirs, ["c/", "a", "b"]);
+        assert_eq!(config.metadata_log_dir, "c/");
+    }
+
+    #[test]
     fn relations_are_checked() {
         for (text, expected) in [
             ("process.roles=", "names no role"),
@@ -290,6 +314,7 @@ mod tests {
             ("node.id=1\nbroker.id=2", "differs from node.id"),
             ("default.replication.factor=0", "from 1 to 32767"),
             ("max.connections.per.ip.overrides=a", "is not host:count"),
+            ("log.dirs=a,b\nmetadata.log.dir=c", "is none of log.dirs"),
             ("http.listener=9644", "is not host:port"),
             ("http.listener=localhost:http", "is not host:port"),
         ] {

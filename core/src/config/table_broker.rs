@@ -127,7 +127,7 @@ pub(super) const BROKER: &[Definition] = definitions! { Broker;
         "Most connections to the broker."
     "max.connections.per.ip": Int = "2147483647", Valid::AtLeast(0), Medium, ClusterWide, Active;
         "Most connections from one address."
-    "max.connections.per.ip.overrides": String = "", Valid::Any, Medium, ClusterWide, Later;
+    "max.connections.per.ip.overrides": String = "", Valid::Any, Medium, ClusterWide, Active;
         "Other limits of connections for given addresses, as host:count."
     "max.incremental.fetch.session.cache.slots": Int = "1000", Valid::AtLeast(0),
         Medium, ReadOnly, Active;

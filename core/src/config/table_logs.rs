@@ -128,7 +128,7 @@ pub(super) const LOGS: &[Definition] = definitions! { Broker;
         "Memory for the newest batches of all partitions, from which most fetches are answered."
     "message.max.bytes": Int = "1048588", Valid::AtLeast(0), High, ClusterWide, Active;
         "Largest record batch a partition takes."
-    "metadata.log.dir": String = null, Valid::Any, High, ReadOnly, Later;
+    "metadata.log.dir": String = null, Valid::Any, High, ReadOnly, Active;
         "Directory of the metadata log; the first data directory where not given."
     "metadata.log.max.record.bytes.between.snapshots": Long = "20971520", Valid::AtLeast(1),
         High, ReadOnly, Active;

@@ -143,7 +143,7 @@ fn check_metadata_log(options: &BootOptions) -> Result<(), BootError> {
     if let Some((_listing, path)) = elsewhere.next() {
         return Err(BootError(format!(
             "there is a metadata log in {path}, and {} is where it belongs, as the first of \
-             log.dirs; put {path} first again",
+             log.dirs; put {path} first again, or name it as metadata.log.dir",
             paths[0]
         )));
     }
