@@ -51,6 +51,7 @@ pub mod offset_fetch;
 pub mod offset_for_leader_epoch;
 pub mod partition_reassignments;
 pub mod produce;
+pub mod sasl;
 pub mod sync_group;
 pub mod unregister_broker;
 pub mod update_features;
@@ -198,6 +199,8 @@ fn administer(
             Reply::ListPartitionReassignments(answer)
         }
         Request::Metadata(request) => metadata::handle(broker, now, from, &request, out),
+        Request::SaslAuthenticate(_) => Reply::SaslAuthenticate(sasl::authenticate()),
+        Request::SaslHandshake(_) => Reply::SaslHandshake(sasl::handshake()),
         other => return change_metadata(broker, now, from, other, out),
     })
 }

@@ -157,6 +157,8 @@ fn for_each_of_the_rest(reply: &Reply, tell: &mut dyn FnMut(i16)) {
         Reply::ExpireDelegationToken(reply) => tell(reply.error_code),
         Reply::DescribeDelegationToken(reply) => tell(reply.error_code),
         Reply::ListConfigResources(reply) => tell(reply.error_code),
+        Reply::SaslAuthenticate(reply) => tell(reply.error_code),
+        Reply::SaslHandshake(reply) => tell(reply.error_code),
         _without_a_code => {}
     }
 }

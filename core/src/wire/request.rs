@@ -153,6 +153,7 @@ apis! {
     SyncGroup 14 [0, 5] SyncGroupRequest kafka_wire::SyncGroupRequest => kafka_wire::SyncGroupResponse;
     DescribeGroups 15 [0, 6] DescribeGroupsRequest kafka_wire::DescribeGroupsRequest => kafka_wire::DescribeGroupsResponse;
     ListGroups 16 [0, 5] ListGroupsRequest kafka_wire::ListGroupsRequest => kafka_wire::ListGroupsResponse;
+    SaslHandshake 17 [0, 1] SaslHandshakeRequest kafka_wire::SaslHandshakeRequest => kafka_wire::SaslHandshakeResponse;
     ApiVersions 18 [0, 4] ApiVersionsRequest kafka_wire::ApiVersionsRequest => kafka_wire::ApiVersionsResponse;
     CreateTopics 19 [2, 7] CreateTopicsRequest kafka_wire::CreateTopicsRequest => kafka_wire::CreateTopicsResponse;
     DeleteTopics 20 [1, 6] DeleteTopicsRequest kafka_wire::DeleteTopicsRequest => kafka_wire::DeleteTopicsResponse;
@@ -166,6 +167,7 @@ apis! {
     AlterConfigs 33 [0, 2] AlterConfigsRequest kafka_wire::AlterConfigsRequest => kafka_wire::AlterConfigsResponse;
     AlterReplicaLogDirs 34 [1, 2] AlterReplicaLogDirsRequest kafka_wire::AlterReplicaLogDirsRequest => kafka_wire::AlterReplicaLogDirsResponse;
     DescribeLogDirs 35 [1, 5] DescribeLogDirsRequest kafka_wire::DescribeLogDirsRequest => kafka_wire::DescribeLogDirsResponse;
+    SaslAuthenticate 36 [0, 2] SaslAuthenticateRequest kafka_wire::SaslAuthenticateRequest => kafka_wire::SaslAuthenticateResponse;
     CreatePartitions 37 [0, 3] CreatePartitionsRequest kafka_wire::CreatePartitionsRequest => kafka_wire::CreatePartitionsResponse;
     CreateDelegationToken 38 [1, 3] CreateDelegationTokenRequest kafka_wire::CreateDelegationTokenRequest => kafka_wire::CreateDelegationTokenResponse;
     RenewDelegationToken 39 [1, 2] RenewDelegationTokenRequest kafka_wire::RenewDelegationTokenRequest => kafka_wire::RenewDelegationTokenResponse;

@@ -32,7 +32,7 @@ impl Reply {
                 ListConfigResources DescribeTopicPartitions DeleteGroups DescribeGroups
                 FindCoordinator Heartbeat JoinGroup LeaveGroup ListGroups OffsetCommit OffsetDelete
                 OffsetFetch SyncGroup,
-            lacking: DescribeQuorum
+            lacking: DescribeQuorum SaslAuthenticate SaslHandshake
         }
     }
 

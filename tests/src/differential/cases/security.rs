@@ -11,6 +11,7 @@ use kafka_wire::{
     AlterUserScramCredentialsRequest, CreateAclsRequest, CreateDelegationTokenRequest,
     DeleteAclsRequest, DescribeAclsRequest, DescribeDelegationTokenRequest,
     DescribeUserScramCredentialsRequest, ExpireDelegationTokenRequest, RenewDelegationTokenRequest,
+    SaslAuthenticateRequest, SaslHandshakeRequest,
 };
 
 use kafka_wire_core::StrBytes;
@@ -19,6 +20,12 @@ use super::super::session::{Session, Stopped};
 use super::{Case, message, text};
 
 pub(super) const CASES: &[Case] = &[
+    Case {
+        key: 17,
+        name: "SaslHandshake/plaintext",
+        first: 0,
+        run: shake_hands,
+    },
     Case {
         key: 29,
         name: "DescribeAcls/no authorizer",
@@ -36,6 +43,12 @@ pub(super) const CASES: &[Case] = &[
         name: "DeleteAcls/no authorizer",
         first: 0,
         run: delete_acls,
+    },
+    Case {
+        key: 36,
+        name: "SaslAuthenticate/plaintext",
+        first: 0,
+        run: authenticate,
     },
     Case {
         key: 38,
@@ -277,4 +290,23 @@ fn alter_one_user(session: &mut Session, name: &StrBytes) -> Result<(), Stopped>
     session.sync()?;
     describe(session, "deleted")?;
     ask(session, "delete the other", vec![deletion(1)], vec![])
+}
+
+/// The second of each is asked on the same connection: it goes on.
+fn shake_hands(session: &mut Session) -> Result<(), Stopped> {
+    for mechanism in ["PLAIN", "SCRAM-SHA-256", "no such", ""] {
+        let request = message!(SaslHandshakeRequest {
+            mechanism: text(mechanism),
+        });
+        session.ask(&format!("mechanism {mechanism:?}"), &request)?;
+    }
+    Ok(())
+}
+
+fn authenticate(session: &mut Session) -> Result<(), Stopped> {
+    session.ask("nothing", &SaslAuthenticateRequest::default())?;
+    let request = message!(SaslAuthenticateRequest {
+        auth_bytes: bytes::Bytes::from_static(b"\0user\0secret"),
+    });
+    session.ask("credentials", &request)
 }
