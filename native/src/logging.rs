@@ -3,6 +3,9 @@
 //! Human lines on standard error by default, one JSON object a line on request. What is worth
 //! saying is decided where it happens; this only prints.
 
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
 use ottla_core::event::{Event, Severity};
 use tracing::Level;
 use tracing::level_filters::LevelFilter;
@@ -15,6 +18,34 @@ pub(crate) enum LogFormat {
     Human,
     /// For programs: one JSON object a line.
     Json,
+}
+
+/// Something that may happen again and again, and is told at most once in [`Self::PERIOD`].
+#[derive(Debug, Default)]
+pub(crate) struct Seldom(Mutex<Untold>);
+
+/// What was not told of it.
+#[derive(Debug, Default)]
+struct Untold {
+    told_at: Option<Instant>,
+    times: u64,
+}
+
+impl Seldom {
+    /// Long enough that a log says little, short enough that somebody who looks sees it go on.
+    pub(crate) const PERIOD: Duration = Duration::from_secs(10);
+
+    /// Notes that it happened; how often since it was told of last, where it is to be told now.
+    pub(crate) fn note(&self, now: Instant) -> Option<u64> {
+        let mut untold = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        untold.times += 1;
+        let is_soon = |told_at: Instant| now.duration_since(told_at) < Self::PERIOD;
+        if untold.told_at.is_some_and(is_soon) {
+            return None;
+        }
+        untold.told_at = Some(now);
+        Some(std::mem::take(&mut untold.times))
+    }
 }
 
 /// Starts printing, from now on and once in a process.
@@ -60,5 +91,19 @@ pub(crate) fn print(event: &Event) {
         Level::WARN => line!(Level::WARN),
         Level::INFO => line!(Level::INFO),
         _debug => line!(Level::DEBUG),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_goes_on_is_told_once_in_a_while_with_its_number() {
+        let seldom = Seldom::default();
+        let start = Instant::now();
+        let after = |seconds| start + Duration::from_secs(seconds);
+        let told = [0, 1, 9, 10, 11, 30].map(|second| seldom.note(after(second)));
+        assert_eq!(told, [Some(1), None, None, Some(3), None, Some(2)]);
     }
 }

@@ -12,7 +12,7 @@ use std::io;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -20,6 +20,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use ottla_core::config::HttpConfig;
 use tokio::net::{TcpListener, TcpStream};
 
+use crate::logging::Seldom;
 use crate::metrics::Metrics;
 use crate::net::is_of_one_connection;
 use answer::Site;
@@ -97,12 +98,15 @@ async fn bind(host: &str, port: u16) -> io::Result<TcpListener> {
 
 async fn accept(listener: TcpListener, site: Arc<Site>) {
     let places = Arc::<Places>::default();
+    let failures = Seldom::default();
     loop {
         let (socket, peer) = match listener.accept().await {
             Ok(accepted) => accepted,
             Err(error) if is_of_one_connection(&error) => continue,
             Err(error) => {
-                tracing::warn!(%error, "cannot accept HTTP connections for the moment");
+                if let Some(times) = failures.note(Instant::now()) {
+                    tracing::warn!(%error, times, "cannot accept HTTP connections now");
+                }
                 tokio::time::sleep(NO_HANDLES_WAIT).await;
                 continue;
             }

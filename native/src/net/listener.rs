@@ -4,7 +4,7 @@ use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use ottla_core::ids::ListenerId;
 use tokio::net::{TcpListener, TcpSocket, lookup_host};
@@ -145,7 +145,9 @@ impl Listener {
                     }
                     Err(error) if is_of_one_connection(&error) => {}
                     Err(error) => {
-                        tracing::warn!(%error, "cannot accept connections for the moment");
+                        if let Some(times) = net.refusals.note(Instant::now()) {
+                            tracing::warn!(%error, times, "cannot accept connections now");
+                        }
                         let ended = net.ended.notified();
                         // The number of free handles may also grow elsewhere.
                         let _either = tokio::time::timeout(NO_HANDLES_WAIT, ended).await;

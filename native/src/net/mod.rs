@@ -3,6 +3,7 @@
 //! Frames, requests and the order of replies are the business of `ottla_core::connection`; what a
 //! request means is the brain's. Here bytes are moved, and connections counted, watched and ended.
 
+mod admission;
 mod budget;
 mod latency;
 mod listener;
@@ -16,6 +17,7 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 use ottla_core::connection::{Connection, ConnectionLimits};
 use ottla_core::ids::{ConnectionId, ListenerId};
@@ -26,20 +28,17 @@ use tokio::sync::Notify;
 pub(crate) use listener::{Listener, SocketOptions, is_of_one_connection};
 
 use crate::driver::{Driver, Mailbox};
+use crate::logging::Seldom;
 use crate::metrics::NetFigures;
+pub(crate) use admission::Admission;
 use budget::Budget;
 use session::{Ending, Session};
 
 /// What connections may take. Every limit is finite.
 #[derive(Clone, Debug)]
 pub(crate) struct NetLimits {
-    /// Connections at a time (`max.connections`).
-    pub(crate) connections_max: usize,
-    /// Connections at a time from one address that is not this machine's
-    /// (`max.connections.per.ip`).
-    pub(crate) per_address_max: usize,
-    /// Other numbers for some addresses (`max.connections.per.ip.overrides`).
-    pub(crate) per_address_overrides: HashMap<IpAddr, usize>,
+    /// How many connections may be open at first; the broker may be reconfigured.
+    pub(crate) admission: Admission,
     /// Milliseconds without a byte after which a connection ends (`connections.max.idle.ms`).
     pub(crate) idle_ms_max: u64,
     /// Bytes of large frames and of requests in flight, over all connections
@@ -52,9 +51,7 @@ pub(crate) struct NetLimits {
 impl Default for NetLimits {
     fn default() -> Self {
         Self {
-            connections_max: 20_000,
-            per_address_max: 2_000,
-            per_address_overrides: HashMap::new(),
+            admission: Admission::default(),
             idle_ms_max: 10 * 60 * 1000,
             in_flight_bytes_max: 64 * 1024 * 1024,
             connection: ConnectionLimits::default(),
@@ -73,6 +70,8 @@ pub(crate) struct Net {
     open: Mutex<Open>,
     /// Rung when a connection ends: a file handle is free again.
     ended: Notify,
+    /// Connections that were refused, and accepts that failed.
+    refusals: Seldom,
 }
 
 /// The open connections.
@@ -80,6 +79,7 @@ pub(crate) struct Net {
 struct Open {
     mailboxes: HashMap<ConnectionId, Arc<Mailbox>>,
     by_address: HashMap<IpAddr, usize>,
+    admission: Admission,
 }
 
 impl Net {
@@ -94,10 +94,14 @@ impl Net {
             driver,
             figures: NetFigures::new(listeners),
             budget: Budget::new(limits.in_flight_bytes_max),
-            limits,
             next_connection: AtomicU64::new(1),
-            open: Mutex::default(),
+            open: Mutex::new(Open {
+                admission: limits.admission.clone(),
+                ..Open::default()
+            }),
+            limits,
             ended: Notify::new(),
+            refusals: Seldom::default(),
         });
         tokio::spawn(watch::serve(Arc::clone(&net)));
         net
@@ -114,22 +118,22 @@ impl Net {
         }
     }
 
+    /// From now on so many connections may be open; those that are stay.
+    fn set_admission(&self, admission: Admission) {
+        self.lock_open().admission = admission;
+    }
+
     /// Takes a connection in, or says why not.
     fn admit(&self, address: IpAddr) -> Result<Arc<Mailbox>, &'static str> {
         let mut open = self.lock_open();
-        if open.mailboxes.len() >= self.limits.connections_max {
+        if open.mailboxes.len() >= open.admission.connections_max {
             return Err("max.connections are open");
         }
-        let count = open.by_address.entry(address).or_insert(0);
-        let count_max = match self.limits.per_address_overrides.get(&address) {
-            Some(count_max) => *count_max,
-            None if address.is_loopback() => usize::MAX,
-            None => self.limits.per_address_max,
-        };
-        if *count >= count_max {
+        let count = open.by_address.get(&address).copied().unwrap_or(0);
+        if count >= open.admission.most_from(address) {
             return Err("max.connections.per.ip are open");
         }
-        *count += 1;
+        open.by_address.insert(address, count + 1);
         let id = ConnectionId(self.next_connection.fetch_add(1, Ordering::Relaxed));
         let mailbox = Arc::new(Mailbox::new(id, self.driver.now_ms()));
         open.mailboxes.insert(id, Arc::clone(&mailbox));
@@ -156,7 +160,9 @@ impl Net {
             Ok(mailbox) => mailbox,
             Err(reason) => {
                 figures.refused.add(1);
-                tracing::warn!(%address, reason, "connection refused");
+                if let Some(times) = self.refusals.note(Instant::now()) {
+                    tracing::warn!(%address, reason, times, "connection refused");
+                }
                 return;
             }
         };

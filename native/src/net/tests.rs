@@ -15,7 +15,7 @@ use ottla_core::time::{Instant, Now};
 use ottla_core::wire::request::{Reply, Request};
 use tokio::runtime::Runtime;
 
-use super::{Listener, Net, NetLimits, SocketOptions};
+use super::{Admission, Listener, Net, NetLimits, SocketOptions};
 use crate::disk::{self, DiskOptions, OperatingSystem, SystemCalls};
 use crate::driver::{Brain, Clock, Driver, Phase, Turning};
 
@@ -250,7 +250,10 @@ fn a_connection_ends_after_its_earlier_replies() {
 #[test]
 fn bad_frames_and_too_many_connections_are_refused() {
     let limits = NetLimits {
-        connections_max: 2,
+        admission: Admission {
+            connections_max: 2,
+            ..Admission::default()
+        },
         ..NetLimits::default()
     };
     let rig = Rig::new(Turning::WhoeverBrings, limits);

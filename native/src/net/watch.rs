@@ -1,4 +1,5 @@
-//! Ends connections that are idle for too long or keep the broker waiting, once a second.
+//! Ends connections that are idle for too long or keep the broker waiting, once a second; then it
+//! is also looked whether their limits were configured anew.
 //!
 //! One look over all connections costs less than a timer for each: their tasks only note when bytes
 //! last moved and whether the peer owes any.
@@ -10,6 +11,7 @@ use std::time::Duration;
 use tokio::time::MissedTickBehavior;
 
 use super::Net;
+use super::admission::{Seen, follow};
 use crate::driver::Mailbox;
 
 /// How often connections are looked at.
@@ -29,8 +31,10 @@ const OWING_BYTES_PER_MS: u64 = 1;
 pub(crate) async fn serve(net: Arc<Net>) {
     let mut ticks = tokio::time::interval(PERIOD);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut seen = Seen::default();
     loop {
         ticks.tick().await;
+        seen = follow(&net, seen).await;
         let now_ms = net.driver.now_ms();
         net.each_connection(|mailbox| look(mailbox, now_ms, net.limits.idle_ms_max));
     }

@@ -6,8 +6,9 @@ use std::net::ToSocketAddrs as _;
 use std::sync::Arc;
 
 use ottla_core::config::listeners::{Listener as Address, SecurityProtocol};
+use ottla_core::config::rules::broken_rules;
 use ottla_core::config::topic::FlushPolicy;
-use ottla_core::config::{BrokerConfig, Settings};
+use ottla_core::config::{BrokerConfig, ConfigError, Settings};
 use ottla_core::ids::ListenerId;
 use ottla_core::storage::DirectoryListing;
 
@@ -15,7 +16,7 @@ use super::Refusal;
 use super::options::Options;
 use crate::disk::{self, Disk, DiskDoor, DiskOptions, OperatingSystem, SystemCalls};
 use crate::driver::Clock;
-use crate::net::{Listener, NetLimits, SocketOptions};
+use crate::net::{Admission, Listener, NetLimits, SocketOptions};
 
 /// Threads for slow disk work at the most. Reads of cold data and flushes wait on the device, not
 /// on a processor, so there are more of them than processors.
@@ -43,6 +44,13 @@ pub(crate) fn settings(options: &Options) -> Result<Settings, Refusal> {
 /// The node's own configuration.
 pub(crate) fn config(settings: &Settings) -> Result<BrokerConfig, Refusal> {
     let mut config = BrokerConfig::of(settings).map_err(|errors| joined(&errors))?;
+    let broken: Vec<ConfigError> = broken_rules(settings)
+        .into_iter()
+        .map(ConfigError)
+        .collect();
+    if !broken.is_empty() {
+        return Err(joined(&broken));
+    }
     let own = [&mut config.metadata_log_dir];
     for path in config.log_dirs.iter_mut().chain(own) {
         // Clients are told where the data is, and they run in other folders.
@@ -154,21 +162,11 @@ fn machine_name() -> String {
 
 /// Limits as configured; finite where Kafka's defaults are not.
 pub(crate) fn net_limits(settings: &Settings, config: &BrokerConfig) -> NetLimits {
-    let mut limits = NetLimits::default();
     let socket = &config.socket;
-    if settings.is_set("max.connections") {
-        limits.connections_max = socket.max_connections as usize;
-    }
-    if settings.is_set("max.connections.per.ip") {
-        limits.per_address_max = socket.max_connections_per_ip as usize;
-    }
-    for (host, count) in &socket.max_connections_per_ip_overrides {
-        let addresses = (host.as_str(), 0).to_socket_addrs().into_iter().flatten();
-        for address in addresses {
-            let known = &mut limits.per_address_overrides;
-            known.insert(address.ip().to_canonical(), *count as usize);
-        }
-    }
+    let mut limits = NetLimits {
+        admission: Admission::of(settings, config),
+        ..NetLimits::default()
+    };
     if let Some(bytes) = socket.queued_max_request_bytes {
         limits.in_flight_bytes_max = bytes;
     }
