@@ -218,6 +218,53 @@ fn what_nobody_reads_any_more_is_not_consumed() {
 }
 
 #[test]
+fn a_member_whose_output_nobody_reads_stays_in_its_group() {
+    // More than a pipe holds and more than waits to be printed.
+    const RECORDS: i64 = 1000;
+    let broker = Broker::start("blocked");
+    let create = ["topics", "--create", "--topic", "shared", "--partitions"];
+    run(&broker, &[&create[..], &["2"]].concat(), "");
+    let lines: String = (0..RECORDS).map(|n| format!("{n:>1000}\n")).collect();
+    run(&broker, &["produce", "shared"], &lines);
+    let mut first = Command::new(OTTLA)
+        .args(["console-consumer", "--topic", "shared", "--group", "range"])
+        .args(["--from-beginning", "--bootstrap-server", broker.address()])
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("the tool starts");
+    let mut told = BufReader::new(first.stdout.take().expect("it was piped")).lines();
+    told.next().expect("it prints").expect("it can be read");
+    // Nobody reads on. A member that waits for that would not join again when another comes.
+    let mut second = Member::start(&broker, "range");
+    let assigned = second.await_event("partitions", |event| {
+        let partitions = event["partitions"].as_array().map_or(0, Vec::len);
+        event["name"] == "partitions_assigned" && partitions > 0
+    });
+    assert_eq!(assigned["partitions"].as_array().map(Vec::len), Some(1));
+    let describe = [
+        "consumer-groups",
+        "--describe",
+        "--group",
+        "range",
+        "--json",
+    ];
+    let state: Value = serde_json::from_str(&run(&broker, &describe, "")).expect("it is JSON");
+    let partitions = state[0]["offsets"].as_array().expect("it committed");
+    let theirs =
+        |partition: &&Value| partition["partition"] != assigned["partitions"][0]["partition"];
+    let committed: Vec<i64> = partitions
+        .iter()
+        .filter(theirs)
+        .filter_map(|partition| partition["currentOffset"].as_i64())
+        .collect();
+    // Two pieces of 64 records are more than went into the pipe.
+    assert!(committed.iter().all(|offset| *offset <= 128), "{state}");
+    second.terminate();
+    drop(told);
+    assert!(first.wait().expect("it ends").success());
+}
+
+#[test]
 fn eager_members_give_up_all() {
     share("range", 6, 6);
 }

@@ -164,14 +164,19 @@ pub(crate) fn assignors(names: &str) -> Result<Vec<Assignor>, Failure> {
     Ok(assignors)
 }
 
-/// Somebody asked the tool to end.
+/// What the tool's own threads have to say.
 #[derive(Clone, Copy, Debug)]
-struct Stop;
+enum Told {
+    /// Somebody asked the tool to end.
+    Stop,
+    /// There is something to look at.
+    Wake,
+}
 
 /// A member at work.
 pub(crate) struct Member {
     pub(crate) group: GroupConsumer,
-    sockets: Sockets<Stop>,
+    sockets: Sockets<Told>,
     effects: Vec<ClientEffect>,
     is_stopped: bool,
 }
@@ -183,7 +188,7 @@ impl Member {
         let sender = sockets.sender();
         interrupt::on_signal(move |Interrupt| {
             // A tool that has ended needs no telling.
-            let _ended = sender.send(Event::Tool(Stop));
+            let _ended = sender.send(Event::Tool(Told::Stop));
         })?;
         Ok(Self {
             group: GroupConsumer::new(options),
@@ -227,6 +232,21 @@ impl Member {
         self.group.seek(now, partition, start);
     }
 
+    /// Says that the tool is alive though it takes no records.
+    pub(crate) fn poll(&mut self) {
+        let now = self.now();
+        self.group.poll(now);
+    }
+
+    /// What ends the wait of [`Self::step`], from any thread.
+    pub(crate) fn waker(&self) -> impl Fn() + Send + 'static {
+        let sender = self.sockets.sender();
+        move || {
+            // A tool that has ended needs no telling.
+            let _ended = sender.send(Event::Tool(Told::Wake));
+        }
+    }
+
     /// Begins a commit; an event tells how it ends.
     pub(crate) fn commit(
         &mut self,
@@ -248,7 +268,8 @@ impl Member {
         let now = self.now();
         match event {
             Some(Event::Client(input)) => self.group.on_input(now, input),
-            Some(Event::Tool(Stop)) => self.is_stopped = true,
+            Some(Event::Tool(Told::Stop)) => self.is_stopped = true,
+            Some(Event::Tool(Told::Wake)) => self.group.on_time(now),
             Some(Event::Opened(..)) => unreachable!("the sockets keep what was opened"),
             None => self.group.on_time(now),
         }

@@ -66,6 +66,11 @@ impl GroupConsumer {
     fn positions(&self) -> BTreeMap<TopicPartition, Commit> {
         let known = self.owned.iter().filter_map(|partition| {
             let offset = self.consumer.position(partition)?;
+            if let Some(&held) = self.held.get(partition)
+                && held < offset
+            {
+                return Some((partition.clone(), Commit::at(held)));
+            }
             let leader_epoch = self.consumer.read_epoch(partition);
             let commit = Commit {
                 leader_epoch,

@@ -391,7 +391,10 @@ impl GroupConsumer {
 
 /// A member's subscription; one that cannot be read wants nothing.
 fn subscription_of(blob: &Bytes) -> Subscription {
-    Subscription::decode(blob).unwrap_or_default()
+    let mut subscription = Subscription::decode(blob).unwrap_or_default();
+    // As in Kafka's consumer, an empty name is no rack.
+    subscription.rack = subscription.rack.filter(|rack| !rack.is_empty());
+    subscription
 }
 
 fn encode_all(assignments: Assignments) -> Vec<SyncGroupRequestAssignment> {

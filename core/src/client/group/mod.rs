@@ -74,6 +74,8 @@ pub struct GroupConsumer {
     topics: BTreeSet<TopicName>,
     owned: BTreeSet<TopicPartition>,
     paused: BTreeSet<TopicPartition>,
+    /// Where the caller is not done with what it took: nothing from there on is committed.
+    held: BTreeMap<TopicPartition, Offset>,
     /// Partitions whose offset must be asked of the group.
     unplaced: BTreeSet<TopicPartition>,
     placing: Option<CallId>,
@@ -134,6 +136,7 @@ impl GroupConsumer {
             topics: BTreeSet::new(),
             owned: BTreeSet::new(),
             paused: BTreeSet::new(),
+            held: BTreeMap::new(),
             unplaced: BTreeSet::new(),
             placing: None,
             placing_at: Instant(0),
@@ -283,6 +286,19 @@ impl GroupConsumer {
             self.paused.remove(partition);
         }
         self.consumer.set_paused(partition, is_paused);
+    }
+
+    /// Says that the caller is not done with what it took of an owned partition from this offset
+    /// on, so that positions beyond it are not committed; `None` where it is done with all.
+    pub fn set_held(&mut self, partition: &TopicPartition, from: Option<Offset>) {
+        match from {
+            Some(offset) if self.owned.contains(partition) => {
+                self.held.insert(partition.clone(), offset);
+            }
+            Some(_) | None => {
+                self.held.remove(partition);
+            }
+        }
     }
 
     /// Says that the caller is alive; [`Self::next_records`] says so too.
@@ -439,6 +455,7 @@ impl GroupConsumer {
         self.owned.remove(partition);
         self.unplaced.remove(partition);
         self.paused.remove(partition);
+        self.held.remove(partition);
         self.consumer.unassign(partition);
     }
 

@@ -95,11 +95,7 @@ impl Subscription {
             generation: (version >= GENERATION_FROM)
                 .then_some(GroupGeneration(message.generation_id))
                 .filter(|generation| generation.0 >= 0),
-            rack: message
-                .rack_id
-                .as_deref()
-                .filter(|rack| !rack.is_empty())
-                .map(Arc::from),
+            rack: message.rack_id.as_deref().map(Arc::from),
         })
     }
 }

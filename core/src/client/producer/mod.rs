@@ -124,6 +124,15 @@ impl Producer {
         let id = RecordId(self.next_record);
         self.next_record += 1;
         self.touched = Some(now.instant);
+        let (size_bytes, bytes_max) = (record.size_bytes_max(), self.options.request_bytes_max);
+        if size_bytes > bytes_max {
+            let error = DeliveryError::TooLarge {
+                size_bytes,
+                bytes_max,
+            };
+            self.report_failed(id, error, false);
+            return id;
+        }
         self.directory.want(now.instant, &record.topic);
         let unplaced = Unplaced {
             id,

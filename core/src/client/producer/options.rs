@@ -92,7 +92,8 @@ pub struct ProducerOptions {
     pub key_hash: KeyHash,
     /// How long a batch waits for more records.
     pub linger: Duration,
-    /// Size at which a request takes no further batch.
+    /// Size at which a request takes no further batch, and that no record exceeds
+    /// (`max.request.size`).
     pub request_bytes_max: usize,
     /// When to try again.
     pub retry: RetryPolicy,

@@ -229,7 +229,12 @@ fn to_json(consumed: &Consumed) -> Value {
     Value::Object(object)
 }
 
-fn insert_bytes(object: &mut serde_json::Map<String, Value>, name: &str, bytes: Option<&[u8]>) {
+/// Adds bytes to an object: as a string where they are text, in hexadecimal otherwise.
+pub(crate) fn insert_bytes(
+    object: &mut serde_json::Map<String, Value>,
+    name: &str,
+    bytes: Option<&[u8]>,
+) {
     match bytes.map(|bytes| (bytes, std::str::from_utf8(bytes))) {
         None => object.insert(name.to_owned(), Value::Null),
         Some((_, Ok(text))) => object.insert(name.to_owned(), json!(text)),

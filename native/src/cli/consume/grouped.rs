@@ -1,11 +1,17 @@
 //! Consuming as a member of a group: partitions by agreement, offsets kept by the group.
 
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::os::fd::AsFd as _;
+use std::time::Duration;
+
 use clap::ArgMatches;
 use ottla_core::client::consumer::{Consumed as Fetched, StartAt};
 use ottla_core::client::group::GroupEvent;
-use ottla_core::ids::Offset;
+use ottla_core::ids::{Offset, TopicPartition};
 use ottla_core::time::Instant;
 
+use super::outlet::{Outlet, Piece};
 use super::position::Start;
 use super::record::Consumed;
 use super::{Formatter, Limits};
@@ -18,6 +24,9 @@ use crate::cli::properties::Properties;
 
 /// How often new topics and partitions are looked for, as without a group.
 const DISCOVERY_INTERVAL_MS: &str = "10000";
+
+/// How long a reader may take to read the rest when the tool is told to end.
+const END_LIMIT: Duration = Duration::from_secs(1);
 
 /// Records printed before they are flushed: so many at most come twice when a reader goes away.
 const RECORDS_PER_FLUSH: u64 = 64;
@@ -83,97 +92,202 @@ pub(super) fn run(
         (None, Some(pattern)) => member.subscribe_matching(admin::topic_filter(pattern)?),
         (None, None) => unreachable!("one of them was checked to be there"),
     }
-    let mut printed = 0;
-    let result = consume(&mut member, limits, formatter, &mut printed, console);
+    let mut printing = Printing::new(&member, *limits, console)?;
+    let result = consume(&mut member, &mut printing, formatter, console);
     member.close(|_event| Ok(()))?;
     result?;
-    Ok(printed)
+    Ok(printing.printed)
 }
 
 fn consume(
     member: &mut Member,
-    limits: &Limits,
+    printing: &mut Printing,
     formatter: &Formatter,
-    printed: &mut u64,
     console: &mut Console<'_>,
 ) -> Result<(), Failure> {
-    let give_up = |member: &Member| limits.timeout.map(|timeout| member.now().after(timeout));
+    let timeout = printing.limits.timeout;
+    let give_up = |member: &Member| timeout.map(|timeout| member.now().after(timeout));
     let mut until: Option<Instant> = give_up(member);
-    let is_over = |printed: u64| limits.is_reached(printed);
-    while !is_over(*printed) && !member.is_stopped() {
+    while !printing.is_over() && !member.is_stopped() {
         take_events(member, console)?;
-        let mut is_quiet = true;
-        while let Some(consumed) = member.next_records() {
+        let before = printing.printed;
+        printing.settle(member)?;
+        if printing.printed > before {
+            until = give_up(member);
+        }
+        let mut is_quiet = printing.outlet.is_idle();
+        member.poll();
+        while !printing.is_full()
+            && let Some(consumed) = member.next_records()
+        {
             is_quiet = false;
-            let partition = consumed.partition.clone();
-            let mut unshown = None;
-            let shown = print(consumed, limits, formatter, printed, &mut unshown, console);
-            if let Some(offset) = unshown {
-                // Not shown is not consumed: another member, or the next run, begins there.
-                member.seek(&partition, StartAt::Offset(offset));
-            }
-            shown?;
+            printing.take(member, consumed, formatter, console)?;
         }
         if !is_quiet {
             until = give_up(member);
         } else {
             let is_late = until.is_some_and(|until| until <= member.now());
-            if is_late || limits.stops_at_end && is_at_end(member) {
+            if is_late || printing.limits.stops_at_end && is_at_end(member) {
                 return Ok(());
             }
         }
-        if !is_over(*printed) {
+        if !printing.is_over() {
             member.step(until);
         }
     }
-    Ok(())
+    printing.end(member, console)
 }
 
-/// Prints records of one partition; `unshown` is then the first that nobody has been shown.
+/// Records on their way to standard output.
 ///
-/// A reader that has gone is noticed when what was printed is flushed: all since the flush before
-/// counts as not shown, for a record that comes twice is better than one that is lost.
-fn print(
-    consumed: Fetched,
-    limits: &Limits,
-    formatter: &Formatter,
-    printed: &mut u64,
-    unshown: &mut Option<Offset>,
-    console: &mut Console<'_>,
-) -> Result<(), Failure> {
-    let topic = consumed.partition.topic;
-    for (record, nth) in consumed.records.into_iter().zip(1_u64..) {
-        let offset = record.offset;
-        if limits.is_reached(*printed) {
-            console.flush()?;
-            *unshown = Some(offset);
-            return Ok(());
+/// What has not been printed is held, so that it is not committed: another member, or the next run,
+/// begins there. A record that comes twice is better than one that is lost.
+struct Printing {
+    outlet: Outlet,
+    limits: Limits,
+    /// Records handed over.
+    taken: u64,
+    /// Records printed.
+    printed: u64,
+    /// Where to stay in partitions of which not everything was handed over.
+    unshown: BTreeMap<TopicPartition, Offset>,
+    /// Pieces of each partition that are not printed yet.
+    pieces: BTreeMap<TopicPartition, usize>,
+}
+
+impl Printing {
+    fn new(member: &Member, limits: Limits, console: &mut Console<'_>) -> Result<Self, Failure> {
+        // From here on the outlet alone writes.
+        console.flush()?;
+        // Not the standard library's: nobody else could end in order while its lock is held.
+        let out = File::from(std::io::stdout().as_fd().try_clone_to_owned()?);
+        Ok(Self {
+            outlet: Outlet::new(out, member.waker()),
+            limits,
+            taken: 0,
+            printed: 0,
+            unshown: BTreeMap::new(),
+            pieces: BTreeMap::new(),
+        })
+    }
+
+    /// Whether nothing more is to be taken, and everything taken has been printed.
+    fn is_over(&self) -> bool {
+        self.limits.is_reached(self.taken) && self.outlet.is_idle()
+    }
+
+    /// Whether nothing may be taken now.
+    fn is_full(&self) -> bool {
+        self.limits.is_reached(self.taken) || !self.outlet.has_room()
+    }
+
+    /// Takes records of one partition, which are printed in pieces.
+    fn take(
+        &mut self,
+        member: &mut Member,
+        consumed: Fetched,
+        formatter: &Formatter,
+        console: &mut Console<'_>,
+    ) -> Result<(), Failure> {
+        let partition = consumed.partition;
+        if let Some(first) = consumed.records.first()
+            && !self.pieces.contains_key(&partition)
+        {
+            member.group.set_held(&partition, Some(first.offset));
         }
-        unshown.get_or_insert(offset);
-        let shown = Consumed {
-            topic: topic.clone(),
-            partition: consumed.partition.partition.0,
-            timestamp_type: consumed.timestamp_type,
-            record,
-        };
-        match formatter.print(&shown, console.out) {
-            Err(Failure::Refused(message)) if limits.skips => console.notice(message),
-            Err(failure) => {
-                console.flush()?;
-                *unshown = Some(offset);
-                return Err(failure);
+        let mut text = Vec::new();
+        let mut records = 0;
+        let mut next = None;
+        for record in consumed.records {
+            let offset = record.offset;
+            if self.limits.is_reached(self.taken) {
+                self.unshown.insert(partition.clone(), offset);
+                break;
             }
-            Ok(()) => {}
+            let shown = Consumed {
+                topic: partition.topic.clone(),
+                partition: partition.partition.0,
+                timestamp_type: consumed.timestamp_type,
+                record,
+            };
+            match formatter.print(&shown, &mut text) {
+                Err(Failure::Refused(message)) if self.limits.skips => console.notice(message),
+                Err(failure) => {
+                    self.unshown.insert(partition.clone(), offset);
+                    self.hand_over(&partition, text, records, next);
+                    self.end(member, console)?;
+                    return Err(failure);
+                }
+                Ok(()) => {}
+            }
+            self.taken += 1;
+            records += 1;
+            next = Some(offset.plus(1));
+            if records == RECORDS_PER_FLUSH {
+                self.hand_over(&partition, std::mem::take(&mut text), records, next);
+                records = 0;
+            }
         }
-        *printed += 1;
-        if nth.is_multiple_of(RECORDS_PER_FLUSH) {
-            console.flush()?;
-            *unshown = None;
+        self.hand_over(&partition, text, records, next);
+        Ok(())
+    }
+
+    fn hand_over(
+        &mut self,
+        partition: &TopicPartition,
+        text: Vec<u8>,
+        records: u64,
+        next: Option<Offset>,
+    ) {
+        let Some(next) = next.filter(|_next| records > 0) else {
+            return;
+        };
+        *self.pieces.entry(partition.clone()).or_default() += 1;
+        self.outlet.print(Piece {
+            partition: partition.clone(),
+            text,
+            next,
+            records,
+        });
+    }
+
+    /// Learns what has been printed.
+    fn settle(&mut self, member: &mut Member) -> Result<(), Failure> {
+        while let Some(printed) = self.outlet.printed()? {
+            self.printed += printed.records;
+            let partition = printed.partition;
+            let left = self.pieces.get_mut(&partition).expect("it was handed over");
+            *left -= 1;
+            let held = if *left > 0 {
+                Some(printed.next)
+            } else {
+                self.pieces.remove(&partition);
+                self.unshown.get(&partition).copied()
+            };
+            member.group.set_held(&partition, held);
+        }
+        Ok(())
+    }
+
+    /// Waits until everything taken is printed; not for ever where somebody wants an end.
+    fn end(&mut self, member: &mut Member, console: &mut Console<'_>) -> Result<(), Failure> {
+        let mut limit = None;
+        loop {
+            self.settle(member)?;
+            if self.outlet.is_idle() {
+                return Ok(());
+            }
+            if member.is_stopped() {
+                let until = *limit.get_or_insert(member.now().after(END_LIMIT));
+                if until <= member.now() {
+                    return Ok(());
+                }
+            }
+            take_events(member, console)?;
+            member.poll();
+            member.step(limit);
         }
     }
-    console.flush()?;
-    *unshown = None;
-    Ok(())
 }
 
 fn take_events(member: &mut Member, console: &mut Console<'_>) -> Result<(), Failure> {

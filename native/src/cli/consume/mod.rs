@@ -7,6 +7,7 @@ mod aborted;
 mod fetch;
 mod formatter;
 mod grouped;
+mod outlet;
 mod position;
 mod record;
 mod subscription;
@@ -17,6 +18,7 @@ use clap::{Arg, ArgMatches, Command};
 
 use self::fetch::{FetchOptions, Fetcher};
 use self::formatter::Formatter;
+pub(crate) use self::formatter::insert_bytes;
 use self::position::Start;
 use self::subscription::Subscription;
 use crate::cli::admin;

@@ -391,3 +391,28 @@ fn partitions_by_hand_need_no_membership() {
     assert_eq!(world.toy.committed[&("t".to_owned(), 1)], 9);
     assert_eq!(world.toy.generation, 0);
 }
+
+#[test]
+fn what_is_held_is_not_committed() {
+    let mut world = World::new();
+    world.join(options(&[Assignor::Range]));
+    world.run(SECOND);
+    let (two, three) = (partition(2), partition(3));
+    for partition in [&two, &three] {
+        world.members[0].seek(world.now, partition, StartAt::Offset(Offset(9)));
+    }
+    world.members[0].set_held(&two, Some(Offset(4)));
+    world.members[0].set_held(&three, Some(Offset(12)));
+    world.run(6 * SECOND);
+    assert_eq!(world.toy.committed[&("t".to_owned(), 2)], 4);
+    assert_eq!(world.toy.committed[&("t".to_owned(), 3)], 9);
+    world.members[0].set_held(&two, Some(Offset(6)));
+    world.members[0].set_held(&three, None);
+    world.members[0].close(world.now);
+    world.run(SECOND);
+    assert_eq!(world.toy.committed[&("t".to_owned(), 2)], 6);
+    assert_eq!(world.toy.committed[&("t".to_owned(), 3)], 9);
+    // Somebody else's partition is not held.
+    world.members[0].set_held(&two, Some(Offset(1)));
+    assert!(world.members[0].held.is_empty());
+}
