@@ -99,3 +99,63 @@ fn a_measurement_that_ends_early_is_one_document() {
     assert_eq!(documents.len(), 1, "{err}");
     assert!(err.contains("Exiting before consuming"), "{err}");
 }
+
+#[test]
+fn files_of_logs_are_told_line_by_line() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/golden/cli/dump-log");
+    let files = [
+        "p1-0/00000000000000000000.log",
+        "p1-0/00000000000000000013.snapshot",
+        "tx-0/00000000000000000000.log",
+        "idx-0/00000000000000000000.index",
+        "idx-0/00000000000000000000.timeindex",
+        "__cluster_metadata-0/00000000000000007328-0000000001.checkpoint",
+    ];
+    let mut kinds = std::collections::BTreeMap::new();
+    for file in files {
+        let output = Command::new(env!("CARGO_BIN_EXE_ottla"))
+            .args(["dump-log", "--json", "--print-data-log", "--files", file])
+            .args(
+                file.ends_with("checkpoint")
+                    .then_some("--cluster-metadata-decoder"),
+            )
+            .current_dir(folder)
+            .output()
+            .expect("the tool runs");
+        assert!(output.status.success(), "{file}");
+        let out = String::from_utf8(output.stdout).expect("tools print UTF-8");
+        for line in out.lines() {
+            let told: Value = serde_json::from_str(line).expect("every line is JSON");
+            assert_eq!(told["file"], file);
+            let kind = told["kind"].as_str().expect("it has a kind").to_owned();
+            if kind == "record" {
+                assert!(
+                    told["offset"].is_i64() && told.get("sequence").is_some(),
+                    "{told}"
+                );
+            }
+            kinds.entry(kind).or_insert_with(Vec::new).push(told);
+        }
+    }
+    let names: Vec<&str> = kinds.keys().map(String::as_str).collect();
+    let expected = [
+        "batch",
+        "offsetIndexEntry",
+        "producer",
+        "record",
+        "timeIndexEntry",
+    ];
+    assert_eq!(names, expected);
+    let records = &kinds["record"];
+    assert!(
+        records
+            .iter()
+            .any(|record| record["value"]["type"] == "FEATURE_LEVEL_RECORD")
+    );
+    assert!(
+        records
+            .iter()
+            .any(|record| record["control"]["type"] == "SnapshotHeader")
+    );
+    assert!(records.iter().any(|record| record["key"].is_string()));
+}

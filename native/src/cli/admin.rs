@@ -73,6 +73,9 @@ pub(crate) fn words(code: i16, message: Option<&StrBytes>) -> String {
             "The requested offset is not within the range of offsets maintained by the server."
                 .to_owned()
         }
+        Some(ErrorCode::LogDirNotFound) => {
+            "The user-specified log directory is not found in the broker config.".to_owned()
+        }
         Some(ErrorCode::NonEmptyGroup) => "The group is not empty.".to_owned(),
         Some(ErrorCode::GroupIdNotFound) => "The group id does not exist.".to_owned(),
         Some(ErrorCode::InvalidGroupId) => "The group id is invalid.".to_owned(),
@@ -124,8 +127,36 @@ pub(crate) fn name_of(topic: &MetadataResponseTopic) -> &str {
 pub(crate) fn topic_filter(pattern: &str) -> Result<Regex, Failure> {
     let trimmed = pattern.trim().trim_matches(['"', '\'']);
     let alternatives = trimmed.replace(',', "|").replace(' ', "");
-    Regex::new(&format!("^(?:{alternatives})$"))
-        .map_err(|error| Failure::refused(format!("{pattern} is an invalid regex: {error}")))
+    Regex::new(&format!("^(?:{alternatives})$")).map_err(|error| {
+        Failure::refused(match only_in_java(&alternatives) {
+            Some(what) => format!(
+                "{pattern}: {what} of Java's regular expressions are not supported here; write the \
+                 pattern without them, or name the topics."
+            ),
+            None => format!("{pattern} is an invalid regex: {error}"),
+        })
+    })
+}
+
+/// What Java's regular expressions have and those here do not: it would make a match take a time
+/// that nothing bounds.
+fn only_in_java(pattern: &str) -> Option<&'static str> {
+    let has = |parts: &[&str]| parts.iter().any(|part| pattern.contains(part));
+    let backslash = pattern.split('\\').skip(1);
+    if has(&["(?=", "(?!", "(?<=", "(?<!"]) {
+        Some("looks ahead and behind")
+    } else if has(&["(?>"]) {
+        Some("atomic groups")
+    } else if has(&["*+", "++", "?+", "}+"]) {
+        Some("possessive quantifiers")
+    } else if backslash
+        .into_iter()
+        .any(|rest| rest.starts_with(|first: char| ('1'..='9').contains(&first)))
+    {
+        Some("back references")
+    } else {
+        None
+    }
 }
 
 /// Asks for configurations; one result per resource, in the order asked.
@@ -288,6 +319,13 @@ mod tests {
         assert!(!matches("a", "aa"));
         assert!(!matches("a|b", "xb"));
         assert!(topic_filter("(").is_err());
+        let refused = |pattern: &str| topic_filter(pattern).map_err(|failure| failure.to_string());
+        let java = "(?!__).*";
+        let said = refused(java).expect_err("only Java has it");
+        let expected = "(?!__).*: looks ahead and behind of Java's regular expressions";
+        assert!(said.starts_with(expected), "{said}");
+        let said = refused("(a)\\1").expect_err("only Java has it");
+        assert!(said.contains("back references"), "{said}");
     }
 
     #[test]

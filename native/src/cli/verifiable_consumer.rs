@@ -102,7 +102,9 @@ pub(crate) fn run(matches: &ArgMatches, console: &mut Console<'_>) -> Result<(),
     let commits = matches.get_flag("enable-autocommit").to_string();
     properties.insert("enable.auto.commit".to_owned(), commits);
     let group = text(matches, "group-id").unwrap_or("");
-    let client_id = format!("consumer-{group}-1");
+    // As Kafka's consumer names itself.
+    let instance = properties.get("group.instance.id");
+    let client_id = format!("consumer-{group}-{}", instance.map_or("1", String::as_str));
     let options = member::options(&address, &properties, group, &client_id, StartAt::Earliest)?;
     member::reach(&address, &properties)?;
     let mut member = Member::new(options)?;

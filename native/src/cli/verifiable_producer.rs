@@ -304,6 +304,9 @@ fn exception(error: &DeliveryError, topic: &str) -> (String, String) {
             crate::cli::admin::exception_name(code.code())
         }
         DeliveryError::Expired => "org.apache.kafka.common.errors.TimeoutException".to_owned(),
+        DeliveryError::TooLarge { .. } => {
+            "org.apache.kafka.common.errors.RecordTooLargeException".to_owned()
+        }
         DeliveryError::Call(_) | DeliveryError::NoPartition | DeliveryError::Unresolved => {
             "org.apache.kafka.common.KafkaException".to_owned()
         }

@@ -8,9 +8,10 @@ use ottla_core::metadata::control::ControlRecord;
 use ottla_core::metadata::records::MetadataRecord;
 use ottla_core::wire::batch::{BatchHeader, MAGIC, TimestampType};
 use ottla_core::wire::records::{Record, Records};
+use serde_json::json;
 
 use super::reader::{BatchFile, PlacedBatch};
-use super::{Show, offset_in_name};
+use super::{Show, json, offset_in_name};
 use crate::cli::console::{Console, joined};
 use crate::cli::failure::Failure;
 use crate::cli::group_records::{Blobs, GroupRecord};
@@ -25,7 +26,10 @@ const MARKER_COMMIT: i16 = 1;
 
 /// Shows a file of batches.
 pub(super) fn dump(file: &str, show: Show, console: &mut Console<'_>) -> Result<(), Failure> {
-    console.line(heading(file)?)?;
+    let heading = heading(file)?;
+    if !console.is_json {
+        console.line(heading)?;
+    }
     let mut batches = BatchFile::open(file, show.bytes_max)?;
     let mut gaps = Vec::new();
     let mut last_offset = None;
@@ -38,14 +42,15 @@ pub(super) fn dump(file: &str, show: Show, console: &mut Console<'_>) -> Result<
                 batch.header.magic, batch.position
             )));
         }
-        console.line(batch_line(&batch))?;
+        let told = || batch_line(&batch);
+        json::tell(console, (file, "batch"), told, || json::batch(&batch))?;
         let base_offset = batch.header.base_offset.0;
         if let Some(last) = last_offset.filter(|last| last + 1 != base_offset) {
             gaps.push((last, base_offset));
         }
         last_offset = Some(batch.header.last_offset().0);
         if show.records {
-            records(&batch, show, console)?;
+            records(file, &batch, show, console)?;
         }
         progress.show(console, || {
             format!("{file}: {} bytes left", batches.remaining())
@@ -53,11 +58,15 @@ pub(super) fn dump(file: &str, show: Show, console: &mut Console<'_>) -> Result<
     }
     progress.end(console);
     if show.bytes_max.is_none() && batches.remaining() > 0 {
-        console.line(format!(
-            "Found {} invalid bytes at the end of {}",
-            batches.remaining(),
-            name_of(file)
-        ))?;
+        let bytes = batches.remaining();
+        let told = || {
+            format!(
+                "Found {bytes} invalid bytes at the end of {}",
+                name_of(file)
+            )
+        };
+        let fields = || json!({"bytes": bytes});
+        json::tell(console, (file, "invalid"), told, fields)?;
     }
     if !gaps.is_empty() {
         console.notice(format!("Non-consecutive offsets in {file}"));
@@ -132,7 +141,7 @@ fn batch_line(batch: &PlacedBatch) -> String {
     )
 }
 
-fn last_sequence(header: &BatchHeader) -> i32 {
+pub(super) fn last_sequence(header: &BatchHeader) -> i32 {
     if header.base_sequence.0 < 0 {
         -1
     } else {
@@ -140,14 +149,19 @@ fn last_sequence(header: &BatchHeader) -> i32 {
     }
 }
 
-fn timestamp_name(header: &BatchHeader) -> &'static str {
+pub(super) fn timestamp_name(header: &BatchHeader) -> &'static str {
     match header.attributes.timestamp_type() {
         TimestampType::CreateTime => "CreateTime",
         TimestampType::LogAppendTime => "LogAppendTime",
     }
 }
 
-fn records(batch: &PlacedBatch, show: Show, console: &mut Console<'_>) -> Result<(), Failure> {
+fn records(
+    file: &str,
+    batch: &PlacedBatch,
+    show: Show,
+    console: &mut Console<'_>,
+) -> Result<(), Failure> {
     let unreadable = |error: ottla_core::wire::batch::BatchError| {
         Failure::refused(format!(
             "The records of the batch at position {} cannot be read: {}.",
@@ -157,7 +171,10 @@ fn records(batch: &PlacedBatch, show: Show, console: &mut Console<'_>) -> Result
     };
     for record in Records::open(&batch.bytes).map_err(unreadable)? {
         let record = record.map_err(unreadable)?;
-        console.line(record_line(&batch.header, &record, show))?;
+        let header = &batch.header;
+        let told = || record_line(header, &record, show);
+        let fields = || json::record(header, &record, show);
+        json::tell(console, (file, "record"), told, fields)?;
     }
     Ok(())
 }
@@ -199,13 +216,7 @@ fn metadata_of(header: &BatchHeader, record: &Record) -> String {
         Some(bytes) => bytes.len().to_string(),
         None => "-1".to_owned(),
     };
-    let sequence = match header.base_sequence.0 {
-        base if base < 0 => -1,
-        _ => {
-            let delta = i32::try_from(record.offset.0 - header.base_offset.0).unwrap_or(0);
-            header.base_sequence.plus(delta.max(0)).0
-        }
-    };
+    let sequence = sequence_of(header, record);
     let keys = record
         .headers
         .iter()
@@ -221,8 +232,19 @@ fn metadata_of(header: &BatchHeader, record: &Record) -> String {
     )
 }
 
+/// The sequence of a record; -1 where it has none.
+pub(super) fn sequence_of(header: &BatchHeader, record: &Record) -> i32 {
+    match header.base_sequence.0 {
+        base if base < 0 => -1,
+        _ => {
+            let delta = i32::try_from(record.offset.0 - header.base_offset.0).unwrap_or(0);
+            header.base_sequence.plus(delta.max(0)).0
+        }
+    }
+}
+
 /// What a control record says.
-fn control_text(record: &Record) -> String {
+pub(super) fn control_text(record: &Record) -> String {
     let key = record.key.as_deref().unwrap_or(&[]);
     let value = record.value.as_deref().unwrap_or(&[]);
     if let Ok(control) = ControlRecord::decode(key, value) {

@@ -3,8 +3,10 @@
 //! Entries are relative to the offset in the file's name. An entry of zeros after the first is
 //! space not used yet.
 
+use serde_json::json;
+
 use super::reader::BatchFile;
-use super::{Check, offset_in_name, read_small};
+use super::{Check, json, offset_in_name, read_small};
 use crate::cli::console::Console;
 use crate::cli::failure::Failure;
 
@@ -59,10 +61,10 @@ pub(super) fn dump_offset_index(
             mismatches.push((entry.offset, found.unwrap_or(-1)));
         }
         if !check.verify_only {
-            console.line(format!(
-                "offset: {} position: {}",
-                entry.offset, entry.position
-            ))?;
+            let (offset, position) = (entry.offset, entry.position);
+            let told = || format!("offset: {offset} position: {position}");
+            let fields = || json!({"offset": offset, "position": position});
+            json::tell(console, (file, "offsetIndexEntry"), told, fields)?;
         }
     }
     if !mismatches.is_empty() {
@@ -109,10 +111,10 @@ pub(super) fn dump_time_index(
             mismatches.push((entry.timestamp_ms, found));
         }
         if !check.verify_only {
-            console.line(format!(
-                "timestamp: {} offset: {}",
-                entry.timestamp_ms, entry.offset
-            ))?;
+            let (timestamp, offset) = (entry.timestamp_ms, entry.offset);
+            let told = || format!("timestamp: {timestamp} offset: {offset}");
+            let fields = || json!({"timestamp": timestamp, "offset": offset});
+            json::tell(console, (file, "timeIndexEntry"), told, fields)?;
         }
     }
     if !mismatches.is_empty() {
@@ -138,7 +140,8 @@ pub(super) fn dump_time_index(
 
 fn report_sanity(file: &str, sound: bool, console: &mut Console<'_>) -> Result<(), Failure> {
     if sound {
-        return console.line(format!("{file} passed sanity check."));
+        let told = || format!("{file} passed sanity check.");
+        return json::tell(console, (file, "sanity"), told, || json!({"isSound": true}));
     }
     Err(Failure::refused(format!(
         "{file} is not sound: its entries do not ascend, or the last is cut short. Delete it; the \

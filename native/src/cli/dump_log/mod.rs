@@ -6,6 +6,7 @@
 
 mod batches;
 mod indexes;
+mod json;
 mod reader;
 mod snapshot;
 
@@ -21,6 +22,7 @@ const EXAMPLES: &str = "\
 Examples:
   ottla dump-log ottla-data/orders-0/00000000000000000000.log
   ottla dump-log --files orders-0/00000000000000000000.log --print-data-log
+  ottla dump-log --files orders-0/00000000000000000000.log --print-data-log --json
   ottla dump-log --files orders-0/00000000000000000000.index --index-sanity-check
   ottla dump-log --files __cluster_metadata-0/00000000000000000000.log --cluster-metadata-decoder
   ottla dump-log --files __consumer_offsets-0/00000000000000000000.log --offsets-decoder";
@@ -75,6 +77,7 @@ pub(crate) fn command() -> Command {
             "BYTES",
             "Look at this much of each .log file",
         ))
+        .arg(flag("json", "Print objects, one a line, for programs"))
         .arg(option("max-message-size", "BYTES", "Accepted").hide(true))
         .arg(option("key-decoder-class", "CLASS", "Kafka's StringDecoder alone").hide(true))
         .arg(
@@ -159,7 +162,9 @@ pub(crate) fn run(matches: &ArgMatches, console: &mut Console<'_>) -> Result<(),
         verify_only: matches.get_flag("verify-index-only"),
     };
     for file in files {
-        console.line(format!("Dumping {file}"))?;
+        if !console.is_json {
+            console.line(format!("Dumping {file}"))?;
+        }
         dump(file, show, check, console)?;
     }
     Ok(())

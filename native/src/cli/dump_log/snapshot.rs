@@ -1,8 +1,9 @@
 //! Shows `.snapshot` files (the state of producers) and `.txnindex` files (aborted transactions).
 
 use ottla_core::wire::batch::crc32c;
+use serde_json::{Value, json};
 
-use super::read_small;
+use super::{json, read_small};
 use crate::cli::console::Console;
 use crate::cli::failure::Failure;
 
@@ -46,7 +47,9 @@ pub(super) fn dump_producers(file: &str, console: &mut Console<'_>) -> Result<()
         return Err(corrupt("it does not have the entries it claims"));
     }
     for entry in fields.0.chunks_exact(PRODUCER_BYTES) {
-        console.line(producer_line(Fields(entry)))?;
+        let told = || producer_line(Fields(entry));
+        let fields = || producer_json(Fields(entry));
+        json::tell(console, (file, "producer"), told, fields)?;
     }
     Ok(())
 }
@@ -78,6 +81,33 @@ fn producer_line(mut fields: Fields<'_>) -> String {
     line
 }
 
+fn producer_json(mut fields: Fields<'_>) -> Value {
+    let producer_id = fields.i64();
+    let producer_epoch = fields.i16();
+    let last_sequence = fields.i32();
+    let last_offset = fields.i64();
+    let offset_delta = fields.i32();
+    let timestamp_ms = fields.i64();
+    let coordinator_epoch = fields.i32();
+    let transaction = Some(fields.i64()).filter(|first| *first >= 0);
+    let batch = (last_offset >= 0).then(|| {
+        json!({
+            "firstSequence": first_sequence(last_sequence, offset_delta),
+            "lastSequence": last_sequence,
+            "lastOffset": last_offset,
+            "offsetDelta": offset_delta,
+        })
+    });
+    json!({
+        "producerId": producer_id,
+        "producerEpoch": producer_epoch,
+        "coordinatorEpoch": coordinator_epoch,
+        "currentTxnFirstOffset": transaction,
+        "lastTimestamp": timestamp_ms,
+        "lastBatch": batch,
+    })
+}
+
 /// The sequence `delta` before another; below 0 it wraps to `i32::MAX`.
 fn first_sequence(last: i32, delta: i32) -> i64 {
     let (last, delta) = (i64::from(last), i64::from(delta));
@@ -98,14 +128,23 @@ pub(super) fn dump_aborted_transactions(
     let is_cut = !entries.remainder().is_empty();
     for entry in entries {
         let mut fields = Fields(entry);
-        console.line(format!(
-            "version: {} producerId: {} firstOffset: {} lastOffset: {} lastStableOffset: {}",
-            fields.i16(),
-            fields.i64(),
-            fields.i64(),
-            fields.i64(),
-            fields.i64()
-        ))?;
+        let version = fields.i16();
+        let [producer, first, last, stable] = std::array::from_fn(|_field| fields.i64());
+        let told = || {
+            format!(
+                "version: {version} producerId: {producer} firstOffset: {first} lastOffset: \
+                 {last} lastStableOffset: {stable}"
+            )
+        };
+        let fields = || {
+            json!({
+                "producerId": producer,
+                "firstOffset": first,
+                "lastOffset": last,
+                "lastStableOffset": stable,
+            })
+        };
+        json::tell(console, (file, "abortedTransaction"), told, fields)?;
     }
     if is_cut {
         return Err(Failure::refused(format!(

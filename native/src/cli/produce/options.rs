@@ -74,6 +74,12 @@ pub(in crate::cli) fn producer_options(
     options.compression = compression(properties)?;
     options.batch_bytes_max =
         number(properties, "batch.size", options.batch_bytes_max, "INT")?.max(1);
+    options.request_bytes_max = number(
+        properties,
+        "max.request.size",
+        options.request_bytes_max,
+        "INT",
+    )?;
     options.linger = millis(properties, "linger.ms", Duration::ZERO)?;
     options.delivery_timeout = millis(properties, "delivery.timeout.ms", options.delivery_timeout)?;
     let in_flight = "max.in.flight.requests.per.connection";

@@ -333,10 +333,11 @@ fn ask_directories(
             for partition in topic.partitions {
                 let named = (topic.topic_name.to_string(), partition.partition_index);
                 let name = format!("{}-{broker}", plan::name(&named));
-                let later = [ErrorCode::LogDirNotFound, ErrorCode::ReplicaNotAvailable];
+                // The one error that goes by itself: the replica is still on its way to the broker.
+                let later = ErrorCode::ReplicaNotAvailable.code();
                 if partition.error_code == ErrorCode::None.code() {
                     accepted.insert((named, broker));
-                } else if !later.iter().any(|code| code.code() == partition.error_code) {
+                } else if partition.error_code != later {
                     return Err(Failure::refused(format!(
                         "Failed to alter dir for {name}: {}",
                         admin::words(partition.error_code, None)
