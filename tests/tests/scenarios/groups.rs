@@ -13,7 +13,8 @@ use kafka_wire::sync_group_request::SyncGroupRequestAssignment;
 use kafka_wire_core::StrBytes;
 use ottla_core::wire::request::{Reply, Request};
 
-use crate::{Command, name_of};
+use crate::requests::Command;
+use crate::stage::name_of;
 
 /// What a member knows of itself.
 #[derive(Default)]
