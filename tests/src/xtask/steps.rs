@@ -62,6 +62,11 @@ pub const STEPS: &[Step] = &[
         run: simulation,
     },
     Step {
+        name: "exhaustive",
+        what: "a crash between any two calls is survived, and no bytes make a decoder fail",
+        run: exhaustive,
+    },
+    Step {
         name: "wasm",
         what: "the simulator runs under Node as it runs here",
         run: wasm::check,
@@ -141,6 +146,13 @@ fn test(workshop: &Workshop) -> Result<Tally, String> {
         command.env("OTTLA_BINARY", workshop.release_binary());
     }
     run(command.arg("--no-fail-fast"))
+}
+
+/// Built as the simulator is, with optimisation and every assertion.
+fn exhaustive(workshop: &Workshop) -> Result<Tally, String> {
+    let mut command: Command = cargo(workshop, 1200, &["test", "--quiet", "--profile", "sim"]);
+    command.args(["--package", "ottla-tests", "--features", "exhaustive"]);
+    run(command.args(["--test", "allocation", "--test", "crash_matrix"]))
 }
 
 /// The first fresh seed: from what core is in the last commit, so that no two versions of it try
