@@ -16,6 +16,7 @@ pub(crate) struct Broker {
 
 impl Broker {
     /// Starts a broker and waits until it says where it listens.
+    #[allow(dead_code, reason = "not every test that has this module needs it")]
     pub(crate) fn start(name: &str) -> Self {
         let folder = Self::folder(name);
         let directory = format!("log.dirs={}", folder.display());
