@@ -11,7 +11,9 @@ use crate::ids::{LogId, NodeId, Offset, PartitionIndex, TopicId, TopicName};
 use crate::log::LogState;
 use crate::node::wait::Wait;
 use crate::partition::Partition;
+use crate::quota::throttle::Throttled;
 use crate::waiting::WaitId;
+use crate::wire::api_table::ServedApi;
 
 /// What a node says of itself as a whole.
 #[derive(Clone, Debug, Default)]
@@ -49,6 +51,10 @@ pub struct BrokerFigures {
     pub metadata_applied: Offset,
     /// Fetch sessions that are open.
     pub fetch_sessions: u64,
+    /// Answers that made clients wait, by their API.
+    pub throttled: Vec<(&'static ServedApi, Throttled)>,
+    /// Connections that are not read now, because their clients did too much.
+    pub connections_muted: u64,
     /// Bytes of the memory tail.
     pub tail_bytes: u64,
     /// Bytes it may grow to.
@@ -245,6 +251,12 @@ impl Broker {
             metadata_high_watermark: self.quorum.high_watermark(),
             metadata_applied: self.applied,
             fetch_sessions: count(self.sessions.len()),
+            throttled: self
+                .throttle
+                .throttled()
+                .filter_map(|(api_key, seen)| Some((ServedApi::find(api_key)?, seen)))
+                .collect(),
+            connections_muted: count(self.throttle.muted()),
             tail_bytes: self.memory.tail.held_bytes(),
             tail_bytes_max: self.memory.tail.bytes_max(),
             index_bytes: self.memory.index_bytes(),

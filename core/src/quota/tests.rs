@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::throttle::{QuotaSettings, Release, Throttle};
+use super::throttle::{QuotaSettings, Release, Throttle, Throttled};
 use super::window::Windows;
 use crate::ids::{ConnectionId, RequestSequence};
 use crate::metadata::codec::Double;
@@ -141,6 +141,16 @@ fn one_that_is_larger_than_a_window_gets_through_alone() {
     assert_eq!(throttle.fetch_bytes_max(to), 100);
     assert_eq!(throttle.on_fetched(at(0), to, 5_000), 0);
     assert_eq!(throttle.on_answered(at(0), to, Some(5_000)), 490_000);
+    let told: Vec<(i16, Throttled)> = throttle.throttled().collect();
+    let expected = Throttled {
+        answers: 1,
+        wait_ms: 490_000,
+    };
+    assert_eq!(
+        told.iter().map(|(_, seen)| *seen).collect::<Vec<_>>(),
+        [expected]
+    );
+    assert_eq!(throttle.muted(), 1);
 }
 
 #[test]

@@ -52,6 +52,15 @@ pub enum Release {
     Unmute,
 }
 
+/// Answers to one API that made clients wait, since the node began.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Throttled {
+    /// How many.
+    pub answers: u64,
+    /// How long in all, in milliseconds.
+    pub wait_ms: u64,
+}
+
 /// The room.
 #[derive(Clone, Debug)]
 pub struct Throttle {
@@ -65,6 +74,8 @@ pub struct Throttle {
     asked: BTreeMap<ReplyTo, Asked>,
     muted: BTreeMap<ConnectionId, (Instant, Release)>,
     by_time: BTreeSet<(Instant, ConnectionId)>,
+    /// By the number of the API; for people, nothing is decided by it.
+    throttled: BTreeMap<i16, Throttled>,
 }
 
 /// How much a requester may still change, while a request is decided.
@@ -123,6 +134,7 @@ impl Throttle {
             asked: BTreeMap::new(),
             muted: BTreeMap::new(),
             by_time: BTreeSet::new(),
+            throttled: BTreeMap::new(),
         }
     }
 
@@ -299,6 +311,9 @@ impl Throttle {
         }
         let wait_ms = i32::try_from(wait_ms).unwrap_or(i32::MAX);
         if wait_ms > 0 {
+            let throttled = self.throttled.entry(asked.api_key).or_default();
+            throttled.answers += 1;
+            throttled.wait_ms += u64::from(wait_ms.unsigned_abs());
             let until = now.after(from_ms(i64::from(wait_ms)));
             self.mute(reply_to.connection, until, Release::Unmute);
         }
@@ -355,6 +370,19 @@ impl Throttle {
         self.by_time.pop_first();
         let (_, release) = self.muted.remove(&connection)?;
         Some((connection, release))
+    }
+
+    /// What answers made clients wait, by the number of the API.
+    pub fn throttled(&self) -> impl Iterator<Item = (i16, Throttled)> {
+        self.throttled
+            .iter()
+            .map(|(api_key, seen)| (*api_key, *seen))
+    }
+
+    /// Connections that are not read now.
+    #[must_use]
+    pub fn muted(&self) -> usize {
+        self.muted.len()
     }
 
     /// When the next connection's time comes.

@@ -70,6 +70,12 @@ families! {
         = "redpanda_kafka_request_latency_seconds";
     PURGATORY: Gauge "kafka_server_delayedoperationpurgatory_purgatorysize" ["delayedOperation"]
         "Requests that wait, by what kind they are.";
+    THROTTLED: Counter "ottla_throttled_answers" ["request"]
+        "Answers that told a client to wait because of a quota, by API.";
+    THROTTLED_SECONDS: Counter "ottla_throttle_seconds" ["request"]
+        "How long those answers told clients to wait, together.";
+    MUTED: Gauge "ottla_connections_muted" []
+        "Connections that are not read for now, because their clients are to wait.";
     FETCH_SESSIONS: Gauge "kafka_server_fetchsessioncache_numincrementalfetchsessions" []
         "Fetch sessions that are open.";
 

@@ -94,6 +94,20 @@ impl Page {
             let latencies = latencies.map(|(api, seen)| ([("request", Text(api.name))], seen));
             out.histograms(&families::LATENCY, latencies);
         }
+        if let Some(broker) = &self.survey.node.broker {
+            let throttled = || {
+                broker
+                    .throttled
+                    .iter()
+                    .map(|(api, seen)| ([("request", Text(api.name))], seen))
+            };
+            let answers = throttled().map(|(labels, seen)| (labels, seen.answers));
+            out.counters(&families::THROTTLED, answers);
+            let waits = throttled()
+                .map(|(labels, seen)| (labels, seconds(seen.wait_ms.saturating_mul(1_000_000))));
+            out.counters(&families::THROTTLED_SECONDS, waits);
+            out.gauge(&families::MUTED, broker.connections_muted);
+        }
         let waiting = self.survey.waiting;
         let waiting = [
             ("Admin", waiting.admin),
