@@ -121,22 +121,7 @@ impl Broker {
             if self.housekeeping.records.is_lost(directory) {
                 continue;
             }
-            for (file, text) in self.checkpoints_of(directory) {
-                let bytes = Bytes::from(text);
-                let key = (directory, file);
-                let saved = &mut self.housekeeping.records.saved;
-                if saved.get(&key) == Some(&bytes) {
-                    continue;
-                }
-                saved.insert(key, bytes.clone());
-                saves += 1;
-                out.disk.push(DiskOp::SaveDirectoryFile {
-                    directory,
-                    file,
-                    bytes,
-                    token,
-                });
-            }
+            saves += self.save_changed_checkpoints(directory, token, out);
         }
         saves
     }
@@ -148,11 +133,26 @@ impl Broker {
         token: Token,
         out: &mut Outbox,
     ) -> u32 {
+        let saved = &mut self.housekeeping.records.saved;
+        saved.retain(|(of, _file), _bytes| *of != directory);
+        self.save_changed_checkpoints(directory, token, out)
+    }
+
+    fn save_changed_checkpoints(
+        &mut self,
+        directory: DirectoryIndex,
+        token: Token,
+        out: &mut Outbox,
+    ) -> u32 {
         let mut saves = 0;
         for (file, text) in self.checkpoints_of(directory) {
             let bytes = Bytes::from(text);
+            let key = (directory, file);
             let saved = &mut self.housekeeping.records.saved;
-            saved.insert((directory, file), bytes.clone());
+            if saved.get(&key) == Some(&bytes) {
+                continue;
+            }
+            saved.insert(key, bytes.clone());
             saves += 1;
             out.disk.push(DiskOp::SaveDirectoryFile {
                 directory,
