@@ -19,7 +19,7 @@ use crate::node::Broker;
 use crate::node::door::Outbox;
 use crate::node::lookups::LookupFor;
 use crate::node::wait::Wait;
-use crate::partition::{ReadLimit, ReadRefusal, ReadResult, Resumed, Visibility};
+use crate::partition::{PartitionTable, ReadLimit, ReadRefusal, ReadResult, Resumed, Visibility};
 use crate::storage::Slice;
 use crate::time::{Now, from_ms};
 use crate::waiting::{ReplyTo, WaitId};
@@ -48,6 +48,9 @@ pub struct FetchWait {
 #[derive(Clone, Debug, PartialEq)]
 struct Resolved {
     log: LogId,
+    /// How often compaction had replaced segments of the log: what was found before it did so again
+    /// lies elsewhere.
+    replacements: u64,
     found: Result<Vec<Slice>, ReadRefusal>,
 }
 
@@ -165,7 +168,13 @@ pub fn on_lookup(
         Ok(Resumed::Records(records)) => Ok(records),
         Err(refused) => Err(refused),
     };
-    wait.resolved.insert(target_at, Resolved { log, found });
+    let replacements = replacements_of(&broker.partitions, log);
+    let resolved = Resolved {
+        log,
+        replacements,
+        found,
+    };
+    wait.resolved.insert(target_at, resolved);
     on_news(broker, now, id, out);
 }
 
@@ -270,12 +279,16 @@ fn read(
     resolved: Option<Resolved>,
 ) -> Result<(LogId, ReadResult), ReadRefusal> {
     let log = log_of(broker, target)?;
+    let replacements = replacements_of(&broker.partitions, log);
     let partition = broker
         .partitions
         .get_mut(log)
         .expect("the table's indexes agree");
-    // Another topic may have the name by now.
-    let Some(Resolved { found, .. }) = resolved.filter(|resolved| resolved.log == log) else {
+    // Another topic may have the name by now, and another partition's read may have taken so long
+    // that the records lie elsewhere.
+    let is_current =
+        |resolved: &Resolved| resolved.log == log && resolved.replacements == replacements;
+    let Some(Resolved { found, .. }) = resolved.filter(is_current) else {
         let result = partition.read(target, visibility, limit, &mut broker.memory)?;
         return Ok((log, result));
     };
@@ -292,6 +305,12 @@ fn read(
         result.records = records;
     }
     Ok((log, result))
+}
+
+/// How often segments of a log were replaced.
+fn replacements_of(partitions: &PartitionTable, log: LogId) -> u64 {
+    let partition = partitions.get(log);
+    partition.map_or(0, |partition| partition.log().replacements())
 }
 
 /// The log of the partition that is meant.
