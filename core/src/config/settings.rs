@@ -51,6 +51,8 @@ pub struct Settings {
     static_broker: Arc<Overrides>,
     dynamic_default: Arc<Overrides>,
     dynamic_broker: Arc<Overrides>,
+    /// Whether a value may be out of its bounds.
+    has_no_bounds: bool,
 }
 
 /// A file or an argument that cannot be used; its text says what would be right.
@@ -108,6 +110,16 @@ impl Settings {
         }
     }
 
+    /// The settings of `server.properties` whose values may be out of their bounds: simulated
+    /// worlds have segments far smaller than a person may ask for, and offsets that expire at once.
+    #[must_use]
+    pub fn without_bounds(static_broker: Overrides) -> Self {
+        Self {
+            has_no_bounds: true,
+            ..Self::of(static_broker)
+        }
+    }
+
     /// Names in `server.properties` that no table knows; they have no effect.
     pub fn unknown_names(&self) -> impl Iterator<Item = &str> {
         self.static_broker
@@ -149,7 +161,10 @@ impl Settings {
             .layers()
             .into_iter()
             .filter_map(|(_, layer)| layer.get(name))
-            .find_map(|text| definition.parse(text).ok());
+            .find_map(|text| match self.has_no_bounds {
+                true => definition.parse_kind(text).ok(),
+                false => definition.parse(text).ok(),
+            });
         set.or_else(|| {
             let default = definition.default.text()?;
             Some(

@@ -113,7 +113,8 @@ impl Definition {
         format!("{}{bounds}", self.kind.name().to_ascii_lowercase())
     }
 
-    fn parse_kind(&self, text: &str) -> Result<Value, InvalidValue> {
+    /// The same, wherever the value lies.
+    pub(super) fn parse_kind(&self, text: &str) -> Result<Value, InvalidValue> {
         let trimmed = text.trim();
         let integer = |least: i64, most: i64| {
             let digits = trimmed.strip_prefix('+').unwrap_or(trimmed);

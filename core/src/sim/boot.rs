@@ -23,8 +23,8 @@ pub(super) fn boot(
     now: Now,
     outbox: &mut Outbox,
 ) -> Node {
-    // Unchecked: segments far smaller than Kafka allows make rare paths common.
-    let settings = Settings::of(configuration(number, options));
+    // Segments far smaller than Kafka allows make rare paths common.
+    let settings = Settings::without_bounds(configuration(number, options));
     let config = BrokerConfig::of(&settings).expect("the simulator knows what goes together");
     let seed = Rng::new(u64::from(number))
         .child("incarnation", incarnation)
@@ -125,4 +125,30 @@ fn configuration_of_groups(options: &Options) -> Vec<(&'static str, String)> {
         values.push(("offsets.retention.check.interval.ms", "150".to_owned()));
     }
     values
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::config::{LogConfig, Overrides};
+
+    #[test]
+    fn what_the_options_say_is_what_a_process_does() {
+        let options = Options {
+            segment_bytes: 4_096,
+            groups: 1,
+            offsets_expire: 1,
+            offsets_partitions: 3,
+            ..Options::default()
+        };
+        let settings = Settings::without_bounds(configuration(0, &options));
+        let topic = LogConfig::shared(&settings, &Overrides::default());
+        assert_eq!(topic.segment_bytes, 4_096);
+        let config = BrokerConfig::of(&settings).unwrap();
+        assert_eq!(config.groups.offsets_retention, Duration::ZERO);
+        assert_eq!(config.groups.offsets_topic_partitions, 3);
+        assert!(settings.unknown_names().next().is_none());
+    }
 }
