@@ -239,3 +239,32 @@ pub enum DiskOp {
         token: Token,
     },
 }
+
+impl DiskOp {
+    /// The log it concerns; `None` where that is a directory.
+    #[must_use]
+    pub fn log(&self) -> Option<LogId> {
+        match self {
+            Self::Append { log, .. }
+            | Self::AppendIndex { log, .. }
+            | Self::CreateLog { log, .. }
+            | Self::CreateSegment { log, .. }
+            | Self::MarkLogDeleted { log, .. }
+            | Self::MarkSegmentDeleted { log, .. }
+            | Self::OpenLog { log, .. }
+            | Self::Read { log, .. }
+            | Self::RemoveCleaned { log, .. }
+            | Self::RemoveFile { log, .. }
+            | Self::RemoveLog { log }
+            | Self::RemoveSegment { log, .. }
+            | Self::RenameLog { log, .. }
+            | Self::ReplaceSegments { log, .. }
+            | Self::SaveLogFile { log, .. }
+            | Self::Sync { log, .. }
+            | Self::SyncCleaned { log, .. }
+            | Self::Truncate { log, .. }
+            | Self::WriteCleaned { log, .. } => Some(*log),
+            Self::RemoveDirectoryFile { .. } | Self::SaveDirectoryFile { .. } => None,
+        }
+    }
+}

@@ -48,7 +48,7 @@ impl DiskDoor {
         ready: &mut Vec<Work>,
     ) {
         for operation in operations {
-            let Some(id) = log_of(&operation) else {
+            let Some(id) = operation.log() else {
                 self.enqueue_at_directory(operation, ready);
                 continue;
             };
@@ -154,31 +154,5 @@ impl DiskDoor {
         let log = self.logs.get(&log)?;
         let segment = log.segment(segment);
         Some(FileRange::new(Arc::clone(log), segment, position, length))
-    }
-}
-
-/// The log of an operation.
-fn log_of(operation: &DiskOp) -> Option<LogId> {
-    match operation {
-        DiskOp::Append { log, .. }
-        | DiskOp::AppendIndex { log, .. }
-        | DiskOp::CreateLog { log, .. }
-        | DiskOp::CreateSegment { log, .. }
-        | DiskOp::MarkLogDeleted { log, .. }
-        | DiskOp::MarkSegmentDeleted { log, .. }
-        | DiskOp::OpenLog { log, .. }
-        | DiskOp::Read { log, .. }
-        | DiskOp::RemoveFile { log, .. }
-        | DiskOp::RemoveLog { log }
-        | DiskOp::RemoveCleaned { log, .. }
-        | DiskOp::RemoveSegment { log, .. }
-        | DiskOp::RenameLog { log, .. }
-        | DiskOp::ReplaceSegments { log, .. }
-        | DiskOp::SaveLogFile { log, .. }
-        | DiskOp::Sync { log, .. }
-        | DiskOp::SyncCleaned { log, .. }
-        | DiskOp::Truncate { log, .. }
-        | DiskOp::WriteCleaned { log, .. } => Some(*log),
-        DiskOp::RemoveDirectoryFile { .. } | DiskOp::SaveDirectoryFile { .. } => None,
     }
 }
