@@ -76,6 +76,8 @@ mod chosen {
         M23 "the sequence after 2147483647 is taken for a gap"
             ["client", "R66", "L3"] "none" ("idempotence" = 1);
         M29 "the marker of a clean stop outlives the next start" ["R58", "R50"] "crash";
+        M30 "recovery cuts at the first damage, even where all was durable"
+            ["R50", "R53"] "bit rot" ("damage_at_rest" = 1);
         M31 "the recovery point is what is written, not what is synced" ["R57"] "power";
         M32 "a file is replaced without a sync of its directory"
             ["R28", "R50", "R51", "R56", "R57", "L2"] "power";
@@ -84,14 +86,19 @@ mod chosen {
         M34 "an append that did not fit is taken for written"
             ["R50", "R61", "R54", "L3"] "disk full" ("disk_full_every_ms" = 700);
         M35 "indexes keep what was cut off the log" ["R55"] "power";
-        M39 "compaction looks at what is not committed" ["R60", "R50"] "power";
+        M39 "compaction looks at what is not committed" ["R60", "R50"] "slow disk"
+            ("topics" = 1, "compacted_topics" = 2, "partitions" = 1, "segment_bytes" = 4096,
+            "disk_slow_one_in" = 3, "pause_ms_max" = 2, "producers" = 4,
+            "compacted_keys" = 300, "value_bytes_max" = 100, "batch_records_max" = 20);
         M41 "a topic made again takes over the log of the former one"
             ["R41", "R47", "R50", "R87"] "crash, slow disk"
-            ("admin" = 1, "admin_every_ms" = 3, "disk_slow_one_in" = 4,
-            "crash_every_ms" = 1000, "restart_every_ms" = 0, "groups" = 0);
+            ("admin" = 1, "admin_every_ms" = 3, "disk_slow_one_in" = 3, "safety_ms" = 8000,
+            "crash_every_ms" = 400, "power_cut_every_ms" = 0, "restart_every_ms" = 0,
+            "groups" = 0);
         M42 "a coordinator serves groups before their log is read"
-            ["R80", "R82", "R84"] "crash" ("groups" = 2);
-        M43 "a commit of a former generation is taken" ["R81"] "none" ("groups" = 2);
+            ["R80", "R82", "R84"] "crash, slow disk" ("groups" = 2, "disk_read_ms_max" = 300);
+        M43 "a commit of a former generation is taken" ["R81"] "none"
+            ("groups" = 2, "offsets_expire" = 0, "group_admin_every_ms" = 0);
         M45 "offsets expire while their group rebalances"
             ["R83", "R82"] "none" ("groups" = 2, "offsets_expire" = 1);
     }

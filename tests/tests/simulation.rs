@@ -6,8 +6,10 @@ use ottla_core::sim::{Watch, options_of, run_seed, run_with};
 
 #[test]
 fn a_few_seeds_hold() {
+    let mut replaced_segments = 0;
     for seed in 1..=12 {
         let result = run_seed(seed);
+        replaced_segments += result.replaced_segments;
         assert!(
             result.violations.is_empty(),
             "seed {seed}: {:?}",
@@ -15,6 +17,7 @@ fn a_few_seeds_hold() {
         );
         assert!(result.operations > 0, "seed {seed} did something");
     }
+    assert!(replaced_segments > 0, "segments are rolled and compacted");
 }
 
 #[test]
@@ -35,4 +38,15 @@ fn the_same_seed_is_the_same_world() {
 #[test]
 fn another_seed_is_another_world() {
     assert_ne!(run_seed(21).hash, run_seed(22).hash);
+}
+
+/// A fetch of several partitions on the disk: while the last is looked for, compaction moves what
+/// was found of the first.
+#[test]
+fn records_that_were_found_before_a_compaction_are_looked_for_again() {
+    let mut options = options_of(0x19);
+    options.damage_at_rest = 0;
+    let result = run_with(0x19, options, Watch::default());
+    assert!(result.violations.is_empty(), "{:?}", result.violations);
+    assert!(result.replaced_segments > 0, "segments are compacted");
 }

@@ -15,6 +15,7 @@ use super::checkers::door::{DoorChecker, Promise};
 use super::checkers::durability::DurabilityChecker;
 use super::checkers::groups::GroupChecker;
 use super::checkers::saved::SavedChecker;
+use super::checkers::topics::TopicChecker;
 use super::clock::NodeClock;
 use super::disk::{FileSystem, PowerLoss, SimulatedDisk};
 use super::options::Options;
@@ -64,6 +65,7 @@ pub struct SimulatedNode {
     promise: Promise,
     groups: GroupChecker,
     saved: SavedChecker,
+    topics: TopicChecker,
 }
 
 impl SimulatedNode {
@@ -81,6 +83,7 @@ impl SimulatedNode {
             },
             groups: GroupChecker::new(options.offsets_expire == 1),
             saved: SavedChecker::default(),
+            topics: TopicChecker::default(),
         }
     }
 
@@ -155,6 +158,7 @@ impl SimulatedNode {
     pub fn crash(&mut self, durability: &mut DurabilityChecker) {
         self.running = None;
         self.groups.on_crash();
+        self.topics.on_crash();
         self.disk.crash_process();
         self.judge_death(durability, false);
     }
@@ -163,6 +167,7 @@ impl SimulatedNode {
     pub fn lose_power(&mut self, loss: &PowerLoss, durability: &mut DurabilityChecker) {
         self.running = None;
         self.groups.on_crash();
+        self.topics.on_crash();
         self.disk.lose_power(loss);
         self.judge_death(durability, true);
     }
@@ -234,11 +239,16 @@ impl SimulatedNode {
     }
 
     /// Lets the disk go on; its answers wait for the next turn.
-    pub fn advance_disk(&mut self, world_ns: u64) -> Vec<DiskDone> {
+    pub fn advance_disk(
+        &mut self,
+        world_ns: u64,
+        durability: &mut DurabilityChecker,
+    ) -> Vec<DiskDone> {
         let mut done = Vec::new();
         self.disk.advance(world_ns, &mut done);
         for answer in &done {
             self.saved.on_done(answer);
+            durability.on_done(self.number, answer);
         }
         if let Some(running) = &mut self.running {
             running.inbox.extend(done.iter().cloned().map(Input::Disk));
@@ -288,6 +298,7 @@ impl SimulatedNode {
         let mut found = door.map(DoorChecker::take_violations).unwrap_or_default();
         found.append(&mut self.groups.take_violations());
         found.append(&mut self.saved.take_violations());
+        found.append(&mut self.topics.take_violations());
         found
     }
 
@@ -307,6 +318,7 @@ impl SimulatedNode {
             effects.replies += 1;
             if let Some(machine) = running.connections.get_mut(&effect.connection) {
                 self.groups.on_reply(&effect, now.instant);
+                self.topics.on_reply(&effect);
                 let resolve = |slice: &_| disk.resolve(slice);
                 running
                     .door
@@ -333,6 +345,11 @@ impl SimulatedNode {
             running.take_requests(connection, now.instant, &mut self.groups);
         }
         for op in &outbox.disk {
+            let directories = self.disk.directories();
+            let files: Vec<&FileSystem> = directories
+                .map(|directory| self.disk.files(directory))
+                .collect();
+            self.topics.on_op(op, &files);
             durability.on_op(self.number, op);
             self.groups.on_op(op, now.instant);
             self.saved.on_op(op);

@@ -108,8 +108,13 @@ options! {
     /// Whether idempotent producers get an id; else they ask for one that no producer may have, and
     /// write nothing.
     idempotence,
+    /// What befalls one batch at rest in the end: 0 nothing, 1 a bit flips (D6), 2 another batch is
+    /// written over it (D7), 3 it cannot be read (D5).
+    damage_at_rest,
     /// One disk call in this many is a hundred times as slow; 0 for none (D10).
     disk_slow_one_in,
+    /// How much longer a read that is not for a client may take, in milliseconds (D10).
+    disk_read_ms_max,
     /// Shortest latency of a connection, in microseconds (N1).
     latency_us_min,
     /// Longest latency of a connection, in microseconds (N1).
@@ -122,7 +127,7 @@ options! {
     zombie_percent,
     /// Mean time between stalls of a connection, in milliseconds; 0 for never (N5).
     clog_every_ms,
-    /// Groups of consumers. No seed draws it yet.
+    /// Groups of consumers; a third of the seeds draws some.
     groups,
     /// Members of each.
     group_members,
@@ -142,6 +147,8 @@ options! {
     member_crash_every_ms,
     /// Mean time between departures of a member, in milliseconds; 0 for never.
     member_leave_every_ms,
+    /// Mean time between requests of an administrator of groups, in milliseconds; 0 for none.
+    group_admin_every_ms,
     /// Mean time between polls of a member that come too late, in milliseconds; 0 for never.
     member_stall_every_ms,
     /// How far a node's wall clock is off, in milliseconds (C1).
@@ -159,11 +166,18 @@ impl Options {
     #[must_use]
     pub fn draw(rng: &Rng) -> Self {
         let mut members = rng.child("options of groups", 0);
+        let mut damage = rng.child("options of damage", 0);
+        let mut whether = rng.child("whether there are groups", 0);
         let mut rng = rng.child("options", 0);
         let mut options = Self::sizes(&mut rng);
         options.rates(&mut rng);
         options.groups(&mut members);
+        options.groups = u64::from(whether.chance(1, 3)) * whether.between(1, 3);
+        options.group_admin_every_ms = whether.below(2) * log_uniform(&mut whether, 5, 500);
         options.idempotence = members.below(2);
+        options.damage_at_rest = damage.below(6).saturating_sub(2);
+        options.disk_read_ms_max =
+            u64::from(damage.chance(1, 6)) * log_uniform(&mut damage, 1, 200);
         match rng.below(10) {
             0 => options.keep_only(None),
             1 | 2 => {
@@ -310,6 +324,7 @@ impl Options {
     pub fn disk(&self) -> DiskOptions {
         DiskOptions {
             slow_one_in: self.disk_slow_one_in,
+            read_ns_max: self.disk_read_ms_max * 1_000_000,
             sync_takes_indexes: self.sync_takes_indexes == 1,
             may_fill: self.disk_full_every_ms > 0,
             ..DiskOptions::default()

@@ -26,7 +26,7 @@ Runs simulated worlds.
       --fresh  seeds that were hardly ever run before
   ottla-sim minimize --seed SEED [--set NAME=VALUE]... [--mutant NAME]
       Makes a world that fails smaller and calmer as long as the same check fails.
-  ottla-sim mutants [--seeds N] [--first SEED] [--jobs N] [--mutant NAME]
+  ottla-sim mutants [--all | --mutant NAME] [--seeds N] [--first SEED] [--jobs N]
       Switches one bug on at a time, and looks for a world that finds it; status 1 if one is
       not found. Needs the feature `mutants`.
 
@@ -87,6 +87,10 @@ fn parse(mut words: impl Iterator<Item = String>) -> Result<Arguments, String> {
     while let Some(word) = words.next() {
         if word == "--verbose" {
             arguments.verbose = true;
+            continue;
+        }
+        if word == "--all" {
+            arguments.mutant = None;
             continue;
         }
         if word == "--fresh" {

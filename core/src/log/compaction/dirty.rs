@@ -83,7 +83,7 @@ impl Log {
     /// committed, not durable or too young.
     fn first_uncleanable(&self, now: Now, stable: Offset, first_dirty: Offset) -> Offset {
         let bound = match mutant!(M39) {
-            true => self.written_at.base_offset,
+            true => self.active.base_offset,
             false => stable.min(self.flushed).min(self.written_at.base_offset),
         };
         let lag_ms = self.settings.min_compaction_lag_ms;

@@ -9,6 +9,7 @@ use crate::ids::Offset;
 use crate::limits::JOB_READ_BYTES;
 use crate::log::BadRange;
 use crate::log::batch::{BatchDamage, BatchInfo, CRC_START, HEADER_BYTES};
+use crate::mutants::mutant;
 
 /// Where a batch's magic byte is, and what it is.
 const MAGIC_AT: usize = 16;
@@ -268,7 +269,7 @@ impl Scanner {
             self.position += 1;
             return None;
         }
-        if self.expected >= self.recovery_point {
+        if self.expected >= self.recovery_point || mutant!(M30) {
             return Some(ScanStep::Cut {
                 position: self.position,
                 offset: self.expected,

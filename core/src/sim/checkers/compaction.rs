@@ -54,6 +54,8 @@ struct Model {
     /// When tombstones may go, by offset.
     horizons: BTreeMap<i64, i64>,
     segments: BTreeSet<i64>,
+    /// Below this, everything is durable.
+    durable_end: i64,
 }
 
 /// See the module.
@@ -61,8 +63,8 @@ struct Model {
 pub struct CompactionChecker {
     logs: BTreeMap<(u32, String), Model>,
     opened: BTreeMap<(u32, LogId), String>,
-    /// What is being written, until it replaces something.
-    cleaned: BTreeMap<(u32, LogId, Offset), Vec<u8>>,
+    /// What was durable of a log when its segment was last written to.
+    bounds: BTreeMap<(u32, LogId, Offset), i64>,
     /// Segments that were replaced.
     pub replaced: u64,
     violations: Vec<Violation>,
@@ -74,12 +76,13 @@ impl CompactionChecker {
         std::mem::take(&mut self.violations)
     }
 
-    /// Notes an operation in the order of emission.
+    /// Notes an operation in the order of emission; `cleaned` is the content of the segment that
+    /// replaces others by it, unless another process wrote that.
     #[allow(
         clippy::wildcard_enum_match_arm,
         reason = "a checker names what it looks at; the rest changes no record"
     )]
-    pub fn on_op(&mut self, node: u32, op: &DiskOp) {
+    pub fn on_op(&mut self, node: u32, op: &DiskOp, cleaned: Option<&[u8]>) {
         match op {
             DiskOp::CreateLog { log, folder, .. } if is_compacted(folder) => {
                 self.opened.insert((node, *log), folder.to_string());
@@ -97,13 +100,11 @@ impl CompactionChecker {
             DiskOp::WriteCleaned {
                 log,
                 file: LogFile::Log(base),
-                position,
-                bytes,
                 ..
             } => {
-                let cleaned = self.cleaned.entry((node, *log, *base)).or_default();
-                cleaned.truncate(*position as usize);
-                cleaned.extend_from_slice(bytes);
+                if let Some(durable) = self.judge_bound((node, *log), *base) {
+                    self.bounds.insert((node, *log, *base), durable);
+                }
             }
             DiskOp::ReplaceSegments {
                 log,
@@ -111,9 +112,13 @@ impl CompactionChecker {
                 sources,
                 ..
             } => {
+                if let Some(last) = sources.last() {
+                    self.judge_bound((node, *log), *last);
+                }
+                let bound = self.bounds.remove(&(node, *log, *segment));
                 // Without bytes it goes on with what another process wrote.
-                if let Some(bytes) = self.cleaned.remove(&(node, *log, *segment)) {
-                    self.on_replaced((node, *log), &bytes, sources);
+                if let Some(bytes) = cleaned {
+                    self.on_replaced((node, *log), bytes, sources, bound.unwrap_or(i64::MAX));
                 }
             }
             _other => {
@@ -136,9 +141,13 @@ impl CompactionChecker {
     /// Judges what a crash left; below `promised` of a folder, its records were promised.
     pub fn on_crash(&mut self, node: u32, images: &[&LogImage], promised: impl Fn(&str) -> Offset) {
         self.opened.retain(|(at, _), _| *at != node);
-        self.cleaned.retain(|(at, _, _), _| *at != node);
+        self.bounds.retain(|(at, _, _), _| *at != node);
         for image in images.iter().filter(|image| image.is_compacted()) {
-            let left = Model::of(image);
+            // The next process is told only of what is durable.
+            let left = Model {
+                durable_end: image.read().end_offset().0,
+                ..Model::of(image)
+            };
             let key = (node, image.folder.clone());
             if let Some(before) = self.logs.get(&key)
                 && let Err(what) = before.judge_crash(&left, promised(&image.folder).0)
@@ -150,7 +159,42 @@ impl CompactionChecker {
         }
     }
 
-    fn on_replaced(&mut self, (node, log): (u32, LogId), bytes: &[u8], sources: &[Offset]) {
+    /// Everything of a log below this offset is durable.
+    pub fn on_synced(&mut self, node: u32, log: LogId, end_offset: Offset) {
+        if let Some(folder) = self.opened.get(&(node, log))
+            && let Some(model) = self.logs.get_mut(&(node, folder.clone()))
+        {
+            model.durable_end = model.durable_end.max(end_offset.0);
+        }
+    }
+
+    /// A segment is compacted only if all of it is durable, and thus no transaction's or follower's
+    /// business any more: what takes the place of older records must not go with the power. Answers
+    /// what is durable.
+    fn judge_bound(&mut self, (node, log): (u32, LogId), segment: Offset) -> Option<i64> {
+        let model = self.opened.get(&(node, log)).and_then(|folder| {
+            let model = self.logs.get(&(node, folder.clone()))?;
+            Some((folder, model))
+        });
+        let (folder, model) = model?;
+        let end = model.segments.range(segment.0 + 1..).next().copied();
+        let durable = model.durable_end;
+        if end.is_none_or(|end| end > durable) {
+            let what = format!(
+                "{folder}: compacts segment {segment}, which ends at {end:?}; durable is {durable}"
+            );
+            self.violations.push(Violation::new("R60", what));
+        }
+        Some(durable)
+    }
+
+    fn on_replaced(
+        &mut self,
+        (node, log): (u32, LogId),
+        bytes: &[u8],
+        sources: &[Offset],
+        bound: i64,
+    ) {
         let Some(folder) = self.opened.get(&(node, log)) else {
             return;
         };
@@ -159,7 +203,7 @@ impl CompactionChecker {
             return;
         };
         self.replaced += sources.len() as u64;
-        if let Err(what) = model.replace(bytes, sources) {
+        if let Err(what) = model.replace(bytes, sources, bound) {
             let what = format!("{}: {what}", key.1);
             self.violations.push(Violation::new("R60", what));
         }
@@ -217,13 +261,15 @@ impl Model {
                 self.heads.split_off(&end_offset.0);
                 self.horizons.split_off(&end_offset.0);
                 self.segments.retain(|base| *base <= end_offset.0);
+                self.durable_end = self.durable_end.min(end_offset.0);
             }
             _other => {}
         }
     }
 
-    /// Judges what is to replace `sources`, and takes it over.
-    fn replace(&mut self, bytes: &[u8], sources: &[Offset]) -> Result<(), String> {
+    /// Judges what is to replace `sources`, and takes it over. Only what is below `bound` may have
+    /// taken a record's place.
+    fn replace(&mut self, bytes: &[u8], sources: &[Offset], bound: i64) -> Result<(), String> {
         let (Some(first), Some(last)) = (sources.first(), sources.last()) else {
             return Err("replaces nothing".to_owned());
         };
@@ -255,7 +301,7 @@ impl Model {
                 "the new segment ends at {next}, the old ones at {end}"
             ));
         }
-        self.judge_records(range.clone(), &left)?;
+        self.judge_records(range.clone(), &left, bound)?;
         let tail = self.records.split_off(&range.end);
         self.records.split_off(&range.start);
         self.records.extend(left.records);
@@ -269,7 +315,12 @@ impl Model {
         Ok(())
     }
 
-    fn judge_records(&self, range: std::ops::Range<i64>, left: &Self) -> Result<(), String> {
+    fn judge_records(
+        &self,
+        range: std::ops::Range<i64>,
+        left: &Self,
+        bound: i64,
+    ) -> Result<(), String> {
         for (offset, fact) in &left.records {
             if self.records.get(offset) != Some(fact) {
                 let before = self.records.get(offset);
@@ -281,7 +332,7 @@ impl Model {
                 return Err(format!("the tombstone at {offset} got another horizon"));
             }
         }
-        let newest = self.newest(i64::MAX);
+        let newest = self.newest(bound);
         for (offset, fact) in self.records.range(range) {
             let Some(key) = &fact.key else {
                 continue;
@@ -290,7 +341,7 @@ impl Model {
             let is_over = fact.is_tombstone && self.horizons.contains_key(offset);
             if is_last && !is_over && !left.records.contains_key(offset) {
                 return Err(format!(
-                    "the last record of a key is gone, at {offset}: {fact:?}"
+                    "the last record of a key below {bound} is gone, at {offset}: {fact:?}"
                 ));
             }
         }
@@ -447,9 +498,11 @@ mod tests {
         let second = batch(2, &[("a", Some("2")), ("b", Some("2"))]);
         let world = model(&[first.clone(), second.clone()]);
         let sources = [Offset(0), Offset(2)];
-        let check = |bytes: &[u8]| world.clone().replace(bytes, &sources);
+        let check = |bytes: &[u8]| world.clone().replace(bytes, &sources, i64::MAX);
         assert_eq!(check(&[first, second.clone()].concat()), Ok(()));
         assert_eq!(check(&second), Ok(()));
+        let early = world.clone().replace(&second, &sources, 2);
+        assert!(early.is_err(), "what takes the place is not durable yet");
         let changed = batch(2, &[("a", Some("3")), ("b", Some("2"))]);
         assert!(check(&changed).is_err(), "another value");
         let mut other = second.clone();
@@ -459,7 +512,10 @@ mod tests {
         let half = batch(2, &[("a", Some("2"))]);
         assert!(check(&half).is_err(), "the batch is shorter");
         assert!(
-            world.clone().replace(&second, &[Offset(4)]).is_err(),
+            world
+                .clone()
+                .replace(&second, &[Offset(4)], i64::MAX)
+                .is_err(),
             "in use"
         );
     }
@@ -479,8 +535,13 @@ mod tests {
         let mut world = model(std::slice::from_ref(&only));
         let mut gone = BatchBuilder::new(Compression::None).at(Offset(0), LeaderEpoch(0));
         gone.push(Timestamp(5), Some(b"x"), Some(b"1"));
-        assert!(world.clone().replace(&gone.build(), &[Offset(0)]).is_err());
-        assert_eq!(world.clone().replace(&only, &[Offset(0)]), Ok(()));
+        assert!(
+            world
+                .clone()
+                .replace(&gone.build(), &[Offset(0)], i64::MAX)
+                .is_err()
+        );
+        assert_eq!(world.clone().replace(&only, &[Offset(0)], i64::MAX), Ok(()));
         world.horizons.insert(0, 9);
         assert!(world.judge_crash(&Model::default(), 1).is_ok());
         assert!(world.judge_crash(&Model::default(), 2).is_err());

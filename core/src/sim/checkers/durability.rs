@@ -1,4 +1,5 @@
-//! What must be left of each log after a crash: R50, R51, R57, R58, R59 and R61.
+//! What must be left of each log after a crash: R50, R51, R57, R58, R59 and R61; and that what is
+//! served is sound, R52.
 //!
 //! It notes every batch a node asked its disk to write and everything that left the node about
 //! them: acknowledgements, and records served to consumers. After a crash it reads the files as the
@@ -9,12 +10,16 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::Violation;
+use super::checkpoint::read_checkpoint;
+use super::cleaned::CleanedSegments;
 use super::compaction::CompactionChecker;
-use super::log_image::{FoundBatch, FoundLog, LogImage, i32_at, i64_at, is_compacted};
+use super::log_image::{
+    FoundBatch, FoundLog, LogImage, i32_at, i64_at, is_compacted, is_crc_right,
+};
 use crate::ids::{LogId, Offset, TopicId};
 use crate::sim::disk::{DirectoryId, FileSystem};
 use crate::sim::trace::hash_of;
-use crate::storage::{DirectoryFile, DiskOp, LogFile, StampedBatch};
+use crate::storage::{DirectoryFile, DiskDone, DiskOp, StampedBatch};
 
 /// What is known of one batch.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -49,7 +54,7 @@ pub struct DurabilityChecker {
     logs: BTreeMap<(u32, String), LogFacts>,
     opened: BTreeMap<(u32, LogId), String>,
     /// What compaction writes, until it replaces something.
-    cleaned: BTreeMap<(u32, LogId, Offset), Vec<u8>>,
+    cleaned: CleanedSegments,
     /// Judges what compaction takes.
     compaction: CompactionChecker,
     violations: Vec<Violation>,
@@ -83,7 +88,12 @@ impl DurabilityChecker {
 
     /// Notes an operation in the order of emission.
     pub fn on_op(&mut self, node: u32, op: &DiskOp) {
-        self.compaction.on_op(node, op);
+        self.cleaned.on_op(node, op);
+        let mut cleaned = None;
+        if let DiskOp::ReplaceSegments { log, segment, .. } = op {
+            cleaned = self.cleaned.take(node, *log, *segment);
+        }
+        self.compaction.on_op(node, op, cleaned.as_deref());
         match op {
             DiskOp::CreateLog {
                 log,
@@ -111,23 +121,12 @@ impl DurabilityChecker {
             DiskOp::Truncate {
                 log, end_offset, ..
             } => self.on_truncate(node, *log, *end_offset),
-            DiskOp::WriteCleaned {
-                log,
-                file: LogFile::Log(base),
-                position,
-                bytes,
-                ..
-            } => {
-                let cleaned = self.cleaned.entry((node, *log, *base)).or_default();
-                cleaned.truncate(*position as usize);
-                cleaned.extend_from_slice(bytes);
-            }
             DiskOp::ReplaceSegments {
                 log,
                 segment,
                 sources,
                 ..
-            } => self.on_replaced(node, *log, *segment, sources),
+            } => self.on_replaced(node, *log, *segment, sources, cleaned.as_deref()),
             DiskOp::AppendIndex { .. }
             | DiskOp::Read { .. }
             | DiskOp::RemoveCleaned { .. }
@@ -141,6 +140,16 @@ impl DurabilityChecker {
             | DiskOp::Sync { .. }
             | DiskOp::SyncCleaned { .. }
             | DiskOp::WriteCleaned { .. } => {}
+        }
+    }
+
+    /// Notes what a disk says is done.
+    pub fn on_done(&mut self, node: u32, done: &DiskDone) {
+        if let DiskDone::Synced {
+            log, end_offset, ..
+        } = done
+        {
+            self.compaction.on_synced(node, *log, *end_offset);
         }
     }
 
@@ -184,7 +193,14 @@ impl DurabilityChecker {
             self.violations.push(Violation::new("R41", what));
             return;
         };
-        for (base, fact) in whole_batches(bytes) {
+        for batch in whole_slices(bytes) {
+            if !is_crc_right(batch) {
+                let base = i64_at(batch, 0);
+                let what = format!("{folder}: served a batch at {base} whose sum is wrong");
+                self.violations.push(Violation::new("R52", what));
+                return;
+            }
+            let (base, fact) = fact_of(&batch[..16], &batch[16..]);
             let written = facts
                 .batches
                 .get(&base)
@@ -207,7 +223,7 @@ impl DurabilityChecker {
     /// Judges the files of a node whose process died, or whose power went.
     pub fn on_crash(&mut self, node: u32, files: &[&FileSystem], power: bool) {
         self.opened.retain(|(at, _), _| *at != node);
-        self.cleaned.retain(|(at, _, _), _| *at != node);
+        self.cleaned.on_crash(node);
         let images: BTreeMap<String, (LogImage, FoundLog)> = files
             .iter()
             .flat_map(|files| LogImage::take_all(files))
@@ -361,12 +377,18 @@ impl DurabilityChecker {
     }
 
     /// What replaces segments was written too. Whether it may is `compaction`'s business.
-    fn on_replaced(&mut self, node: u32, log: LogId, segment: Offset, sources: &[Offset]) {
-        let cleaned = self.cleaned.remove(&(node, log, segment));
+    fn on_replaced(
+        &mut self,
+        node: u32,
+        log: LogId,
+        segment: Offset,
+        sources: &[Offset],
+        cleaned: Option<&[u8]>,
+    ) {
         let Some((_folder, facts)) = self.facts(node, log) else {
             return;
         };
-        for (base, fact) in whole_batches(&cleaned.unwrap_or_default()) {
+        for (base, fact) in whole_batches(cleaned.unwrap_or_default()) {
             // Either may be left by a crash, and be read until then.
             facts.batches.entry(base).or_default().push(fact);
         }
@@ -545,7 +567,7 @@ pub fn records_hash(batch: &[u8]) -> u64 {
 }
 
 /// The whole batches at the front of what was served; the last may be cut.
-fn whole_batches(mut bytes: &[u8]) -> impl Iterator<Item = (Offset, BatchFact)> {
+fn whole_slices(mut bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
     std::iter::from_fn(move || {
         if bytes.len() < BODY_BEFORE_RECORDS + 16 {
             return None;
@@ -553,36 +575,11 @@ fn whole_batches(mut bytes: &[u8]) -> impl Iterator<Item = (Offset, BatchFact)> 
         let size = usize::try_from(i64::from(i32_at(bytes, 8)) + 12).ok()?;
         let batch = bytes.get(..size)?;
         bytes = &bytes[size..];
-        Some(fact_of(&batch[..16], &batch[16..]))
+        Some(batch)
     })
 }
 
-/// Folders and offsets of a checkpoint file: version, count, then `topic partition offset` lines.
-fn read_checkpoint(bytes: &[u8]) -> Result<Vec<(String, Offset)>, String> {
-    let text = std::str::from_utf8(bytes).map_err(|error| error.to_string())?;
-    let mut lines = text.lines();
-    if lines.next() != Some("0") {
-        return Err(format!("no version 0 in front: {text:?}"));
-    }
-    let count: usize = lines
-        .next()
-        .and_then(|line| line.parse().ok())
-        .ok_or_else(|| format!("no count: {text:?}"))?;
-    let mut entries = Vec::new();
-    for line in lines {
-        let mut fields = line.split(' ');
-        let entry = match (fields.next(), fields.next(), fields.next(), fields.next()) {
-            (Some(topic), Some(partition), Some(offset), None) => offset
-                .parse()
-                .ok()
-                .map(|offset| (format!("{topic}-{partition}"), Offset(offset))),
-            _other => None,
-        };
-        entries.push(entry.ok_or_else(|| format!("{line:?}"))?);
-    }
-    if entries.len() == count {
-        Ok(entries)
-    } else {
-        Err(format!("{} entries, not {count}", entries.len()))
-    }
+/// The facts of whole batches, one after the other.
+fn whole_batches(bytes: &[u8]) -> impl Iterator<Item = (Offset, BatchFact)> {
+    whole_slices(bytes).map(|batch| fact_of(&batch[..16], &batch[16..]))
 }

@@ -155,12 +155,7 @@ impl LogImage {
     /// The topic's id, from `partition.metadata`.
     #[must_use]
     pub fn topic_id(&self) -> Option<TopicId> {
-        let text = self.files.get("partition.metadata")?;
-        let text = std::str::from_utf8(text).ok()?;
-        let line = text
-            .lines()
-            .find_map(|line| line.strip_prefix("topic_id: "))?;
-        TopicId::parse(line.trim())
+        topic_id_of(self.files.get("partition.metadata")?)
     }
 
     /// Segments by base offset, each with the file's bytes.
@@ -297,6 +292,15 @@ fn read_batch(
         base_sequence: Sequence(i32_at(bytes, 53)),
         records_hash: hash_of(&bytes[HEADER..size]),
     })
+}
+
+/// The topic's id, in the content of `partition.metadata`.
+pub(super) fn topic_id_of(content: &[u8]) -> Option<TopicId> {
+    let text = std::str::from_utf8(content).ok()?;
+    let line = text
+        .lines()
+        .find_map(|line| line.strip_prefix("topic_id: "))?;
+    TopicId::parse(line.trim())
 }
 
 /// Whether a whole batch has the CRC that it says.

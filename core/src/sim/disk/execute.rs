@@ -6,12 +6,11 @@ use bytes::Bytes;
 
 use super::cleaned;
 use super::steps::{self, Step};
-use super::{
-    DirectoryId, DirectoryIndex, DiskDone, DiskError, DiskOp, FailureScope, Queue, QueueKey,
-    SimulatedDisk,
+use super::{DirectoryId, Queue, QueueKey, SimulatedDisk};
+use crate::ids::{DirectoryIndex, Generation, LogId};
+use crate::storage::{
+    DirectoryFile, DiskDone, DiskError, DiskOp, FailureScope, LogFile, StampedBatch, Token,
 };
-use crate::ids::{Generation, LogId};
-use crate::storage::{DirectoryFile, LogFile, StampedBatch, Token};
 
 impl SimulatedDisk {
     /// The calls an operation needs, or why it cannot be done.

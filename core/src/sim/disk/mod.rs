@@ -11,9 +11,11 @@ pub mod content;
 mod execute;
 pub mod files;
 pub mod loss;
+mod queues;
 mod steps;
 
 use std::collections::{BTreeMap, VecDeque};
+use std::ops::Range;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -26,8 +28,7 @@ use super::disk_contract::DiskContract;
 use crate::ids::{DirectoryIndex, Generation, LogId, Offset};
 use crate::rng::Rng;
 use crate::storage::{
-    DirectoryFile, DirectoryListing, DiskDone, DiskError, DiskOp, DiskSpace, FailureScope,
-    FolderListing, LogFile, Slice,
+    DirectoryFile, DirectoryListing, DiskDone, DiskOp, DiskSpace, FolderListing, LogFile, Slice,
 };
 
 /// The room on a simulated disk: what is full is decided by faults, not by counting.
@@ -45,6 +46,8 @@ pub struct DiskOptions {
     pub sync_ns: (u64, u64),
     /// One call in this many takes a hundred times as long; 0 for never.
     pub slow_one_in: u64,
+    /// How much longer a job's read may take, in nanoseconds.
+    pub read_ns_max: u64,
     /// Bytes that fit; `None` for no limit.
     pub capacity_bytes: Option<u64>,
     /// Whether a limit may come later.
@@ -63,6 +66,7 @@ impl Default for DiskOptions {
             call_ns: (2_000, 50_000),
             sync_ns: (100_000, 2_000_000),
             slow_one_in: 0,
+            read_ns_max: 0,
             capacity_bytes: None,
             may_fill: false,
             sync_takes_indexes: false,
@@ -136,6 +140,8 @@ pub struct SimulatedDisk {
     logs: BTreeMap<LogId, OpenedLog>,
     queues: BTreeMap<QueueKey, Queue>,
     contract: DiskContract,
+    /// Bytes of a file that cannot be read (D5).
+    unreadable: Option<(DirectoryId, String, Range<u32>)>,
     rng: Rng,
 }
 
@@ -150,6 +156,7 @@ impl SimulatedDisk {
             logs: BTreeMap::new(),
             queues: BTreeMap::new(),
             contract: DiskContract::default(),
+            unreadable: None,
             rng,
         }
     }
@@ -175,6 +182,16 @@ impl SimulatedDisk {
     /// How it behaves, to change under way.
     pub fn options_mut(&mut self) -> &mut DiskOptions {
         &mut self.options
+    }
+
+    /// From now on these bytes of a file cannot be read by a job.
+    pub fn make_unreadable(&mut self, folder: DirectoryId, file: String, range: Range<u32>) {
+        self.unreadable = Some((folder, file, range));
+    }
+
+    /// Everything can be read again.
+    pub fn make_readable(&mut self) {
+        self.unreadable = None;
     }
 
     /// The next sync fails, and loses the pages it was for.
@@ -252,9 +269,13 @@ impl SimulatedDisk {
             self.bind(*log, *directory, folder);
         }
         let key = queue_of(&op);
-        let call_ns = self.call_ns();
+        let mut call_ns = self.call_ns();
+        let is_read = matches!(op, DiskOp::Read { .. });
+        if is_read && self.options.read_ns_max > 0 {
+            call_ns += self.rng.below(self.options.read_ns_max);
+        }
         let queue = self.queues.entry(key).or_default();
-        if matches!(op, DiskOp::Read { .. }) {
+        if is_read {
             let after = queue
                 .pending
                 .iter()
@@ -292,6 +313,12 @@ impl SimulatedDisk {
                     .chain(queue.reads.iter().map(|read| read.at_ns))
             })
             .min()
+    }
+
+    /// Whether a job's read waits for its turn.
+    #[must_use]
+    pub fn is_reading(&self) -> bool {
+        self.queues.values().any(|queue| !queue.reads.is_empty())
     }
 
     /// Whether nothing is under way.
@@ -403,130 +430,6 @@ impl SimulatedDisk {
         }
     }
 
-    fn advance_reads(&mut self, key: QueueKey, at_ns: u64, done: &mut Vec<DiskDone>) {
-        let Some(queue) = self.queues.get_mut(&key) else {
-            return;
-        };
-        let first = queue
-            .pending
-            .front()
-            .map_or(u64::MAX, |pending| pending.number);
-        let retry_ns = queue.next_at_ns.unwrap_or(at_ns).max(at_ns) + 1;
-        let mut ready = Vec::new();
-        queue.reads.retain_mut(|read| {
-            if read.at_ns > at_ns {
-                return true;
-            }
-            if read.after > first {
-                read.at_ns = retry_ns;
-                return true;
-            }
-            ready.push(read.op.clone());
-            false
-        });
-        for op in ready {
-            done.push(self.read(&op));
-        }
-    }
-
-    fn read(&self, op: &DiskOp) -> DiskDone {
-        let DiskOp::Read {
-            log,
-            file,
-            position,
-            length,
-            token,
-        } = op
-        else {
-            unreachable!("only reads are queued as reads");
-        };
-        let result = match self.logs.get(log) {
-            Some(opened) if !self.volumes[usize::from(opened.directory.0)].failed => {
-                let files = &self.volumes[usize::from(opened.directory.0)].files;
-                let content = files.content(opened.folder, &file.name());
-                Ok(content.map_or_else(Bytes::new, |content| {
-                    content.read(*position, *length).into()
-                }))
-            }
-            Some(_) => Err(DiskError::Io("the directory failed".into())),
-            None => Ok(Bytes::new()),
-        };
-        DiskDone::Read {
-            log: *log,
-            token: *token,
-            result,
-        }
-    }
-
-    /// Carries out one call of the first operation of a queue, or begins it.
-    fn advance_change(&mut self, key: QueueKey, at_ns: u64, done: &mut Vec<DiskDone>) {
-        let queue = self.queues.get_mut(&key).expect("the caller found it");
-        let Some(mut first) = queue.pending.pop_front() else {
-            queue.next_at_ns = None;
-            return;
-        };
-        // A barrier waits for the reads that were there before it.
-        let blocked =
-            is_barrier(&first.op) && queue.reads.iter().any(|read| read.after <= first.number);
-        if blocked {
-            let reads = queue.reads.iter().map(|read| read.at_ns);
-            queue.next_at_ns = Some(reads.max().unwrap_or(at_ns).max(at_ns) + 1);
-            queue.pending.push_front(first);
-            return;
-        }
-        if first.steps.is_none() && self.is_held_back(&first.op) {
-            let retry_ns = self.call_ns();
-            let queue = self.queues.get_mut(&key).expect("the caller found it");
-            queue.next_at_ns = Some(at_ns + retry_ns);
-            queue.pending.push_front(first);
-            return;
-        }
-        if self.drops(&first.op) {
-            self.finish(key, at_ns);
-            return;
-        }
-        if first.steps.is_none() {
-            match self.plan(&first.op) {
-                Ok(steps) => first.steps = Some(steps.into()),
-                Err(failure) => {
-                    done.push(failure);
-                    self.finish(key, at_ns);
-                    return;
-                }
-            }
-        } else if let Some(step) = first.steps.as_mut().and_then(VecDeque::pop_front)
-            && let Err(failure) = self.carry_out(key, &step)
-        {
-            done.push(failure);
-            self.finish(key, at_ns);
-            return;
-        }
-        let next = first.steps.as_ref().and_then(VecDeque::front);
-        match next {
-            Some(step) => {
-                let duration_ns = self.duration_ns(step);
-                let queue = self.queues.get_mut(&key).expect("the caller found it");
-                queue.next_at_ns = Some(at_ns + duration_ns);
-                queue.pending.push_front(first);
-            }
-            None => {
-                done.extend(self.complete(key, &first.op));
-                self.finish(key, at_ns);
-            }
-        }
-    }
-
-    /// Goes on with the next operation of a queue.
-    fn finish(&mut self, key: QueueKey, at_ns: u64) {
-        let call_ns = self.call_ns();
-        let gone = matches!(key, QueueKey::Log(log) if !self.logs.contains_key(&log));
-        let queue = self.queues.get_mut(&key).expect("the caller found it");
-        queue.next_at_ns = (!queue.pending.is_empty()).then_some(at_ns + call_ns);
-        if queue.pending.is_empty() && queue.reads.is_empty() && gone {
-            self.queues.remove(&key);
-        }
-    }
-
     fn call_ns(&mut self) -> u64 {
         let (least, most) = self.options.call_ns;
         let duration = self.rng.between(least, most + 1);
@@ -619,28 +522,14 @@ fn folder_listing(files: &FileSystem, folder: DirectoryId, name: &str) -> Folder
 }
 
 fn queue_of(op: &DiskOp) -> QueueKey {
-    match op {
-        DiskOp::Append { log, .. }
-        | DiskOp::AppendIndex { log, .. }
-        | DiskOp::CreateLog { log, .. }
-        | DiskOp::CreateSegment { log, .. }
-        | DiskOp::MarkLogDeleted { log, .. }
-        | DiskOp::MarkSegmentDeleted { log, .. }
-        | DiskOp::OpenLog { log, .. }
-        | DiskOp::Read { log, .. }
-        | DiskOp::RemoveFile { log, .. }
-        | DiskOp::RemoveLog { log }
-        | DiskOp::RemoveCleaned { log, .. }
-        | DiskOp::RemoveSegment { log, .. }
-        | DiskOp::RenameLog { log, .. }
-        | DiskOp::ReplaceSegments { log, .. }
-        | DiskOp::SaveLogFile { log, .. }
-        | DiskOp::Sync { log, .. }
-        | DiskOp::SyncCleaned { log, .. }
-        | DiskOp::Truncate { log, .. }
-        | DiskOp::WriteCleaned { log, .. } => QueueKey::Log(*log),
-        DiskOp::RemoveDirectoryFile { directory, .. }
-        | DiskOp::SaveDirectoryFile { directory, .. } => QueueKey::Directory(*directory),
+    match (op.log(), op) {
+        (Some(log), _) => QueueKey::Log(log),
+        (
+            None,
+            DiskOp::RemoveDirectoryFile { directory, .. }
+            | DiskOp::SaveDirectoryFile { directory, .. },
+        ) => QueueKey::Directory(*directory),
+        (None, _) => unreachable!("an operation is of a log or of a directory"),
     }
 }
 

@@ -1,7 +1,7 @@
 //! An administrator: makes the topics of a world, and changes things under way.
 //!
-//! It deletes and makes again a topic of its own, adds partitions, deletes records. What a change
-//! must lead to is judged elsewhere; here it only must come to an end.
+//! It deletes and makes again a topic of its own, often at once, adds partitions, deletes records.
+//! What a change must lead to is judged elsewhere; here it only must come to an end.
 
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ use kafka_wire::{
 use kafka_wire_core::StrBytes;
 
 use super::{Stage, TopicView, is_compacted};
-use crate::client::message::ClientRequest;
+use crate::client::message::{Call, ClientRequest};
 use crate::client::network::{Answer, CallId};
 use crate::time::Instant;
 
@@ -42,6 +42,8 @@ pub struct Admin {
     call: Option<CallId>,
     next_at: Instant,
     winding_down: bool,
+    /// The topic that was just deleted is to be made again at once.
+    hurries: bool,
     /// Changes answered.
     pub successes: u64,
 }
@@ -56,6 +58,7 @@ impl Admin {
             call: None,
             next_at: Instant(0),
             winding_down: false,
+            hurries: false,
             successes: 0,
         }
     }
@@ -88,6 +91,12 @@ impl Admin {
         if self.is_done() || self.call.is_some() {
             return None;
         }
+        if std::mem::take(&mut self.hurries)
+            && let Some(restless) = self.options.restless.clone()
+        {
+            self.call = Some(stage.call(self.create(&[restless])));
+            return None;
+        }
         let view_at = self.view.step(stage, &[]);
         if !self.view.is_fresh() {
             return view_at;
@@ -113,12 +122,18 @@ impl Admin {
     }
 
     /// See [`super::Actor::on_answer`].
-    pub fn on_answer(&mut self, _stage: &mut Stage<'_>, answer: Answer) {
+    pub fn on_answer(&mut self, stage: &mut Stage<'_>, answer: Answer) {
         let Some(answer) = self.view.on_answer(answer) else {
             return;
         };
         if self.call.take_if(|call| *call == answer.call).is_some() {
             self.successes += u64::from(answer.result.is_ok());
+            let answered = answer.result.ok();
+            let is_deletion = answered.and_then(DeleteTopicsRequest::from_response);
+            let is_deleted = is_deletion.is_some_and(|response| {
+                response.responses.iter().all(|topic| topic.error_code == 0)
+            });
+            self.hurries = is_deleted && !self.winding_down && stage.rng.chance(1, 2);
             self.view.distrust();
         }
     }

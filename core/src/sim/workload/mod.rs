@@ -6,7 +6,7 @@
 
 /// Makes a message of the codec, whose structures may grow fields: defaults, and what is named.
 macro_rules! made {
-    ($message:ident { $($field:ident: $value:expr,)* }) => {{
+    ($message:ident { $($field:ident: $value:expr),* $(,)? }) => {{
         let mut message = $message::default();
         $(message.$field = $value;)*
         message
@@ -30,6 +30,7 @@ use self::admin::Admin;
 use self::consumer::Consumer;
 use self::group::Member;
 use self::group::auditor::Auditor;
+use self::group::keeper::Keeper;
 use self::producer::Producer;
 use crate::client::message::{Call, ClientRequest};
 use crate::client::network::{Answer, CallId, Network, Target};
@@ -86,6 +87,8 @@ pub enum Actor {
     Auditor(Auditor),
     /// Reads.
     Consumer(Consumer),
+    /// Meddles with groups.
+    Keeper(Keeper),
     /// Reads as a member of a group.
     Member(Box<Member>),
     /// Writes.
@@ -99,6 +102,7 @@ impl Actor {
             Self::Admin(admin) => admin.on_answer(stage, answer),
             Self::Auditor(auditor) => auditor.on_answer(stage, answer),
             Self::Consumer(consumer) => consumer.on_answer(stage, answer),
+            Self::Keeper(keeper) => keeper.on_answer(&answer),
             Self::Member(member) => member.on_answer(&answer),
             Self::Producer(producer) => producer.on_answer(stage, answer),
         }
@@ -110,6 +114,7 @@ impl Actor {
             Self::Admin(admin) => admin.step(stage),
             Self::Auditor(auditor) => auditor.step(stage),
             Self::Consumer(consumer) => consumer.step(stage),
+            Self::Keeper(keeper) => keeper.step(stage),
             Self::Member(member) => member.step(stage),
             Self::Producer(producer) => producer.step(stage),
         }
@@ -121,6 +126,7 @@ impl Actor {
             Self::Admin(admin) => admin.wind_down(),
             Self::Auditor(_) => {}
             Self::Consumer(consumer) => consumer.wind_down(),
+            Self::Keeper(keeper) => keeper.wind_down(),
             Self::Member(member) => member.wind_down(),
             Self::Producer(producer) => producer.wind_down(),
         }
@@ -133,6 +139,7 @@ impl Actor {
             Self::Admin(admin) => admin.is_done(),
             Self::Auditor(auditor) => auditor.is_done(),
             Self::Consumer(consumer) => consumer.is_done(),
+            Self::Keeper(keeper) => keeper.is_done(),
             Self::Member(member) => member.is_done(),
             Self::Producer(producer) => producer.is_done(),
         }
@@ -145,6 +152,7 @@ impl Actor {
             Self::Admin(admin) => admin.progress(),
             Self::Auditor(auditor) => format!("{auditor:?}"),
             Self::Consumer(consumer) => consumer.progress(),
+            Self::Keeper(keeper) => format!("{keeper:?}"),
             Self::Member(member) => member.progress(),
             Self::Producer(producer) => producer.progress(),
         }
@@ -155,7 +163,11 @@ impl Actor {
     pub fn member(&self) -> Option<&Member> {
         match self {
             Self::Member(member) => Some(member),
-            Self::Admin(_) | Self::Auditor(_) | Self::Consumer(_) | Self::Producer(_) => None,
+            Self::Admin(_)
+            | Self::Auditor(_)
+            | Self::Consumer(_)
+            | Self::Keeper(_)
+            | Self::Producer(_) => None,
         }
     }
 
@@ -163,7 +175,11 @@ impl Actor {
     pub fn member_mut(&mut self) -> Option<&mut Member> {
         match self {
             Self::Member(member) => Some(member),
-            Self::Admin(_) | Self::Auditor(_) | Self::Consumer(_) | Self::Producer(_) => None,
+            Self::Admin(_)
+            | Self::Auditor(_)
+            | Self::Consumer(_)
+            | Self::Keeper(_)
+            | Self::Producer(_) => None,
         }
     }
 
@@ -174,6 +190,7 @@ impl Actor {
             Self::Admin(admin) => admin.successes,
             Self::Auditor(auditor) => u64::from(auditor.is_done()),
             Self::Consumer(consumer) => consumer.successes,
+            Self::Keeper(keeper) => keeper.successes,
             Self::Member(member) => member.successes,
             Self::Producer(producer) => producer.successes,
         }

@@ -15,7 +15,9 @@ use crate::wire::request::Request;
 pub(super) enum Asked {
     Commit(Commit),
     /// Of groups, or of some of their offsets.
-    Delete(Vec<String>),
+    Delete(Delete),
+    /// When it arrived.
+    Describe(Instant),
     Fetch(Vec<Fetch>),
     Heartbeat(Heartbeat),
     Join(Join),
@@ -24,7 +26,15 @@ pub(super) enum Asked {
         /// Member and instance ids.
         members: Vec<(String, String)>,
     },
+    /// When it arrived.
+    List(Instant),
     Sync(Sync),
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct Delete {
+    pub(super) groups: Vec<String>,
+    pub(super) at: Instant,
 }
 
 #[derive(Clone, Debug)]
@@ -33,6 +43,7 @@ pub(super) struct Commit {
     pub(super) member: String,
     pub(super) generation: i32,
     pub(super) stale: Option<String>,
+    pub(super) at: Instant,
     /// Which change of the world each is.
     pub(super) offsets: Vec<(Key, i64, u64)>,
 }
@@ -80,13 +91,14 @@ pub(super) struct Sync {
 )]
 pub(super) fn asked_of(request: &Request, now: Instant) -> Option<Asked> {
     Some(match request {
-        Request::DeleteGroups(delete) => Asked::Delete(
-            delete
-                .groups_names
-                .iter()
-                .map(ToString::to_string)
-                .collect(),
-        ),
+        Request::DeleteGroups(delete) => {
+            let groups = delete.groups_names.iter().map(ToString::to_string);
+            Asked::Delete(Delete {
+                groups: groups.collect(),
+                at: now,
+            })
+        }
+        Request::DescribeGroups(_) => Asked::Describe(now),
         Request::Heartbeat(beat) => Asked::Heartbeat(Heartbeat {
             group: beat.group_id.to_string(),
             member: beat.member_id.to_string(),
@@ -102,8 +114,12 @@ pub(super) fn asked_of(request: &Request, now: Instant) -> Option<Asked> {
             handled: None,
         }),
         Request::LeaveGroup(leave) => asked_of_leave(leave),
-        Request::OffsetCommit(commit) => asked_of_commit(commit),
-        Request::OffsetDelete(delete) => Asked::Delete(vec![delete.group_id.to_string()]),
+        Request::ListGroups(_) => Asked::List(now),
+        Request::OffsetCommit(commit) => asked_of_commit(commit, now),
+        Request::OffsetDelete(delete) => Asked::Delete(Delete {
+            groups: vec![delete.group_id.to_string()],
+            at: now,
+        }),
         Request::OffsetFetch(fetch) => asked_of_fetch(fetch),
         Request::SyncGroup(sync) => Asked::Sync(Sync {
             group: sync.group_id.to_string(),
@@ -120,7 +136,7 @@ pub(super) fn asked_of(request: &Request, now: Instant) -> Option<Asked> {
     })
 }
 
-fn asked_of_commit(commit: &OffsetCommitRequest) -> Asked {
+fn asked_of_commit(commit: &OffsetCommitRequest, now: Instant) -> Asked {
     let mut offsets = Vec::new();
     for topic in commit.topics.iter().filter(|topic| !topic.name.is_empty()) {
         for partition in &topic.partitions {
@@ -133,6 +149,7 @@ fn asked_of_commit(commit: &OffsetCommitRequest) -> Asked {
         member: commit.member_id.to_string(),
         generation: commit.generation_id_or_member_epoch,
         stale: None,
+        at: now,
         offsets,
     })
 }
@@ -168,26 +185,25 @@ fn asked_of_leave(leave: &LeaveGroupRequest) -> Asked {
     }
 }
 
+/// The offsets in a list of topics, with their errors.
+macro_rules! told {
+    ($topics:expr) => {{
+        let told = $topics.iter().flat_map(|topic| {
+            topic.partitions.iter().map(|one| {
+                let key = (topic.name.to_string(), one.partition_index);
+                (key, one.committed_offset, one.error_code)
+            })
+        });
+        told.collect()
+    }};
+}
+
 /// What an answer tells of one of several groups: offsets with their errors.
 pub(super) fn told_of_groups(topics: &[OffsetFetchResponseTopics]) -> Vec<(Key, i64, i16)> {
-    let mut told = Vec::new();
-    for topic in topics {
-        for partition in &topic.partitions {
-            let key = (topic.name.to_string(), partition.partition_index);
-            told.push((key, partition.committed_offset, partition.error_code));
-        }
-    }
-    told
+    told!(topics)
 }
 
 /// As [`told_of_groups`], of the one group of older versions.
 pub(super) fn told_of_topics(topics: &[OffsetFetchResponseTopic]) -> Vec<(Key, i64, i16)> {
-    let mut told = Vec::new();
-    for topic in topics {
-        for partition in &topic.partitions {
-            let key = (topic.name.to_string(), partition.partition_index);
-            told.push((key, partition.committed_offset, partition.error_code));
-        }
-    }
-    told
+    told!(topics)
 }

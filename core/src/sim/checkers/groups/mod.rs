@@ -1,14 +1,17 @@
 //! What coordinators of groups answer: one owner of each partition in a generation (R79),
 //! generations that only grow (R80), nobody of a former generation heard (R81), committed offsets
 //! that are the latest (R82) and stay (R83), members that are not dropped while they are heard of
-//! (R86), and no error that says nothing (R88).
+//! (R86), nothing told of a part of the groups (R84) or against the log (R85), and no error that
+//! says nothing (R88).
 //!
 //! It sees requests as they arrive and replies as they leave, in the order in which the node
 //! handles them, and what the node appends to the topic of offsets. A node that died may have
 //! forgotten a generation that nobody was given an assignment of, and who left; never more.
 
+mod administrated;
 mod asked;
 mod blob;
+mod group;
 mod offsets;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -20,8 +23,9 @@ use kafka_wire::{
 };
 
 use self::asked::{Asked, asked_of};
-use self::blob::{OffsetsRecord, assigned_of, records_of};
-use self::offsets::{Register, is_refusal};
+use self::blob::{OffsetsRecord, records_of};
+use self::group::Group;
+use self::offsets::is_refusal;
 use super::Violation;
 use super::log_image::is_offsets;
 use crate::ids::{ConnectionId, LogId, RequestSequence};
@@ -39,53 +43,11 @@ const SESSION_SLACK: Duration = Duration::from_millis(50);
 const UNKNOWN_SERVER_ERROR: i16 = -1;
 const UNKNOWN_MEMBER_ID: i16 = 25;
 
+/// What a request is known by.
+type RequestKey = (ConnectionId, RequestSequence);
+
 /// A committed offset: topic and partition.
 type Key = (String, i32);
-
-/// What is known of one group.
-#[derive(Clone, Debug)]
-struct Group {
-    /// The highest that a member was told.
-    generation: i32,
-    /// The highest that a member was given an assignment of: the log has it.
-    synced: i32,
-    /// Who joined in this generation.
-    joined: BTreeSet<String>,
-    /// Who left, or was replaced.
-    gone: BTreeSet<String>,
-    /// The member of each static one.
-    instances: BTreeMap<String, String>,
-    /// The static one that a member is.
-    instance_of: BTreeMap<String, String>,
-    /// What the leader proposed in a generation, and what members were given.
-    proposed: BTreeMap<i32, Vec<BTreeMap<String, Vec<u8>>>>,
-    given: BTreeMap<i32, BTreeMap<String, Vec<u8>>>,
-    /// When a member was last known to be heard of, and its session.
-    heard: BTreeMap<String, (Instant, Duration)>,
-    sessions: BTreeMap<String, Duration>,
-    offsets: BTreeMap<Key, Register>,
-    /// When somebody asked for the deletion of the group, or of offsets.
-    deletion_asked: Option<Instant>,
-}
-
-impl Default for Group {
-    fn default() -> Self {
-        Self {
-            generation: -1,
-            synced: -1,
-            joined: BTreeSet::new(),
-            gone: BTreeSet::new(),
-            instances: BTreeMap::new(),
-            instance_of: BTreeMap::new(),
-            proposed: BTreeMap::new(),
-            given: BTreeMap::new(),
-            heard: BTreeMap::new(),
-            sessions: BTreeMap::new(),
-            offsets: BTreeMap::new(),
-            deletion_asked: None,
-        }
-    }
-}
 
 /// Something wrong, unless the log tells that the group had been deleted.
 #[derive(Clone, Debug)]
@@ -99,7 +61,7 @@ struct Suspicion {
 #[derive(Clone, Debug, Default)]
 pub struct GroupChecker {
     groups: BTreeMap<String, Group>,
-    pending: BTreeMap<(ConnectionId, RequestSequence), Asked>,
+    pending: BTreeMap<RequestKey, Asked>,
     logs: BTreeSet<LogId>,
     deleted_topics: BTreeSet<String>,
     suspicions: Vec<Suspicion>,
@@ -135,17 +97,13 @@ impl GroupChecker {
             group.gone.clear();
             group.joined.clear();
             group.heard.clear();
-            group.deletion_asked = None;
+            group.leaving.clear();
+            group.deletions.clear();
         }
     }
 
     /// Notes a request, as it arrives.
-    pub fn on_request(
-        &mut self,
-        key: (ConnectionId, RequestSequence),
-        request: &Request,
-        now: Instant,
-    ) {
+    pub fn on_request(&mut self, key: RequestKey, request: &Request, now: Instant) {
         if let Request::DeleteTopics(delete) = request {
             let old = delete.topic_names.iter().map(ToString::to_string);
             let new = delete.topics.iter().filter_map(|topic| topic.name.as_ref());
@@ -182,13 +140,18 @@ impl GroupChecker {
                 let group = self.groups.entry(join.group.clone()).or_default();
                 group.heard.remove(&join.member);
             }
-            Asked::Delete(groups) => {
-                for name in groups {
+            Asked::Delete(delete) => {
+                for name in &delete.groups {
                     let group = self.groups.entry(name.clone()).or_default();
-                    group.deletion_asked = Some(now);
+                    group.deletions.insert(key, now);
                 }
             }
-            Asked::Fetch(_) | Asked::Leave { .. } => {}
+            Asked::Leave { group, members } => {
+                let group = self.groups.entry(group.clone()).or_default();
+                let ids = members.iter().flat_map(|(id, instance)| [id, instance]);
+                group.leaving.extend(ids.cloned());
+            }
+            Asked::Describe(_) | Asked::Fetch(_) | Asked::List(_) => {}
         }
         self.pending.insert(key, asked);
     }
@@ -238,6 +201,16 @@ impl GroupChecker {
                 self.on_committed(&commit, reply, now);
             }
             (Asked::Fetch(groups), Reply::OffsetFetch(reply)) => self.on_fetched(&groups, reply),
+            (Asked::Delete(asked), Reply::DeleteGroups(reply)) => {
+                self.on_groups_deleted(key, &asked, reply, now);
+            }
+            (Asked::Delete(asked), Reply::OffsetDelete(reply)) => {
+                self.on_offsets_deleted(key, &asked, reply, now);
+            }
+            (Asked::Describe(at), Reply::DescribeGroups(reply)) => {
+                self.on_described(at, reply, now);
+            }
+            (Asked::List(at), Reply::ListGroups(reply)) => self.on_listed(at, reply, now),
             _other => {}
         }
     }
@@ -264,6 +237,7 @@ impl GroupChecker {
         }
         group.generation = reply.generation_id;
         group.joined.insert(member.clone());
+        group.leaving.remove(&member);
         group.sessions.insert(member.clone(), asked.session);
         let oldest = reply.generation_id - 8;
         group.proposed.retain(|generation, _| *generation >= oldest);
@@ -273,6 +247,7 @@ impl GroupChecker {
             self.violations.push(Violation::new("R81", what));
         }
         if let Some(instance) = &asked.instance {
+            group.leaving.remove(instance);
             group.instance_of.insert(member.clone(), instance.clone());
             let former = group.instances.insert(instance.clone(), member.clone());
             group.gone.extend(former.filter(|former| *former != member));
@@ -365,6 +340,9 @@ impl GroupChecker {
         }
         if is_taken {
             self.judge_stale(&asked.group, &asked.stale, "OffsetCommit", now);
+            if asked.generation < 0 {
+                self.judge_empty(&asked.group, "R81", "OffsetCommit of nobody", asked.at, now);
+            }
         }
     }
 
@@ -453,10 +431,7 @@ impl GroupChecker {
         let group = self.groups.entry(name.to_owned()).or_default();
         let register = group.offsets.entry(key.clone()).or_default();
         register.ask(self.changes, None);
-        let is_asked = group
-            .deletion_asked
-            .is_some_and(|asked| now < asked.after(LOG_LATE));
-        if is_asked || self.deleted_topics.contains(&key.0) {
+        if group.may_be_deleted(now) || self.deleted_topics.contains(&key.0) {
             return;
         }
         // A dynamic member that waits to join waits for others: the group rebalances.
@@ -467,10 +442,12 @@ impl GroupChecker {
             }
             Asked::Commit(_)
             | Asked::Delete(_)
+            | Asked::Describe(_)
             | Asked::Fetch(_)
             | Asked::Heartbeat(_)
             | Asked::Join(_)
             | Asked::Leave { .. }
+            | Asked::List(_)
             | Asked::Sync(_) => None,
         });
         let what = match waiting {
@@ -505,67 +482,5 @@ impl GroupChecker {
             since,
             violation,
         }));
-    }
-}
-
-impl Group {
-    /// The group was deleted, or is another under the same name.
-    fn begin_anew(&mut self) {
-        (self.generation, self.synced) = (-1, -1);
-        self.proposed.clear();
-        self.given.clear();
-        self.heard.clear();
-    }
-
-    /// Why this member must be refused; `None` where it may be the right one.
-    fn stale(&self, member: &str, generation: i32) -> Option<String> {
-        if generation < 0 {
-            return None;
-        }
-        if self.gone.contains(member) {
-            return Some(format!("{member}, which is gone"));
-        }
-        (generation < self.generation).then(|| {
-            let now = self.generation;
-            format!("{member} of generation {generation}, which is {now} now")
-        })
-    }
-
-    /// R79: in a generation, each partition is one member's, and each member is told the same
-    /// whenever it asks: what the leader proposed.
-    fn give(&mut self, name: &str, asked: &asked::Sync, blob: &[u8]) -> Option<Violation> {
-        self.synced = self.synced.max(asked.generation);
-        let (member, generation) = (&asked.member, asked.generation);
-        let complain = |what: String| {
-            let what = format!("{name}: {member} in generation {generation} {what}");
-            Some(Violation::new("R79", what))
-        };
-        let proposed = self.proposed.get(&generation);
-        // A static member is given what its former self was, under an id that may have reached
-        // nobody.
-        let instance = self.instance_of.get(member);
-        let is_own = |one: &BTreeMap<String, Vec<u8>>| {
-            let mut given = one.iter();
-            given.any(|(to, given)| given == blob && (to == member || instance.is_some()))
-        };
-        let is_proposed = proposed.into_iter().flatten().any(is_own);
-        if !is_proposed && !blob.is_empty() {
-            return complain("was given what no leader proposed".to_owned());
-        }
-        let given = self.given.entry(generation).or_default();
-        for (other, theirs) in given.iter().filter(|(other, _)| *other != member) {
-            let is_self = instance.is_some() && self.instance_of.get(other) == instance;
-            let is_gone = is_self || self.gone.contains(other);
-            let (ours, theirs) = (assigned_of(blob), assigned_of(theirs));
-            let shared = ours.intersection(&theirs).next();
-            if let Some(shared) = shared.filter(|_| !is_gone) {
-                return complain(format!("was given {shared:?}, as was {other}"));
-            }
-        }
-        let former = given.insert(member.clone(), blob.to_vec());
-        match former {
-            Some(former) if former != blob => complain("was given two assignments".to_owned()),
-            Some(_) | None => None,
-        }
     }
 }

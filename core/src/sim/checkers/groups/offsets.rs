@@ -51,6 +51,12 @@ impl Register {
         }
     }
 
+    /// Whether there is an offset, whatever else was asked for.
+    pub(super) fn is_certain(&self) -> bool {
+        let has_value = |change: &Change| change.value.is_some();
+        self.has_happened && self.changes.iter().all(has_value)
+    }
+
     /// The register was read.
     ///
     /// # Errors

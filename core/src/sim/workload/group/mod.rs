@@ -7,6 +7,7 @@
 //! is judged at the broker's door, and by what has been read in the end.
 
 pub mod auditor;
+pub mod keeper;
 mod ranges;
 mod stale;
 

@@ -3,30 +3,31 @@
 //! First a node boots and topics are made, without faults. Then clients work and faults strike.
 //! Then faults end: every client must come to an end, and a fresh reader to the end of every
 //! partition. Last the audit: a crash and a power cut of the quiet cluster lose nothing, an orderly
-//! stop leaves files that agree with each other. A run ends at the first thing that does not hold.
+//! stop leaves files that agree with each other, damage of one batch stays there. A run ends at the
+//! first thing that does not hold.
+
+mod actors;
+mod damage;
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
-use super::checkers::Violation;
-use super::checkers::consumed;
-use super::checkers::log_files;
-use super::checkers::log_image::{COMPACTED, LogImage};
-use super::checkers::sequences;
-use super::client::SimulatedClient;
-use super::disk::PowerLoss;
-use super::options::Options;
-use super::trace::TraceRecord;
-use super::workload::Actor;
-use super::workload::admin::{Admin, AdminOptions};
-use super::workload::consumer::{Consumer, ConsumerOptions};
-use super::workload::group::auditor::Auditor;
-use super::workload::group::{CommitKind, Member, MemberOptions, Ranges, unsettled};
-use super::workload::producer::{Producer, ProducerOptions};
-use super::world::{Listener, World};
-use crate::client::group::assignor::Assignor;
 use crate::ids::{Offset, PartitionIndex, TopicPartition};
 use crate::rng::Rng;
+use crate::sim::checkers::Violation;
+use crate::sim::checkers::consumed;
+use crate::sim::checkers::log_files;
+use crate::sim::checkers::log_image::LogImage;
+use crate::sim::checkers::sequences;
+use crate::sim::disk::PowerLoss;
+use crate::sim::options::Options;
+use crate::sim::trace::TraceRecord;
+use crate::sim::workload::Actor;
+use crate::sim::workload::admin::{Admin, AdminOptions};
+use crate::sim::workload::consumer::{Consumer, ConsumerOptions};
+use crate::sim::workload::group::auditor::Auditor;
+use crate::sim::workload::group::keeper::{KEPT, Keeper, KeeperOptions};
+use crate::sim::workload::group::{Member, Ranges, unsettled};
+use crate::sim::world::{Listener, World};
 
 /// A second of the world.
 const SECOND_NS: u64 = 1_000_000_000;
@@ -36,12 +37,6 @@ const WARM_UP_NS: u64 = 30 * SECOND_NS;
 
 /// How long clients may take to come to an end once all is well.
 const HEAL_NS: u64 = 120 * SECOND_NS;
-
-/// The API numbers whose versions clients choose.
-const PRODUCE: i16 = 0;
-const FETCH: i16 = 1;
-const OFFSET_COMMIT: i16 = 8;
-const OFFSET_FETCH: i16 = 9;
 
 /// What a run came to.
 #[derive(Clone, Debug)]
@@ -150,9 +145,11 @@ impl Run {
         self.expect("L1", "no topics were made", WARM_UP_NS, |world| {
             world.clients().iter().all(|client| match &client.actor {
                 Actor::Admin(admin) => admin.is_ready(),
-                Actor::Auditor(_) | Actor::Consumer(_) | Actor::Member(_) | Actor::Producer(_) => {
-                    true
-                }
+                Actor::Auditor(_)
+                | Actor::Consumer(_)
+                | Actor::Keeper(_)
+                | Actor::Member(_)
+                | Actor::Producer(_) => true,
             })
         })
     }
@@ -177,6 +174,13 @@ impl Run {
                 let member = self.member(group, number);
                 self.add(member);
             }
+        }
+        if options.groups > 0 && options.group_admin_every_ms > 0 {
+            self.add(Actor::Keeper(Keeper::new(KeeperOptions {
+                groups: self.groups(),
+                topics: self.topics(),
+                every_ms: options.group_admin_every_ms,
+            })));
         }
         self.world.begin_phase();
         let end_ns = self.world.now_ns() + options.safety_ms * 1_000_000;
@@ -264,10 +268,11 @@ impl Run {
 
     /// Asks for everything that was committed.
     fn audit_groups(&mut self) -> Option<()> {
-        let groups = self.groups();
+        let mut groups = self.groups();
         if groups.is_empty() {
             return Some(());
         }
+        groups.push(KEPT.into());
         self.add(Actor::Auditor(Auditor::new(groups)));
         self.expect("L10", "groups were not loaded", HEAL_NS, |world| {
             actors(world).last().is_some_and(Actor::is_done)
@@ -321,7 +326,8 @@ impl Run {
         }
         self.held()?;
         self.world.start_node(0, SECOND_NS);
-        self.read_everything()
+        self.read_everything()?;
+        self.damage_at_rest()
     }
 
     /// R65, over every log.
@@ -364,136 +370,6 @@ impl Run {
 
     fn held(&self) -> Option<()> {
         self.world.violations().is_empty().then_some(())
-    }
-
-    fn topics(&self) -> Vec<Arc<str>> {
-        let options = &self.world.options;
-        let plain = (0..options.topics).map(|number| format!("topic-{number}"));
-        let compacted = (0..options.compacted_topics).map(|number| format!("{COMPACTED}-{number}"));
-        plain.chain(compacted).map(Arc::from).collect()
-    }
-
-    fn groups(&self) -> Vec<Arc<str>> {
-        let numbers = 0..self.world.options.groups;
-        numbers
-            .map(|number| format!("group-{number}").into())
-            .collect()
-    }
-
-    /// A member. All of a group have a strategy in common; some are static.
-    fn member(&mut self, group: u64, number: u64) -> Actor {
-        let options = self.world.options.clone();
-        let mut dice = self.root.child("group", group);
-        let all = [
-            Assignor::Range,
-            Assignor::RoundRobin,
-            Assignor::Sticky,
-            Assignor::CooperativeSticky,
-        ];
-        let common = all[dice.below(4) as usize];
-        let mut dice = dice.child("member", number);
-        let mut assignors = vec![common];
-        if common != Assignor::CooperativeSticky && dice.chance(1, 3) {
-            let other = all[dice.below(3) as usize];
-            assignors.extend((other != common).then_some(other));
-        }
-        let instance_id = dice
-            .chance(1, 3)
-            .then(|| format!("static-{group}-{number}").into());
-        let commits = match dice.below(4) {
-            0 => CommitKind::Automatic(dice.between(20, 500)),
-            1 => CommitKind::Later,
-            2 => CommitKind::Now,
-            _last => CommitKind::Wherever,
-        };
-        // OffsetCommit, JoinGroup, Heartbeat, LeaveGroup, SyncGroup.
-        let versions = [(8, 7, 9), (11, 5, 9), (12, 3, 4), (13, 3, 5), (14, 3, 5)];
-        let version_caps = versions.map(|(api, first, last)| {
-            let version = dice.between(first, last + 1);
-            (api, i16::try_from(version).expect("versions are small"))
-        });
-        Actor::Member(Box::new(Member::new(MemberOptions {
-            group: format!("group-{group}").into(),
-            instance_id,
-            assignors,
-            topics: self.topics(),
-            commits,
-            session_timeout_ms: options.session_timeout_ms,
-            max_poll_ms: options.max_poll_ms,
-            process_ms_max: options.process_ms_max,
-            crash_every_ms: options.member_crash_every_ms,
-            leave_every_ms: options.member_leave_every_ms,
-            stall_every_ms: options.member_stall_every_ms,
-            version_caps: BTreeMap::from(version_caps),
-        })))
-    }
-
-    fn producer(&mut self, number: u64) -> Actor {
-        let options = self.world.options.clone();
-        let mut dice = self.root.child("producer", number);
-        let is_idempotent = dice.chance(1, 2);
-        let acks = match dice.below(6) {
-            _any if is_idempotent => -1,
-            0 => 0,
-            1 | 2 => 1,
-            _most => -1,
-        };
-        let mut topics = self.topics();
-        if options.admin == 1 && dice.chance(1, 2) {
-            topics.push("restless".into());
-        }
-        // Some begin shortly before sequences start again at 0.
-        let first_sequence = match options.idempotence == 1 && dice.chance(1, 4) {
-            true => i32::MAX - i32::try_from(dice.below(200)).expect("a small number"),
-            false => 0,
-        };
-        Actor::Producer(Producer::new(ProducerOptions {
-            name: u32::try_from(number).expect("few"),
-            topics,
-            acks,
-            is_idempotent,
-            in_flight_max: if is_idempotent {
-                dice.between(1, 6) as usize
-            } else {
-                1
-            },
-            batch_records_max: options.batch_records_max,
-            value_bytes_max: options.value_bytes_max,
-            compacted_keys: options.compacted_keys,
-            pause_ms_max: options.pause_ms_max,
-            produce_version: self.version("produce", 3, 13),
-            gets_id: options.idempotence == 1,
-            keeps_order: options.flush_policy == 0 && options.admin == 0,
-            is_refused: options.disk_full_every_ms > 0,
-            first_sequence,
-        }))
-    }
-
-    /// A version for the next client, often the newest.
-    fn version(&self, name: &str, first: u64, last: u64) -> i16 {
-        let mut dice = self.root.child(name, self.clients);
-        let version = if dice.chance(1, 2) {
-            last
-        } else {
-            dice.between(first, last + 1)
-        };
-        i16::try_from(version).expect("versions are small")
-    }
-
-    fn add(&mut self, actor: Actor) {
-        let caps = match &actor {
-            Actor::Admin(_) => BTreeMap::new(),
-            // They name topics, and are told names.
-            Actor::Auditor(_) | Actor::Member(_) => {
-                BTreeMap::from([(OFFSET_COMMIT, 9), (OFFSET_FETCH, 9)])
-            }
-            Actor::Consumer(consumer) => BTreeMap::from([(FETCH, consumer.fetch_version())]),
-            Actor::Producer(producer) => BTreeMap::from([(PRODUCE, producer.produce_version())]),
-        };
-        let rng = self.root.child("client", self.clients);
-        self.clients += 1;
-        let client = SimulatedClient::new(1, caps, actor, rng);
-        self.world.add_client(client);
     }
 }
 

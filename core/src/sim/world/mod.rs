@@ -3,32 +3,41 @@
 //! One queue of events in virtual time; each is carried out whole. A world is a plain value: it can
 //! be cloned, forked and run again. It makes no decision by itself: a seed's streams do.
 
+mod faults;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use super::checkers::Violation;
-use super::checkers::durability::DurabilityChecker;
-use super::checkers::log_files;
-use super::checkers::log_image::LogImage;
-use super::client::{ClientWish, FIRST_PORT, SimulatedClient};
-use super::clock::NodeClock;
-use super::disk::{DirectoryId, FileSystem, SimulatedDisk};
-use super::nemesis::{Fault, Nemesis};
-use super::network::{Arrival, Direction, Network, Planned};
-use super::node::{SimulatedNode, TurnEffects};
-use super::numbers::{done_numbers, hash_of_op, op_numbers};
-use super::options::Options;
-use super::schedule::Schedule;
-use super::trace::{Trace, TraceKind, TraceRecord, hash_of};
 use crate::client::network::LinkId;
 use crate::event::{Event as NodeEvent, Severity};
 use crate::ids::ConnectionId;
 use crate::rng::Rng;
+use crate::sim::checkers::Violation;
+use crate::sim::checkers::durability::DurabilityChecker;
+use crate::sim::checkers::log_files;
+use crate::sim::checkers::log_image::LogImage;
+use crate::sim::client::{ClientWish, FIRST_PORT, SimulatedClient};
+use crate::sim::clock::NodeClock;
+use crate::sim::disk::{DirectoryId, FileSystem, SimulatedDisk};
+use crate::sim::nemesis::{Fault, Nemesis};
+use crate::sim::network::{Arrival, Direction, Network, Planned};
+use crate::sim::node::{SimulatedNode, TurnEffects};
+use crate::sim::numbers::{done_numbers, hash_of_op, op_numbers};
+use crate::sim::options::Options;
+use crate::sim::schedule::Schedule;
+use crate::sim::trace::{Trace, TraceKind, TraceRecord, hash_of};
 use crate::storage::{DirectoryFile, DiskError};
 
 /// How long a node may be without a turn while inputs wait, at most: what a late reply is excused
 /// for.
 const TURN_SLACK: Duration = Duration::from_millis(20);
+
+/// How late a reply may be that waits for reads of the disk: one may have to wait until segments
+/// are swapped, and be followed by others.
+const READ_LATE: Duration = Duration::from_millis(1_000);
+
+/// For how long a reply is excused by a read.
+const READ_SLACK_NS: u64 = 50_000_000;
 
 /// Latency of a refused or accepted connection attempt, at least.
 const CONNECT_NS_MIN: u64 = 10_000;
@@ -73,6 +82,10 @@ pub struct World {
     /// Whether no disk call takes so long that a reply may be late by it.
     has_prompt_disks: bool,
     disks_planned: BTreeMap<u32, u64>,
+    /// Whether a disk was damaged from outside: a node may say so, and refuse to run.
+    is_damaged: bool,
+    /// When a job's read was last seen to wait.
+    last_read_ns: u64,
     listener: Option<Listener>,
 }
 
@@ -104,8 +117,10 @@ impl World {
             trace: Trace::new(keep_trace),
             rng: root.child("world", 0),
             turns_planned: BTreeMap::new(),
-            has_prompt_disks: options.disk_slow_one_in == 0,
+            has_prompt_disks: options.disk_slow_one_in == 0 && options.disk_read_ms_max == 0,
             disks_planned: BTreeMap::new(),
+            is_damaged: false,
+            last_read_ns: 0,
             listener: None,
             options,
         }
@@ -213,28 +228,6 @@ impl World {
         false
     }
 
-    /// A process dies.
-    pub fn crash(&mut self, node: u32) {
-        if self.nodes[node as usize].disk().has_failed() {
-            // What memory holds of a disk that failed is not to be trusted: the machine goes too.
-            let loss = self.nemesis.power_loss(&self.options);
-            self.cut_power(node, &loss);
-            return;
-        }
-        self.note(node, TraceKind::Crash, 0, 0, 0);
-        self.tell(node, "the process dies");
-        self.nodes[node as usize].crash(&mut self.durability);
-        self.after_death(node);
-    }
-
-    /// The power of a node goes.
-    pub fn cut_power(&mut self, node: u32, loss: &super::disk::PowerLoss) {
-        self.note(node, TraceKind::Crash, 1, 0, 0);
-        self.tell(node, &format!("the power goes: {loss:?}"));
-        self.nodes[node as usize].lose_power(loss, &mut self.durability);
-        self.after_death(node);
-    }
-
     /// Asks a node to stop in order.
     pub fn ask_to_stop(&mut self, node: u32) {
         self.tell(node, "is asked to stop");
@@ -299,17 +292,22 @@ impl World {
         if !at.is_up() || at.incarnation() != incarnation {
             return;
         }
+        if at.disk().is_reading() {
+            self.last_read_ns = now_ns;
+        }
         let effects = at.turn(now_ns, &mut self.durability);
         self.note(node, TraceKind::Turn, effects.inputs, effects.replies, 0);
         self.after_turn(node, effects);
         if self.has_prompt_disks {
-            self.nodes[node as usize].check_deadlines(now_ns, TURN_SLACK);
+            let was_reading = now_ns.saturating_sub(self.last_read_ns) < READ_SLACK_NS;
+            let slack = if was_reading { READ_LATE } else { TURN_SLACK };
+            self.nodes[node as usize].check_deadlines(now_ns, slack);
         }
         self.collect_violations(node);
         match self.nodes[node as usize].stopped() {
             Some(Ok(())) => self.schedule.after(1, Event::Stopped(node, incarnation)),
             // It could not boot upon a disk that failed; the machine is about to go.
-            Some(Err(_)) if self.nodes[node as usize].disk().has_failed() => {}
+            Some(Err(_)) if self.is_damaged || self.nodes[node as usize].disk().has_failed() => {}
             Some(Err(error)) => self.violations.push(Violation::new("L2", error)),
             None => {}
         }
@@ -351,7 +349,7 @@ impl World {
         self.disks_planned.remove(&node);
         let now_ns = self.now_ns();
         let had_failed = self.nodes[node as usize].disk().has_failed();
-        let done = self.nodes[node as usize].advance_disk(now_ns);
+        let done = self.nodes[node as usize].advance_disk(now_ns, &mut self.durability);
         if !had_failed && self.nodes[node as usize].disk().has_failed() {
             self.on_disk_lost(node);
         }
@@ -361,16 +359,6 @@ impl World {
         }
         self.plan_disk(node);
         self.plan_turn(node);
-    }
-
-    /// A directory is lost: the process may go on for a moment, then the machine is started again.
-    fn on_disk_lost(&mut self, node: u32) {
-        self.tell(node, "a sync failed");
-        let bits = self.nemesis.dice(Fault::SyncError).between(10, 28);
-        let delay_ns = self.nemesis.dice(Fault::SyncError).below(2 << bits);
-        let incarnation = self.nodes[node as usize].incarnation();
-        self.schedule
-            .after(delay_ns, Event::PowerCut(node, incarnation));
     }
 
     fn arrive(&mut self, connection: ConnectionId, direction: Direction) {
@@ -496,94 +484,6 @@ impl World {
         self.plan_arrivals(&planned);
     }
 
-    fn strike(&mut self, fault: Fault) {
-        let count = self.nodes.len() as u64;
-        let node = u32::try_from(self.nemesis.dice(fault).below(count)).expect("few nodes");
-        let is_up = self.nodes[node as usize].is_up();
-        match fault {
-            Fault::Clog => self.clog(),
-            Fault::Crash if is_up => {
-                self.nemesis.strike();
-                self.crash(node);
-                self.start_again(node, fault);
-            }
-            Fault::PowerCut if is_up => {
-                self.nemesis.strike();
-                self.die(node);
-            }
-            Fault::Reset => self.reset(),
-            Fault::Restart if is_up => {
-                self.nemesis.strike();
-                self.ask_to_stop(node);
-                self.maybe_interrupt(node);
-            }
-            // A boot upon a full disk is refused, and rightly.
-            Fault::DiskFull if self.nodes[node as usize].is_ready() => {
-                self.nemesis.strike();
-                self.fill_disk(node);
-            }
-            Fault::SyncError if is_up => {
-                self.nemesis.strike();
-                self.nodes[node as usize].disk_mut().fail_next_sync();
-            }
-            Fault::Crash
-            | Fault::DiskFull
-            | Fault::PowerCut
-            | Fault::Restart
-            | Fault::SyncError => {}
-        }
-    }
-
-    /// Lets a node die while it stops, now and then.
-    fn maybe_interrupt(&mut self, node: u32) {
-        let percent = self.options.stop_interrupt_percent;
-        let dice = self.nemesis.dice(Fault::Restart);
-        if percent > 0 && dice.chance(percent, 100) {
-            let bits = dice.between(10, 25);
-            let delay_ns = dice.below(2 << bits);
-            let incarnation = self.nodes[node as usize].incarnation();
-            let event = Event::CrashDuringRecovery(node, incarnation);
-            self.schedule.after(delay_ns, event);
-        }
-    }
-
-    /// Leaves little space, for a while.
-    fn fill_disk(&mut self, node: u32) {
-        let dice = self.nemesis.dice(Fault::DiskFull);
-        let left_bytes = dice.below(16 * 1024);
-        let bits = dice.between(20, 30);
-        let until_ns = dice.below(2 << bits);
-        self.tell(node, &format!("its disk has {left_bytes} bytes left"));
-        self.nodes[node as usize].disk_mut().fill(left_bytes);
-        self.schedule.after(until_ns, Event::DiskHasSpace(node));
-    }
-
-    /// A node dies by a power cut, and is started again.
-    fn die(&mut self, node: u32) {
-        if self.options.power_cut_every_ms > 0 {
-            let loss = self.nemesis.power_loss(&self.options);
-            self.cut_power(node, &loss);
-            self.start_again(node, Fault::PowerCut);
-        } else {
-            self.crash(node);
-            self.start_again(node, Fault::Crash);
-        }
-    }
-
-    fn start_again(&mut self, node: u32, fault: Fault) {
-        let dice = self.nemesis.dice(fault);
-        let delay_ns = dice.between(1_000_000, 300_000_000);
-        self.start_node(node, delay_ns);
-        let dice = self.nemesis.dice(fault);
-        if dice.chance(self.options.crash_again_percent, 100) {
-            let bits = dice.below(28);
-            let again_ns = delay_ns + dice.below(2 << bits);
-            let incarnation = self.nodes[node as usize].incarnation() + 1;
-            let event = Event::CrashDuringRecovery(node, incarnation);
-            self.schedule.after(again_ns, event);
-        }
-    }
-
     fn on_stopped(&mut self, node: u32, incarnation: u64) {
         let at = &mut self.nodes[node as usize];
         if !at.is_up() || at.incarnation() != incarnation {
@@ -603,55 +503,6 @@ impl World {
         self.start_node(node, 1_000_000);
     }
 
-    fn any_connection(&mut self, fault: Fault) -> Option<ConnectionId> {
-        let connections = self.network.connections();
-        let count = connections.len() as u64;
-        if count == 0 {
-            return None;
-        }
-        let index = self.nemesis.dice(fault).below(count);
-        self.nemesis.strike();
-        Some(connections[index as usize])
-    }
-
-    fn reset(&mut self) {
-        let Some(connection) = self.any_connection(Fault::Reset) else {
-            return;
-        };
-        let zombie_percent = self.options.zombie_percent;
-        let dice = self.nemesis.dice(Fault::Reset);
-        let late_ns = if dice.chance(zombie_percent, 100) {
-            let bits = dice.between(20, 33);
-            dice.below(2 << bits)
-        } else {
-            0
-        };
-        let now_ns = self.now_ns();
-        let mut planned = Vec::new();
-        self.network
-            .reset(now_ns, connection, late_ns, &mut planned);
-        self.note(0, TraceKind::Connection, connection.0, late_ns, 1);
-        self.plan_arrivals(&planned);
-    }
-
-    fn clog(&mut self) {
-        let Some(connection) = self.any_connection(Fault::Clog) else {
-            return;
-        };
-        let dice = self.nemesis.dice(Fault::Clog);
-        let bits = dice.between(20, 32);
-        let until_ns = self.schedule.now_ns() + dice.below(2 << bits);
-        let direction = if dice.chance(1, 2) {
-            Direction::ToClient
-        } else {
-            Direction::ToNode
-        };
-        let mut planned = Vec::new();
-        self.network
-            .clog(connection, direction, until_ns, &mut planned);
-        self.plan_arrivals(&planned);
-    }
-
     fn after_death(&mut self, node: u32) {
         self.nodes[node as usize].disk_mut().make_space();
         self.turns_planned.remove(&node);
@@ -666,7 +517,8 @@ impl World {
         let text = event.to_string();
         self.note(node, TraceKind::Event, 0, 0, hash_of(text.as_bytes()));
         self.tell(node, &text);
-        let is_excused = self.nodes[node as usize].disk().has_failed()
+        let is_excused = self.is_damaged
+            || self.nodes[node as usize].disk().has_failed()
             || text.contains(&DiskError::Full.to_string());
         if event.severity == Severity::Error && !is_excused {
             self.violations.push(Violation::new("error", text));
