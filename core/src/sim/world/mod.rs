@@ -32,11 +32,8 @@ use crate::storage::{DirectoryFile, DiskError};
 /// for.
 const TURN_SLACK: Duration = Duration::from_millis(20);
 
-/// How late a reply may be that waits for reads of the disk: one may have to wait until segments
-/// are swapped, and be followed by others.
-const READ_LATE: Duration = Duration::from_millis(1_000);
-
-/// For how long a reply is excused by a read.
+/// For how long a late reply is excused by a read of the disk: one waits for all that was asked of
+/// its log before a segment was begun or swapped, and may be followed by others.
 const READ_SLACK_NS: u64 = 50_000_000;
 
 /// Latency of a refused or accepted connection attempt, at least.
@@ -300,8 +297,9 @@ impl World {
         self.after_turn(node, effects);
         if self.has_prompt_disks {
             let was_reading = now_ns.saturating_sub(self.last_read_ns) < READ_SLACK_NS;
-            let slack = if was_reading { READ_LATE } else { TURN_SLACK };
-            self.nodes[node as usize].check_deadlines(now_ns, slack);
+            if !was_reading {
+                self.nodes[node as usize].check_deadlines(now_ns, TURN_SLACK);
+            }
         }
         self.collect_violations(node);
         match self.nodes[node as usize].stopped() {
