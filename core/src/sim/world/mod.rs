@@ -289,10 +289,12 @@ impl World {
         if !at.is_up() || at.incarnation() != incarnation {
             return;
         }
-        if at.disk().is_reading() {
+        let was_reading = at.disk().is_reading();
+        let effects = at.turn(now_ns, &mut self.durability);
+        // A read may have ended in this turn and the next one have begun, with no turn between.
+        if was_reading || at.disk().is_reading() {
             self.last_read_ns = now_ns;
         }
-        let effects = at.turn(now_ns, &mut self.durability);
         self.note(node, TraceKind::Turn, effects.inputs, effects.replies, 0);
         self.after_turn(node, effects);
         if self.has_prompt_disks {
