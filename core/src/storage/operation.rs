@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+#[cfg(doc)]
+use super::DiskDone;
 use super::{DirectoryFile, LogFile, StampedBatch, Token};
 use crate::ids::{DirectoryIndex, Generation, LogId, Offset};
 

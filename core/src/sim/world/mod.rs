@@ -78,7 +78,7 @@ pub struct World {
     turns_planned: BTreeMap<u32, BTreeSet<u64>>,
     /// Whether no disk call takes so long that a reply may be late by it.
     has_prompt_disks: bool,
-    disks_planned: BTreeMap<u32, u64>,
+    disks_planned: BTreeMap<u32, BTreeSet<u64>>,
     /// Whether a disk was damaged from outside: a node may say so, and refuse to run.
     is_damaged: bool,
     /// When a job's read was last seen to wait.
@@ -346,8 +346,8 @@ impl World {
     }
 
     fn advance_disk(&mut self, node: u32) {
-        self.disks_planned.remove(&node);
         let now_ns = self.now_ns();
+        self.disks_planned.entry(node).or_default().remove(&now_ns);
         let had_failed = self.nodes[node as usize].disk().has_failed();
         let done = self.nodes[node as usize].advance_disk(now_ns, &mut self.durability);
         if !had_failed && self.nodes[node as usize].disk().has_failed() {
@@ -549,9 +549,9 @@ impl World {
         let Some(at_ns) = self.nodes[node as usize].disk().next_at_ns() else {
             return;
         };
-        let planned = self.disks_planned.get(&node);
-        if planned.is_none_or(|planned| at_ns < *planned) {
-            self.disks_planned.insert(node, at_ns);
+        let planned = self.disks_planned.entry(node).or_default();
+        // As with turns: an earlier one plans the later one again, if there is none then.
+        if planned.first().is_none_or(|first| at_ns < *first) && planned.insert(at_ns) {
             self.schedule.at(at_ns, Event::Disk(node));
         }
     }
