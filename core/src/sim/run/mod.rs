@@ -38,6 +38,10 @@ const WARM_UP_NS: u64 = 30 * SECOND_NS;
 /// How long clients may take to come to an end once all is well.
 const HEAL_NS: u64 = 120 * SECOND_NS;
 
+/// How long a healthy world may take to be read from its first record to its last: some have
+/// tens of thousands of batches, each to be found on the disk.
+const READING_NS: u64 = 600 * SECOND_NS;
+
 /// What a run came to.
 #[derive(Clone, Debug)]
 pub struct SeedResult {
@@ -291,7 +295,7 @@ impl Run {
         self.expect(
             "L11",
             "the final reader did not get to the end",
-            HEAL_NS,
+            READING_NS,
             |world| {
                 world
                     .clients()
