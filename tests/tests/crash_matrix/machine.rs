@@ -130,6 +130,7 @@ impl Machine {
     }
 
     pub(crate) fn on_done(&mut self, done: &DiskDone) {
+        self.durability.on_done(0, done);
         if let Some(opening) = &mut self.opening {
             opening.on_done(done, &mut self.ops);
             return;
