@@ -47,65 +47,85 @@ pub(super) fn dump_producers(file: &str, console: &mut Console<'_>) -> Result<()
         return Err(corrupt("it does not have the entries it claims"));
     }
     for entry in fields.0.chunks_exact(PRODUCER_BYTES) {
-        let told = || producer_line(Fields(entry));
-        let fields = || producer_json(Fields(entry));
+        let producer = Producer::read(entry);
+        let (told, fields) = (|| producer.line(), || producer.json());
         json::tell(console, (file, "producer"), told, fields)?;
     }
     Ok(())
 }
 
-fn producer_line(mut fields: Fields<'_>) -> String {
-    let producer_id = fields.i64();
-    let producer_epoch = fields.i16();
-    let last_sequence = fields.i32();
-    let last_offset = fields.i64();
-    let offset_delta = fields.i32();
-    let timestamp_ms = fields.i64();
-    let coordinator_epoch = fields.i32();
-    let transaction = match fields.i64() {
-        first if first < 0 => "OptionalLong.empty".to_owned(),
-        first => format!("OptionalLong[{first}]"),
-    };
-    let mut line = format!(
-        "producerId: {producer_id} producerEpoch: {producer_epoch} coordinatorEpoch: \
-         {coordinator_epoch} currentTxnFirstOffset: {transaction} lastTimestamp: {timestamp_ms}"
-    );
-    // A producer that has only ended transactions remembers no batch.
-    if last_offset >= 0 {
-        let first_sequence = first_sequence(last_sequence, offset_delta);
-        line.push_str(&format!(
-            " firstSequence: {first_sequence} lastSequence: {last_sequence} lastOffset: \
-             {last_offset} offsetDelta: {offset_delta} timestamp: {timestamp_ms}"
-        ));
-    }
-    line
+/// One entry of a snapshot.
+struct Producer {
+    producer_id: i64,
+    producer_epoch: i16,
+    last_sequence: i32,
+    /// Below 0 where it has only ended transactions, and remembers no batch.
+    last_offset: i64,
+    offset_delta: i32,
+    timestamp_ms: i64,
+    coordinator_epoch: i32,
+    /// First offset of its open transaction.
+    transaction: Option<i64>,
 }
 
-fn producer_json(mut fields: Fields<'_>) -> Value {
-    let producer_id = fields.i64();
-    let producer_epoch = fields.i16();
-    let last_sequence = fields.i32();
-    let last_offset = fields.i64();
-    let offset_delta = fields.i32();
-    let timestamp_ms = fields.i64();
-    let coordinator_epoch = fields.i32();
-    let transaction = Some(fields.i64()).filter(|first| *first >= 0);
-    let batch = (last_offset >= 0).then(|| {
+impl Producer {
+    /// Reads an entry of [`PRODUCER_BYTES`].
+    fn read(entry: &[u8]) -> Self {
+        let mut fields = Fields(entry);
+        // In the order of the file.
+        Self {
+            producer_id: fields.i64(),
+            producer_epoch: fields.i16(),
+            last_sequence: fields.i32(),
+            last_offset: fields.i64(),
+            offset_delta: fields.i32(),
+            timestamp_ms: fields.i64(),
+            coordinator_epoch: fields.i32(),
+            transaction: Some(fields.i64()).filter(|first| *first >= 0),
+        }
+    }
+
+    fn line(&self) -> String {
+        let transaction = match self.transaction {
+            None => "OptionalLong.empty".to_owned(),
+            Some(first) => format!("OptionalLong[{first}]"),
+        };
+        let mut line = format!(
+            "producerId: {} producerEpoch: {} coordinatorEpoch: {} currentTxnFirstOffset: \
+             {transaction} lastTimestamp: {}",
+            self.producer_id, self.producer_epoch, self.coordinator_epoch, self.timestamp_ms
+        );
+        if self.last_offset >= 0 {
+            line.push_str(&format!(
+                " firstSequence: {} lastSequence: {} lastOffset: {} offsetDelta: {} timestamp: {}",
+                first_sequence(self.last_sequence, self.offset_delta),
+                self.last_sequence,
+                self.last_offset,
+                self.offset_delta,
+                self.timestamp_ms
+            ));
+        }
+        line
+    }
+
+    fn json(&self) -> Value {
+        let batch = (self.last_offset >= 0).then(|| {
+            json!({
+                "firstSequence": first_sequence(self.last_sequence, self.offset_delta),
+                "lastSequence": self.last_sequence,
+                "lastOffset": self.last_offset,
+                "offsetDelta": self.offset_delta,
+            })
+        });
         json!({
-            "firstSequence": first_sequence(last_sequence, offset_delta),
-            "lastSequence": last_sequence,
-            "lastOffset": last_offset,
-            "offsetDelta": offset_delta,
+            "producerId": self.producer_id,
+            "producerEpoch": self.producer_epoch,
+            "coordinatorEpoch": self.coordinator_epoch,
+            "currentTxnFirstOffset": self.transaction,
+            "lastTimestamp": self.timestamp_ms,
+            "lastBatch": batch,
         })
-    });
-    json!({
-        "producerId": producer_id,
-        "producerEpoch": producer_epoch,
-        "coordinatorEpoch": coordinator_epoch,
-        "currentTxnFirstOffset": transaction,
-        "lastTimestamp": timestamp_ms,
-        "lastBatch": batch,
-    })
+    }
 }
 
 /// The sequence `delta` before another; below 0 it wraps to `i32::MAX`.
@@ -195,14 +215,14 @@ mod tests {
 
     #[test]
     fn producers_are_shown_as_kafka_shows_them() {
-        let line = producer_line(Fields(&entry(1, 5, -1)));
+        let line = Producer::read(&entry(1, 5, -1)).line();
         let head = "producerId: 7 producerEpoch: 2 coordinatorEpoch: -1 currentTxnFirstOffset: ";
         let tail = "firstSequence: 0 lastSequence: 1 lastOffset: 5 offsetDelta: 1 timestamp: 99";
         assert_eq!(
             line,
             format!("{head}OptionalLong.empty lastTimestamp: 99 {tail}")
         );
-        let line = producer_line(Fields(&entry(-1, -1, 3)));
+        let line = Producer::read(&entry(-1, -1, 3)).line();
         assert_eq!(line, format!("{head}OptionalLong[3] lastTimestamp: 99"));
         assert_eq!(first_sequence(0, 1), i64::from(i32::MAX));
     }
