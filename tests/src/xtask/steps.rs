@@ -19,7 +19,8 @@ pub struct Step {
 }
 
 /// Worlds of the simulation step: the same ones in every run, of which some have consumer groups,
-/// and ones that no other version of core was tried in.
+/// and ones that no other version of core was tried in. The known ones end before the first that
+/// fails for a reason not yet understood (`tests/MUTANTS.md`).
 const KNOWN_SEEDS: u32 = 150;
 const GROUP_SEEDS: u32 = 20;
 const FRESH_SEEDS: u32 = 60;
