@@ -42,6 +42,12 @@ pub(super) fn note(
         .map_err(|error| format!("{}: {error}", path.display()))
 }
 
+/// Forgets what earlier runs counted: a run of every step speaks for itself.
+pub(super) fn forget(workshop: &Workshop) {
+    // Where nothing was counted there is nothing to forget.
+    drop(fs::remove_file(counted(workshop)));
+}
+
 /// Makes what the last runs counted the repository's results, and writes the README's table.
 ///
 /// # Errors

@@ -119,18 +119,27 @@ fn aim(build: &mut Command, sysroot: &Sysroot) {
     }
 }
 
+/// Builds the module alone; returns its file.
+///
+/// # Errors
+///
+/// The build's.
+pub fn module(workshop: &Workshop) -> Result<PathBuf, String> {
+    let sysroot = sysroot(workshop)?;
+    let mut build = cargo(workshop, 1200, &["build", "--quiet", "--profile", "wasm"]);
+    build.args(["--target", TARGET, "--package", "ottla-web"]);
+    aim(&mut build, &sysroot);
+    quiet(&mut build)?;
+    Ok(workshop.target.join(TARGET).join("wasm/ottla_web.wasm"))
+}
+
 /// Builds the module with its JavaScript for `target` (`nodejs` or `web`); returns the folder.
 ///
 /// # Errors
 ///
 /// A build's.
 pub fn build(workshop: &Workshop, target: &str) -> Result<PathBuf, String> {
-    let sysroot = sysroot(workshop)?;
-    let mut build = cargo(workshop, 900, &["build", "--quiet", "--profile", "wasm"]);
-    build.args(["--target", TARGET, "--package", "ottla-web"]);
-    aim(&mut build, &sysroot);
-    quiet(&mut build)?;
-    let module = workshop.target.join(TARGET).join("wasm/ottla_web.wasm");
+    let module = module(workshop)?;
     let folder = workshop.target.join(format!("wasm-{target}"));
     let mut bindgen = cargo(
         workshop,
