@@ -12,7 +12,9 @@
 //     = 0
 //
 // `$ [WORD...] command` says how its output is compared: `sorted`; `numbers` masks every number;
-// `only=REGEX` keeps the lines that match, `first` the first of them, `unique` each once. A command that begins with `&` goes on in the background;
+// `only=REGEX` keeps the lines that match, `find=REGEX` makes a line of each match, `first` keeps
+// the first line, `unique` each once; `until=REGEX` runs it again until what it prints matches.
+// A command that begins with `&` goes on in the background;
 // `$ await REGEX` waits until it has printed such a line, `$ stop` ends it as a signal would.
 // `$ await-group GROUP STATE` asks the broker until a group is in a state.
 //
@@ -349,6 +351,13 @@ public class Tools {
             default -> {
                 start(tool, words, wanted.input.toString());
                 got.status = tool.finish();
+                Pattern until = until(how);
+                long end = System.nanoTime() + TimeUnit.SECONDS.toNanos(LIMIT_S);
+                while (!until.matcher(tool.out.toString()).find() && System.nanoTime() < end) {
+                    tool = new Running();
+                    start(tool, words, wanted.input.toString());
+                    got.status = tool.finish();
+                }
             }
         }
         got.output.append(normal(tool.out.toString(), how));
@@ -356,16 +365,27 @@ public class Tools {
         got.error = normal(error, List.of()).strip();
     }
 
+    /** What a command must have printed; anything, where nothing is said. */
+    private static Pattern until(List<String> how) {
+        for (String word : how) {
+            if (word.startsWith("until=")) {
+                return Pattern.compile(word.substring("until=".length()));
+            }
+        }
+        return Pattern.compile("");
+    }
+
     private static void start(Running tool, List<String> words, String input) throws IOException {
         String name = words.get(0);
         List<String> arguments = new ArrayList<>();
-        for (String word : words.subList(1, words.size())) {
+        for (String raw : words.subList(1, words.size())) {
+            String word = raw.replace("BROKER", broker).replace("DATA", data);
             if (word.startsWith("{")) {
                 Path file = Files.createTempFile(scratch, "input", ".json");
                 Files.writeString(file, word);
                 word = file.toString();
             }
-            arguments.add(word.replace("BROKER", broker).replace("DATA", data));
+            arguments.add(word);
         }
         String flag = FLAGS.getOrDefault(name, "--bootstrap-server");
         if (!flag.isEmpty()) {
@@ -428,6 +448,10 @@ public class Tools {
             if (word.startsWith("only=")) {
                 Pattern only = Pattern.compile(word.substring("only=".length()));
                 lines.removeIf(line -> !only.matcher(line).find());
+            }
+            if (word.startsWith("find=")) {
+                Matcher match = Pattern.compile(word.substring("find=".length())).matcher(text);
+                lines = new ArrayList<>(match.results().map(found -> found.group()).toList());
             }
         }
         // Kafka's broker sets it for the whole cluster.

@@ -1,7 +1,7 @@
 //! Kafka's own Java programs: its tools, Streams and Connect, each in one process against a broker.
 //!
 //! The programs are in `tests/clients/java`; what the tools must print was recorded from Kafka's
-//! own broker.
+//! own broker, which had the settings and the directories that the scripts say.
 
 use std::path::Path;
 use std::process::Command;
@@ -21,36 +21,61 @@ const SETTINGS: &[&str] = &[
     "group.initial.rebalance.delay.ms=0",
 ];
 
+/// What the tools are told to do, and what they print.
+const SCRIPTS: [&str; 2] = ["tools.txt", "moves.txt"];
+
+/// A second directory beside the first, for moves between the two.
+const TWO_FOLDERS: &str = "log.dirs=data,data2";
+
 /// The programs besides the tools.
 const PROGRAMS: [(&str, &str); 2] = [
     ("Kafka Streams 4.3.1", "Streams.java"),
     ("Kafka Connect 4.3.1", "Connect.java"),
 ];
 
-/// Kafka's tools against a broker of their own.
+/// Kafka's tools, each script against a broker of its own.
 ///
 /// # Errors
 ///
-/// The broker did not start, did not stop, or complained.
+/// A broker did not start, did not stop, or complained.
 pub fn tools(workshop: &Workshop) -> Result<Tally, String> {
-    let folder = empty_folder(workshop, "tools")?;
-    let broker = Broker::start(&binary(workshop)?, &folder, SETTINGS)?;
-    let mut tally = tools_of(workshop, &broker.address(), &folder.join("data"))?;
+    let mut tally = Tally::default();
+    let moving: Vec<&str> = SETTINGS.iter().copied().chain([TWO_FOLDERS]).collect();
+    for (script, settings) in SCRIPTS.iter().zip([SETTINGS, &moving]) {
+        let folder = empty_folder(workshop, "tools")?;
+        let broker = Broker::start(&binary(workshop)?, &folder, settings)?;
+        let data = folder.join("data");
+        tally.add(script_of(workshop, script, &broker.address(), &data)?);
+        end(broker, &mut tally)?;
+    }
     results::note(workshop, "Kafka's tools 4.3.1", "checks", &tally)?;
-    end(broker, &mut tally)?;
     Ok(tally)
 }
 
-/// Kafka's tools against a broker that runs already, whose data is in a folder.
+/// Kafka's tools against a broker that runs already, whose data is in a folder; for the moves, also
+/// in the one beside it whose name ends with a 2.
 ///
 /// # Errors
 ///
 /// The program could not be run.
 pub fn tools_of(workshop: &Workshop, address: &str, data: &Path) -> Result<Tally, String> {
+    let mut tally = Tally::default();
+    for script in SCRIPTS {
+        tally.add(script_of(workshop, script, address, data)?);
+    }
+    Ok(tally)
+}
+
+fn script_of(
+    workshop: &Workshop,
+    script: &str,
+    address: &str,
+    data: &Path,
+) -> Result<Tally, String> {
     let mut java = program(workshop, "Tools.java")?;
     java.arg(address)
         .arg(data)
-        .arg(workshop.tests("clients/java/tools.txt"));
+        .arg(workshop.tests("clients/java").join(script));
     if std::env::var_os("UPDATE").is_some() {
         java.arg("record");
     }
