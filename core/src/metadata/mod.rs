@@ -16,6 +16,7 @@ mod message;
 pub mod records;
 pub mod replay;
 pub mod snapshot;
+mod value;
 
 pub use delta::Delta;
 pub use image::{

@@ -8,6 +8,7 @@
 mod apply;
 pub mod boot;
 mod boot_directories;
+mod boot_logs;
 pub mod broker;
 mod checkpoints;
 pub mod compaction;
