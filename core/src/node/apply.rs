@@ -190,7 +190,7 @@ impl Broker {
             self.housekeeping.records.on_departure(name);
             out.disk.push(crate::storage::DiskOp::MarkLogDeleted {
                 log,
-                folder: deleted_folder(partition.log().folder(), topic),
+                folder: super::folders::deleted(partition.log().folder(), topic),
             });
             self.wake(now, wakeups, out);
         }
@@ -265,17 +265,4 @@ impl Broker {
             .and_then(|topic| topic.partition(index))
             .map_or(LeaderEpoch(0), |partition| partition.leader_epoch)
     }
-}
-
-/// A name for the folder of a deleted log that no other has: `topic-0.<id>-delete`, the topic's
-/// name shortened where the whole would be too long for a file system.
-fn deleted_folder(folder: &str, topic: TopicId) -> Arc<str> {
-    let suffix = format!(".{}-delete", hex(topic));
-    let room = 255 - suffix.len();
-    let front = folder.get(..folder.len().min(room)).unwrap_or(folder);
-    format!("{front}{suffix}").into()
-}
-
-pub(super) fn hex(id: TopicId) -> String {
-    id.0.iter().map(|byte| format!("{byte:02x}")).collect()
 }

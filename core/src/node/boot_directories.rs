@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::boot::{BootError, BootOptions};
 use super::broker::{Broker, event};
 use super::door::Outbox;
+use super::folders;
 use crate::event::Severity;
 use crate::ids::{DirectoryId, DirectoryIndex, LogId, Offset, TopicId, TopicPartition};
 use crate::log::checkpoint::parse_offsets;
@@ -376,7 +377,7 @@ impl Directories {
                 let aside = match folder.name.strip_suffix(FUTURE) {
                     // It is as long as a name may be, and no other folder has it.
                     Some(name) => format!("{name}-stray"),
-                    None => format!("{}.{}-stray", folder.name, topic.unwrap_or(TopicId::ZERO)),
+                    None => folders::stray(&folder.name, topic.unwrap_or(TopicId::ZERO)),
                 };
                 out.events.push(event(
                     Severity::Warning,

@@ -15,6 +15,7 @@ pub mod compaction;
 mod disk_done;
 mod dispatch;
 pub mod door;
+mod folders;
 pub mod groups;
 pub mod housekeeping;
 pub mod identity;

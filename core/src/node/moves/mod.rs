@@ -511,7 +511,7 @@ impl Broker {
     fn random_digits(&mut self) -> String {
         let mut id = [0; 16];
         self.rng.fill(&mut id);
-        super::apply::hex(TopicId(id))
+        super::folders::hex(TopicId(id))
     }
 }
 
