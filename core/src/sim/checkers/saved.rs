@@ -10,7 +10,7 @@ use bytes::Bytes;
 
 use super::Violation;
 use crate::sim::disk::{DirectoryId, FileSystem};
-use crate::storage::{DiskDone, DiskOp, Token};
+use crate::storage::{DiskDone, DiskOp, FailureScope, Token};
 
 /// What a file may hold; `None` where it is not there.
 type Content = Option<Bytes>;
@@ -57,18 +57,36 @@ impl SavedChecker {
         versions.asked.push((self.asked, content));
     }
 
-    /// The disk says that something is done.
+    /// The disk says that something is done, or refused for lack of space.
+    ///
+    /// Several files may be saved under one token. They are answered in the order in which they
+    /// were asked for, the refused ones too: else the answer for a small file that still fitted
+    /// would be taken for that of the large one before it.
     pub fn on_done(&mut self, done: &DiskDone) {
-        let DiskDone::Saved { token } = done else {
-            return;
+        let (token, is_saved) = match done {
+            DiskDone::Saved { token } => (token, true),
+            DiskDone::Failed {
+                scope: FailureScope::Save(token),
+                ..
+            } => (token, false),
+            DiskDone::Appended { .. }
+            | DiskDone::Created { .. }
+            | DiskDone::Failed { .. }
+            | DiskDone::Read { .. }
+            | DiskDone::Synced { .. }
+            | DiskDone::Truncated { .. } => return,
         };
         let place = self.pending.iter().position(|(asked, _, _)| asked == token);
         let Some((_, file, number)) = place.map(|place| self.pending.remove(place)) else {
             return;
         };
         let versions = self.files.entry(file).or_default();
-        versions.asked.retain(|(asked, _)| *asked >= number);
-        versions.is_durable = true;
+        if is_saved {
+            versions.asked.retain(|(asked, _)| *asked >= number);
+            versions.is_durable = true;
+        } else {
+            versions.asked.retain(|(asked, _)| *asked != number);
+        }
     }
 
     /// Judges what a death left, and goes on from there where it was the power's.
@@ -94,12 +112,16 @@ impl SavedChecker {
 mod tests {
     use super::*;
     use crate::ids::DirectoryIndex;
-    use crate::storage::DirectoryFile;
+    use crate::storage::{DirectoryFile, DiskError};
 
     fn save(token: u32, text: &'static str) -> DiskOp {
+        save_as(DirectoryFile::RecoveryPoints, token, text)
+    }
+
+    fn save_as(file: DirectoryFile, token: u32, text: &'static str) -> DiskOp {
         DiskOp::SaveDirectoryFile {
             directory: DirectoryIndex(0),
-            file: DirectoryFile::RecoveryPoints,
+            file,
             bytes: Bytes::from_static(text.as_bytes()),
             token: Token::of_node(token),
         }
@@ -123,6 +145,43 @@ mod tests {
         assert!(
             checker.take_violations().is_empty(),
             "it is known to be gone"
+        );
+    }
+    #[test]
+    fn a_file_that_is_refused_stays_as_it_was() {
+        let token = Token::of_node(2);
+        let saved = DiskDone::Saved { token };
+        let refused = DiskDone::Failed {
+            scope: FailureScope::Save(token),
+            error: DiskError::Full,
+        };
+        let old = [("recovery-point-offset-checkpoint", "a")];
+        let with = |contents: &[(&str, &str)]| {
+            let mut files = FileSystem::default();
+            for (name, content) in contents {
+                files.write(DirectoryId::ROOT, name, 0, content.as_bytes());
+            }
+            files
+        };
+        let mut checker = SavedChecker::default();
+        checker.on_op(&save(2, "a"));
+        checker.on_done(&saved);
+        // Two files under one token, of which the first does not fit.
+        checker.on_op(&save(2, "long"));
+        checker.on_op(&save_as(DirectoryFile::CleanerOffsets, 2, "b"));
+        checker.on_done(&refused);
+        checker.on_done(&saved);
+        let both = [old[0], ("cleaner-offset-checkpoint", "b")];
+        checker.on_crash(&with(&both), false);
+        assert_eq!(checker.take_violations(), []);
+        checker
+            .clone()
+            .on_crash(&with(&[("recovery-point-offset-checkpoint", "long")]), true);
+        checker.on_crash(&with(&old), true);
+        assert_eq!(
+            checker.take_violations().len(),
+            1,
+            "the other one was saved"
         );
     }
 }
