@@ -311,7 +311,7 @@ pub(super) fn is_crc_right(batch: &[u8]) -> bool {
 
 /// Big-endian `i64` at a position known to be there.
 #[must_use]
-pub(super) fn i64_at(bytes: &[u8], at: usize) -> i64 {
+pub(in crate::sim) fn i64_at(bytes: &[u8], at: usize) -> i64 {
     let mut word = [0; 8];
     word.copy_from_slice(&bytes[at..at + 8]);
     i64::from_be_bytes(word)

@@ -10,7 +10,7 @@ use crate::ids::{DirectoryIndex, Offset};
 use crate::rng::Rng;
 use crate::sim::checkers::Violation;
 use crate::sim::checkers::checkpoint::read_checkpoint;
-use crate::sim::checkers::log_image::{FoundBatch, LogImage};
+use crate::sim::checkers::log_image::{FoundBatch, LogImage, i64_at};
 use crate::sim::disk::{DirectoryId, FileSystem};
 use crate::storage::{DirectoryFile, LogFile};
 
@@ -21,7 +21,7 @@ const DIRECTORY: DirectoryIndex = DirectoryIndex(0);
 const RECOVERY_NS: u64 = 5 * SECOND_NS;
 
 /// What happens to a batch.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Eq, PartialEq)]
 enum Damage {
     /// One bit of a byte, counted from the start of the batch (D6).
     Bit(u32, u8),
@@ -29,6 +29,23 @@ enum Damage {
     Misdirected(Vec<u8>),
     /// It cannot be read (D5).
     Unreadable,
+}
+
+impl std::fmt::Debug for Damage {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Bit(at, bit) => write!(f, "bit {bit} of byte {at}"),
+            Self::Misdirected(bytes) => {
+                let base = i64_at(bytes, 0);
+                write!(
+                    f,
+                    "another batch of {} bytes and offset {base}",
+                    bytes.len()
+                )
+            }
+            Self::Unreadable => f.write_str("unreadable"),
+        }
+    }
 }
 
 impl Run {
@@ -48,7 +65,8 @@ impl Run {
         };
         let damage = draw(kind, &before, (folder, batch), &mut dice);
         let folder = folder.to_owned();
-        let what = format!("{folder}: {damage:?} at {}", batch.base_offset);
+        let (base, end) = (batch.base_offset, batch.last_offset.plus(1));
+        let what = format!("{folder}: {damage:?} over [{base}, {end})");
         self.inflict(&folder, &batch, damage.clone());
         let before = self.images();
         self.world.start_node(0, SECOND_NS);
