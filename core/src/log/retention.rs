@@ -74,7 +74,8 @@ impl Log {
             let is_due = segment.end_offset <= high_watermark
                 && (self.is_below_start(count)
                     || self.is_expired(now, count)
-                    || done.size_bytes + u64::from(segment.size_bytes) <= excess_bytes);
+                    || (excess_bytes > 0
+                        && done.size_bytes + u64::from(segment.size_bytes) <= excess_bytes));
             if !is_due {
                 break;
             }

@@ -26,6 +26,8 @@ impl Opening {
             position: log.active.marks.size_bytes,
             end_offset: self.end_offset,
         });
+        let left = self.files.segments.entry(log.active.base_offset);
+        left.or_default().log_bytes = u64::from(log.active.marks.size_bytes);
         self.is_cutting = true;
         let mut active = log.active.clone();
         self.write_indexes(&mut active, files, out);
@@ -107,7 +109,9 @@ impl Opening {
         let log = &mut self.log;
         let next = ActiveSegment::new(offset, self.now.wall);
         let mut before = std::mem::replace(&mut log.active, next);
-        if before.marks.size_bytes > 0 {
+        // A segment of which nothing makes sense was durable too: somebody may restore it.
+        let files = self.files.segments.get(&before.base_offset);
+        if files.is_some_and(|files| files.log_bytes > 0) {
             before.maybe_push_time();
             log.closed.push(before.closed(self.end_offset));
         } else {

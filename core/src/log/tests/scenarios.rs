@@ -189,6 +189,31 @@ fn offsets_of_lost_durable_records_are_never_given_to_others() {
 }
 
 #[test]
+fn a_segment_of_which_nothing_makes_sense_is_kept() {
+    let mut rig = Rig::new(LogSettings::default(), 0);
+    fill(&mut rig, 1, 10);
+    rig.save_checkpoints();
+    let name = LogFile::Log(Offset(0)).name();
+    rig.disk.files.get_mut(&name).unwrap()[16] ^= 4;
+    let damaged = rig.disk.files[&name].clone();
+    rig.disk.kill();
+    for is_clean in [false, true] {
+        let said = rig.restart(is_clean);
+        assert!(said[0].contains("records [0, 1) are damaged"), "{said:?}");
+        rig.run_all();
+        let (now, end) = (rig.now, rig.log.log_end_offset());
+        let mut out = Vec::new();
+        let kept = rig.log.retain(now, end, &mut rig.memory, &mut out);
+        assert_eq!(kept.segments, 0, "it is not old, nor is anything too large");
+        assert_eq!(rig.disk.files.get(&name), Some(&damaged));
+        assert_eq!(rig.log.active_segment(), Offset(1));
+        assert_eq!(rig.read(everything(&rig, 0, 10_000)), None);
+        rig.append(&[9], None, 10).unwrap();
+        rig.stop();
+    }
+}
+
+#[test]
 fn an_unfinished_write_is_cut_and_said() {
     let mut rig = Rig::new(LogSettings::default(), 0);
     fill(&mut rig, 5, 10);
