@@ -234,11 +234,15 @@ impl Scanner {
         if info.size_bytes > left {
             return Look::Unsound(BatchDamage::Short, None);
         }
-        let is_gap = info.base_offset > self.expected
-            && info.base_offset > self.gaps_to
-            && info.base_offset >= self.recovery_point;
-        if info.base_offset < self.expected || info.end_offset() > self.bound || is_gap {
+        if info.base_offset < self.expected || info.end_offset() > self.bound {
             return Look::Unsound(BatchDamage::Offsets, None);
+        }
+        if info.base_offset > self.expected && info.base_offset > self.gaps_to {
+            match self.look_at_gap(&info, rest) {
+                Gap::Damage => {}
+                Gap::Unsound => return Look::Unsound(BatchDamage::Offsets, None),
+                Gap::Unknown(wanted) => return Look::Short(wanted),
+            }
         }
         let Some(batch) = rest.get(..info.size_bytes as usize) else {
             return if info.size_bytes > JOB_READ_BYTES {
@@ -250,6 +254,33 @@ impl Scanner {
         match info.check_crc(batch) {
             Ok(()) => Look::Sound(info),
             Err(damage) => Look::Unsound(damage, Some(info)),
+        }
+    }
+
+    /// Judges a batch in front of which records are missing that nobody took on purpose.
+    fn look_at_gap(&self, info: &BatchInfo, rest: &[u8]) -> Gap {
+        // What is durable ends with a batch, so the next one begins there, whatever became of those
+        // before. One beyond that, or one that straddles it, does not follow what was written.
+        if info.base_offset == self.recovery_point {
+            return Gap::Damage;
+        }
+        if info.end_offset() > self.recovery_point {
+            return Gap::Unsound;
+        }
+        let left = self.file_bytes - self.position - info.size_bytes;
+        if self.is_lost || left == 0 || info.size_bytes > JOB_READ_BYTES {
+            return Gap::Damage;
+        }
+        // A batch of another log, written over one of this one, looks the same. What follows tells:
+        // the records after those that it lies on.
+        let header = u32::try_from(HEADER_BYTES).expect("a small constant");
+        let wanted = info.size_bytes + header.min(left);
+        let Some(next) = rest.get(info.size_bytes as usize..wanted as usize) else {
+            return Gap::Unknown(wanted);
+        };
+        match BatchInfo::parse(next) {
+            Ok(next) if next.base_offset >= info.end_offset() => Gap::Damage,
+            Ok(_) | Err(_) => Gap::Unsound,
         }
     }
 
@@ -334,6 +365,16 @@ impl Scanner {
                 && info.size_bytes as usize <= left
         })
     }
+}
+
+/// What a batch is in front of which records are missing.
+enum Gap {
+    /// It is the log's; what was in front of it is damaged or gone.
+    Damage,
+    /// It takes so many bytes to tell.
+    Unknown(u32),
+    /// It does not belong there.
+    Unsound,
 }
 
 /// What lies where a batch should begin.
@@ -514,5 +555,46 @@ mod tests {
         assert!(matches!(step, ScanStep::Cut { position: 81, .. }));
         let (seen, _scanner, _step) = scan(&bytes, 50, 1000);
         assert_eq!(seen, [0, 20, 30, 40]);
+    }
+    #[test]
+    fn what_follows_a_damaged_durable_batch_is_found_where_durability_ends() {
+        for at in [62, 16, 8, 3, 24] {
+            let mut bytes = file();
+            bytes[2 * 81 + at] ^= 0x55;
+            let (seen, scanner, step) = scan(&bytes, 30, 1000);
+            assert_eq!(seen, [0, 10, 30, 40], "byte {at}");
+            assert_eq!((step, scanner.end_offset()), (ScanStep::End, Offset(50)));
+        }
+        // The batch at the recovery point is gone too: nothing joins on to what is left.
+        let mut bytes = file();
+        bytes[2 * 81 + 16] ^= 0x55;
+        bytes.drain(3 * 81..4 * 81);
+        let (seen, scanner, _step) = scan(&bytes, 30, 1000);
+        assert_eq!((seen, scanner.end_offset()), (vec![0, 10], Offset(20)));
+    }
+
+    #[test]
+    fn a_batch_of_another_log_is_stepped_over() {
+        // As large as what it lies on, or smaller; below the recovery point, or across it.
+        for (payload_bytes, base_offset) in [(20, 35), (20, 45), (7, 35), (7, 45), (20, 90)] {
+            let mut bytes = file();
+            let other = batch(Wanted {
+                base_offset,
+                count: 10,
+                payload_bytes,
+                ..Wanted::default()
+            });
+            bytes[81..81 + other.len()].copy_from_slice(&other);
+            for piece in [90, 100, 162, 1000] {
+                let (seen, scanner, step) = scan(&bytes, 50, piece);
+                assert_eq!(seen, [0, 20, 30, 40], "{payload_bytes} {base_offset}");
+                assert_eq!((step, scanner.end_offset()), (ScanStep::End, Offset(50)));
+                let bad = BadRange {
+                    start_offset: Offset(10),
+                    end_offset: Offset(20),
+                };
+                assert_eq!(scanner.into_bad(), [bad]);
+            }
+        }
     }
 }

@@ -1,8 +1,9 @@
-//! Files damaged at rest: bits flipped, pages zeroed, ends lost. Nothing panics, nothing durable is
-//! cut, nobody else's records change (R52, R53).
+//! Files damaged at rest: bits flipped, pages zeroed, ends lost, batches of other logs. Nothing
+//! panics, nothing durable is cut, nobody else's records change (R52, R53).
 
 use super::rig::{Rig, info};
 use crate::ids::Offset;
+use crate::log::batch::build::{Wanted, batch};
 use crate::log::{BatchInfo, LogSettings, ReadRequest};
 use crate::rng::Rng;
 use crate::storage::LogFile;
@@ -51,6 +52,11 @@ fn damage(rig: &mut Rig, rng: &mut Rng) -> Damage {
     let content = rig.disk.files.get_mut(&name).unwrap();
     let size = content.len();
     let at = usize::try_from(rng.below(size as u64)).unwrap();
+    let is_log = matches!(LogFile::parse(&name), Some(LogFile::Log(_)));
+    if is_log && rng.chance(1, 5) {
+        let range = misdirect(content, rng);
+        return Damage { name, range };
+    }
     let end = match rng.below(4) {
         0 => {
             content[at] ^= 1 << rng.below(8);
@@ -75,6 +81,28 @@ fn damage(rig: &mut Rig, rng: &mut Rng) -> Damage {
         name,
         range: (at, end),
     }
+}
+
+/// Another log's batch is written over one of this one, as far as it is not larger.
+fn misdirect(content: &mut [u8], rng: &mut Rng) -> (usize, usize) {
+    let mut ranges = Vec::new();
+    let mut at = 0;
+    while let Ok(info) = BatchInfo::parse(&content[at..]) {
+        ranges.push((at, at + info.size_bytes as usize));
+        at += info.size_bytes as usize;
+    }
+    let place = usize::try_from(rng.below(ranges.len() as u64)).unwrap();
+    let (start, end) = ranges[place];
+    let header = batch(Wanted::default()).len() - Wanted::default().payload_bytes;
+    let payload_bytes = rng.below((end - start - header) as u64 + 1);
+    let other = batch(Wanted {
+        base_offset: i64::try_from(rng.below(80)).unwrap(),
+        count: i32::try_from(rng.between(1, 20)).unwrap(),
+        payload_bytes: usize::try_from(payload_bytes).unwrap(),
+        ..Wanted::default()
+    });
+    content[start..start + other.len()].copy_from_slice(&other);
+    (start, start + other.len())
 }
 
 #[test]
