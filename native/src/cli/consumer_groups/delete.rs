@@ -68,8 +68,12 @@ pub(super) fn offsets(
     cluster: &mut Cluster,
     console: &mut Console<'_>,
 ) -> Result<(), Failure> {
-    let all = texts(matches, "group");
-    let group = all.first().map_or("", |group| group.as_str());
+    let groups = texts(matches, "group");
+    let [group] = groups[..] else {
+        return Err(Failure::refused(
+            "Found multiple arguments for option group, but you asked for only one",
+        ));
+    };
     let mut partitions: BTreeSet<Partition> = BTreeSet::new();
     let mut unknown = Vec::new();
     let known = admin::all_topics(cluster)?;

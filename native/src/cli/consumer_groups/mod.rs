@@ -256,8 +256,17 @@ fn check(matches: &ArgMatches, console: &mut Console<'_>) -> Result<&'static str
             "Command must include exactly one action: {all}"
         )));
     };
-    if action == "delete" && !has_groups {
-        return Err(which("delete", "all-groups", "group"));
+    if action == "delete" {
+        if !has_groups {
+            return Err(which("delete", "all-groups", "group"));
+        }
+        // A person means the offsets of the topic; the group would go with all of them.
+        if given(matches, "topic") {
+            return Err(Failure::usage(
+                "The consumer does not support topic-specific offset deletion from a consumer \
+                 group.",
+            ));
+        }
     }
     if action == "delete-offsets" && !(given(matches, "group") && given(matches, "topic")) {
         let order = if given(matches, "group") {
@@ -277,6 +286,13 @@ fn check(matches: &ArgMatches, console: &mut Console<'_>) -> Result<&'static str
         return Err(Failure::usage(
             "Option \"[group]\" can't be used with option \"[all-groups]\"",
         ));
+    }
+    for (option, actions) in [("group", &["list"][..]), ("topic", &["list", "describe"])] {
+        if given(matches, option) && actions.contains(&action) {
+            return Err(Failure::usage(format!(
+                "Option \"[{option}]\" can't be used with option \"[{action}]\""
+            )));
+        }
     }
     if given(matches, "verbose") && action != "describe" {
         return Err(Failure::usage(
@@ -403,6 +419,14 @@ mod tests {
         );
         let reset = ["--reset-offsets", "--topic", "t", "--to-latest"];
         check(&reset, &format!("Option [reset-offsets] {groups}"));
+        let refused = "Option \"[topic]\" can't be used with option \"[describe]\"";
+        check(&["--describe", "--group", "g", "--topic", "t"], refused);
+        let refused = "Option \"[group]\" can't be used with option \"[list]\"";
+        check(&["--list", "--group", "g"], refused);
+        check(
+            &["--delete", "--group", "g", "--topic", "t"],
+            "The consumer does not support topic-specific offset deletion from a consumer group.",
+        );
         let verbose = "Option(s) [verbose] are unavailable given other options";
         check(&["--list", "--verbose"], verbose);
     }

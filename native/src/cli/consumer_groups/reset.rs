@@ -169,16 +169,14 @@ fn scope(
         }
     }
     let mut wanted: BTreeSet<Partition> = BTreeSet::new();
-    if matches.get_flag("all-topics") {
-        let own: BTreeSet<&String> = committed.keys().map(|(topic, _index)| topic).collect();
-        wanted.extend(
-            leaders
-                .keys()
-                .filter(|(topic, _index)| own.contains(topic))
-                .cloned(),
-        );
-    }
-    for asked in texts(matches, "topic") {
+    // All topics are those partitions where the group is; what `--topic` says then counts no more.
+    let named = if matches.get_flag("all-topics") {
+        wanted.extend(committed.keys().cloned());
+        Vec::new()
+    } else {
+        texts(matches, "topic")
+    };
+    for asked in named {
         match topic_and_partitions(asked)? {
             (topic, Some(partitions)) => {
                 wanted.extend(partitions.into_iter().map(|index| (topic.clone(), index)));
