@@ -38,7 +38,8 @@ pub(super) fn changes(matches: &ArgMatches) -> Result<Changes, Failure> {
     Ok(changes)
 }
 
-/// Reads `key=value,key=[value,value]`; brackets keep commas together.
+/// Reads `key=value,key=[value,value]`; brackets keep commas together. Of a key that comes twice
+/// the last value counts.
 fn additions(list: &str) -> Result<Changes, Failure> {
     let malformed = || {
         Failure::usage(
@@ -74,7 +75,9 @@ fn additions(list: &str) -> Result<Changes, Failure> {
             Some(grouped) => grouped,
             None => value,
         };
-        changes.push((key.trim().to_owned(), Some(value.to_owned())));
+        let key = key.trim();
+        changes.retain(|(earlier, _value)| earlier != key);
+        changes.push((key.to_owned(), Some(value.to_owned())));
     }
     Ok(changes)
 }
@@ -124,5 +127,7 @@ mod tests {
             .collect();
         assert_eq!(changes.expect("all are good"), expected);
         assert!(additions("retention.ms").is_err());
+        let last = vec![("a".to_owned(), Some("2".to_owned()))];
+        assert_eq!(additions("a=1,a=2").expect("both are good"), last);
     }
 }
