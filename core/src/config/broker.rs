@@ -114,11 +114,13 @@ impl BrokerConfig {
             log_dirs[..=place].rotate_right(1);
         }
         check_relations(settings, roles, &log_dirs, &mut errors);
+        let node_id = NodeId(settings.int("node.id"));
+        check_absent(settings, node_id, &mut errors);
         if !errors.is_empty() {
             return Err(errors);
         }
         Ok(Self {
-            node_id: NodeId(settings.int("node.id")),
+            node_id,
             roles,
             rack: settings.text("broker.rack"),
             listeners,
@@ -239,6 +241,43 @@ fn check_relations(
     }
 }
 
+/// Refuses what says that other nodes, or the rights of users, are to be seen to: a node that went
+/// on without would be a cluster of its own, or open to all.
+fn check_absent(settings: &Settings, node: NodeId, errors: &mut Vec<ConfigError>) {
+    let mut error = |text: String| errors.push(ConfigError(text));
+    for name in [
+        "controller.quorum.voters",
+        "controller.quorum.bootstrap.servers",
+    ] {
+        let nodes = settings.list(name);
+        if nodes.len() > 1 {
+            error(format!(
+                "{name}: names {} nodes, and a quorum of several is not served yet; name this \
+                 one alone, or leave it out",
+                nodes.len()
+            ));
+        }
+    }
+    if let [voter] = &settings.list("controller.quorum.voters")[..] {
+        let id = voter
+            .split_once('@')
+            .and_then(|(id, _address)| id.parse().ok());
+        if id != Some(node.0) {
+            error(format!(
+                "controller.quorum.voters={voter}: is not this node, which is {node}@host:port; \
+                 name this one, or leave it out"
+            ));
+        }
+    }
+    let authorizer = settings.text("authorizer.class.name");
+    if let Some(class) = authorizer.filter(|class| !class.is_empty()) {
+        error(format!(
+            "authorizer.class.name={class}: ACLs are not served yet, and everyone would be let \
+             in; leave it out where that is meant"
+        ));
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -317,6 +356,17 @@ mod tests {
             ("log.dirs=a,b\nmetadata.log.dir=c", "is none of log.dirs"),
             ("http.listener=9644", "is not host:port"),
             ("http.listener=localhost:http", "is not host:port"),
+            ("authorizer.class.name=A", "ACLs are not served yet"),
+            (
+                "controller.quorum.voters=1@a:1,2@b:1,3@c:1",
+                "names 3 nodes",
+            ),
+            (
+                "controller.quorum.bootstrap.servers=a:1,b:1",
+                "names 2 nodes",
+            ),
+            ("controller.quorum.voters=2@a:1", "is not this node"),
+            ("controller.quorum.voters=a:1", "is not this node"),
         ] {
             let errors = load(text).expect_err(text);
             assert!(

@@ -233,6 +233,8 @@ fn inter_broker_name(settings: &Settings, bound: &[Listener], controllers: &[Str
 
 type ProtocolMap = Vec<(String, SecurityProtocol)>;
 
+/// Protocols by listener. Where no map is written, and no listener wants TLS or SASL, those of the
+/// controller are in plain text, as in Kafka's `effectiveListenerSecurityProtocolMap` (4.3.1).
 fn protocol_map(settings: &Settings, errors: &mut Vec<ConfigError>) -> ProtocolMap {
     let key = "listener.security.protocol.map";
     let text = settings.text(key).unwrap_or_default();
@@ -251,6 +253,21 @@ fn protocol_map(settings: &Settings, errors: &mut Vec<ConfigError>) -> ProtocolM
                  SASL_SSL"
             ))),
         }
+    }
+    if settings.is_set(key) {
+        return map;
+    }
+    let controllers = settings.list("controller.listener.names");
+    let listeners = settings.list("listeners");
+    let mut bound = listeners.iter().filter_map(|text| text.split_once("://"));
+    let mut names = controllers.iter().map(String::as_str);
+    let is_protected = |name: &str| {
+        let protocol = SecurityProtocol::parse(name);
+        protocol.is_some_and(|protocol| protocol != SecurityProtocol::Plaintext)
+    };
+    if !names.any(is_protected) && !bound.any(|(name, _)| is_protected(name)) {
+        let plain = controllers.iter().filter(|name| !name.is_empty());
+        map.extend(plain.map(|name| (name.to_ascii_uppercase(), SecurityProtocol::Plaintext)));
     }
     map
 }
@@ -325,8 +342,26 @@ mod tests {
     }
 
     #[test]
+    fn a_controller_without_a_map_is_in_plain_text() {
+        let listeners = load(
+            "listeners=PLAINTEXT://:9092,CONTROLLER://:9093\ncontroller.listener.names=CONTROLLER",
+        );
+        let listeners = listeners.expect("Kafka takes it");
+        assert_eq!(listeners.bound[1].protocol, SecurityProtocol::Plaintext);
+    }
+
+    #[test]
     fn what_is_wrong_is_named() {
         let cases = [
+            (
+                "listeners=SSL://:1,CONTROLLER://:2\ncontroller.listener.names=CONTROLLER",
+                "CONTROLLER has no security protocol",
+            ),
+            (
+                "listeners=PLAINTEXT://:1,C://:2\ncontroller.listener.names=C\n\
+                 listener.security.protocol.map=PLAINTEXT:PLAINTEXT",
+                "C has no security protocol",
+            ),
             ("listeners=nonsense", "is not NAME://host:port"),
             ("listeners=PLAINTEXT://a:99999", "is not NAME://host:port"),
             ("listeners=INSIDE://a:1", "INSIDE has no security protocol"),
