@@ -72,9 +72,7 @@ impl Shard {
             return join.refuse(&request.member_id, ErrorCode::InvalidSessionTimeout, out);
         }
         if let Some(code) = self.refusal() {
-            let mut reply = join_error("", code);
-            reply.protocol_name = None;
-            return join.answer(reply, out);
+            return join.refuse("", code, out);
         }
         if request.protocols.len() > PROTOCOLS_PER_MEMBER_MAX {
             let code = ErrorCode::InconsistentGroupProtocol;
@@ -206,9 +204,7 @@ impl Shared {
             return self.add(now, group, join, &id, out);
         }
         if let Err(code) = group.check_member(id, instance_id) {
-            let mut reply = join_error(id, code);
-            reply.protocol_name = None;
-            return join.answer(reply, out);
+            return join.refuse(id, code, out);
         }
         let member = group.member(id).expect("it was just checked");
         let is_unchanged = member.matches(&request.protocols);

@@ -38,12 +38,12 @@ impl<K> Default for Places<K> {
     }
 }
 
-/// A JoinGroup refused; Kafka names the member in some cases, and leaves the name out in others.
+/// A JoinGroup refused; Kafka names the member in some cases, a protocol in none.
 pub(super) fn join_error(member_id: &str, code: ErrorCode) -> JoinGroupResponse {
     let mut reply = JoinGroupResponse::default();
     reply.error_code = code.code();
     reply.generation_id = -1;
-    reply.protocol_name = Some(StrBytes::default());
+    reply.protocol_name = None;
     reply.member_id = StrBytes::from(member_id);
     reply
 }

@@ -37,6 +37,22 @@ fn an_id_that_was_given_out_is_forgotten_after_the_session_timeout() {
 }
 
 #[test]
+fn who_is_refused_is_told_no_protocol() {
+    let mut meeting = Meeting::new();
+    // Null from version 7 on; before it there is no null.
+    for (version, expected) in [(6, Some("")), (7, None), (9, None)] {
+        let stranger = joiner("a").version(version).with_id(&"stranger".into());
+        let refused = meeting.join(&stranger);
+        assert_eq!(meeting.join_code(refused), ErrorCode::UnknownMemberId);
+        let nameless = meeting.join(&joiner("a").version(version));
+        assert_eq!(meeting.join_code(nameless), ErrorCode::MemberIdRequired);
+        for ticket in [refused, nameless] {
+            assert_eq!(meeting.joined(ticket).protocol_name.as_deref(), expected);
+        }
+    }
+}
+
+#[test]
 fn before_version_4_and_with_an_instance_one_step_is_enough() {
     let mut meeting = Meeting::new();
     let old = meeting.join(&joiner("old").version(3));
