@@ -39,6 +39,8 @@ pub(crate) struct Session {
     charge: Charge,
     /// The socket took no more: wait until it does.
     is_blocked: bool,
+    /// The peer sends no more; what it asked for before is answered, as Kafka does.
+    is_all_read: bool,
     /// Rounds that brought requests, as far as it matters.
     busy_rounds: u8,
     latency: Latency,
@@ -85,6 +87,7 @@ impl Session {
             output: Output::default(),
             charge: Charge::default(),
             is_blocked: false,
+            is_all_read: false,
             busy_rounds: 0,
             latency: Latency::default(),
             mail: Mail::default(),
@@ -97,9 +100,7 @@ impl Session {
     pub(crate) async fn run(&mut self) -> Ending {
         let ending = loop {
             match self.round().await {
-                Ok(()) if self.connection.is_done() && self.output.is_empty() => {
-                    break Ending::Closed;
-                }
+                Ok(()) if self.is_done() => break Ending::Closed,
                 Ok(()) => {}
                 Err(ending) => break ending,
             }
@@ -108,11 +109,19 @@ impl Session {
         ending
     }
 
+    /// Whether nothing is left to be written, nor to be waited for.
+    fn is_done(&self) -> bool {
+        let is_answered = self.connection.requests_in_flight() == 0;
+        let is_over = self.connection.is_done()
+            || self.is_all_read && is_answered && !self.connection.has_output();
+        is_over && self.output.is_empty()
+    }
+
     /// Waits for something to do, and does all of it.
     async fn round(&mut self) -> Result<(), Ending> {
         match poll_fn(|context| self.poll_arrival(context)).await {
             Ok(Arrival::Attention) => {}
-            Ok(Arrival::Bytes(0)) => return Err(Ending::Closed),
+            Ok(Arrival::Bytes(0)) => self.is_all_read = true,
             Ok(Arrival::Bytes(count)) => {
                 let now_ns = self.net.driver.now_ns();
                 self.latency.read_ns = now_ns;
@@ -161,7 +170,7 @@ impl Session {
             self.is_blocked = false;
             return Poll::Ready(Ok(Arrival::Attention));
         }
-        if !self.connection.wants_input() {
+        if self.is_all_read || !self.connection.wants_input() {
             // The end of the stream would go unnoticed until a reply is written; that is soon
             // enough, for the reply of a parked request has a deadline.
             return Poll::Pending;
@@ -292,7 +301,7 @@ impl Session {
     /// Says what the connection holds, and whether its peer owes it anything; lets go of buffers
     /// that hold nothing.
     fn account(&mut self) {
-        let is_reading = self.connection.wants_input();
+        let is_reading = !self.is_all_read && self.connection.wants_input();
         let is_owing = self.is_blocked || is_reading && self.connection.has_partial_frame();
         let since = &self.mailbox.owing_since_ms;
         if !is_owing {

@@ -3,7 +3,7 @@
 //! What requests mean is not tested here: order, waiting, limits and endings are.
 
 use std::io::{Read as _, Write as _};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -244,6 +244,20 @@ fn a_connection_ends_after_its_earlier_replies() {
     ];
     socket.write_all(&frames.concat()).unwrap();
     assert_eq!(response(&mut socket), 1);
+    assert!(is_at_end(&mut socket));
+}
+
+#[test]
+fn a_peer_that_sends_no_more_gets_its_replies() {
+    let rig = Rig::new(Turning::WhoeverBrings, NetLimits::default());
+    let mut socket = rig.connect();
+    let mut sent = [request(METADATA, 1), request(API_VERSIONS, 2)].concat();
+    // A part of a third one: nobody is waited for.
+    sent.extend(&request(API_VERSIONS, 3)[..7]);
+    socket.write_all(&sent).unwrap();
+    socket.shutdown(Shutdown::Write).unwrap();
+    assert_eq!(response(&mut socket), 1);
+    assert_eq!(response(&mut socket), 2);
     assert!(is_at_end(&mut socket));
 }
 
