@@ -23,6 +23,9 @@ macro_rules! mutant {
 
 pub(crate) use mutant;
 
+/// Whether this build can be made wrong. No broker that is released can: it would not compile.
+pub const ARE_COMPILED_IN: bool = cfg!(feature = "mutants");
+
 #[cfg(feature = "mutants")]
 pub use chosen::{ALL, Mutant, Name, choose, is_chosen};
 

@@ -17,6 +17,11 @@ mod serve;
 use std::ffi::OsString;
 use std::process::ExitCode;
 
+const _: () = assert!(
+    cfg!(debug_assertions) || !ottla_core::mutants::ARE_COMPILED_IN,
+    "no broker that is released can be made wrong"
+);
+
 fn main() -> ExitCode {
     let mut args = std::env::args_os();
     let program = args.next().unwrap_or_default();

@@ -105,6 +105,21 @@ fn everything_comes_from_the_registry() {
 }
 
 #[test]
+fn the_broker_has_neither_the_simulator_nor_its_mutants() {
+    let features_of_core = |of: &[&str]| -> String {
+        let tree = ["tree", "-e", "normal", "--prefix", "none", "--format"];
+        let text = cargo(&[&tree[..], &["{p} [{f}]", "-p"], of].concat());
+        let mut lines = text.lines().filter(|line| line.starts_with("ottla-core "));
+        let line = lines.next().expect("both are made of core");
+        let (_name, features) = line.split_once('[').expect("the format has a bracket");
+        features.trim_end_matches(']').to_owned()
+    };
+    assert_eq!(features_of_core(&["ottla"]), "");
+    let simulator = features_of_core(&["ottla-tests", "--features", "mutants"]);
+    assert_eq!(simulator, "mutants,sim");
+}
+
+#[test]
 fn the_broker_holds_each_crate_once() {
     let mut versions: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for line in cargo(&["tree", "-p", "ottla", "-e", "normal", "--prefix", "none"]).lines() {
