@@ -108,7 +108,10 @@ impl Broker {
         };
         if let Some(partition) = self.partitions.find_mut(topic.id, index) {
             partition.set_leader_epoch(image.leader_epoch);
-        } else if self.is_hosting && image.replicas.contains(&self.identity.node) {
+        } else if self.is_hosting
+            && image.replicas.contains(&self.identity.node)
+            && !self.absent.contains(&(topic.id, index))
+        {
             let identity = PartitionIdentity {
                 log: self.take_log_id(),
                 topic: Arc::clone(&topic.name),

@@ -32,7 +32,7 @@ use crate::partition::{PartitionTable, TopicConfig};
 use crate::quorum::{Load, Loaded, METADATA_FOLDER, Quorum, Voter, format, state_file};
 use crate::quota::throttle::Throttle;
 use crate::rng::Rng;
-use crate::storage::{DirectoryListing, DiskDone, DiskOp, LogFile, Token};
+use crate::storage::{DirectoryListing, DiskDone, DiskError, DiskOp, FailureScope, LogFile, Token};
 use crate::time::Now;
 use crate::waiting::Waiting;
 
@@ -54,6 +54,25 @@ pub struct BootOptions {
 /// Why a node cannot boot: what is wrong, with what, and what to do.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct BootError(pub String);
+
+impl BootError {
+    /// What a disk did not do, where, and what a person can do about it.
+    fn of_disk(directories: &[String], scope: &FailureScope, error: &DiskError) -> Self {
+        let place = match scope {
+            FailureScope::Directory(index) => {
+                format!("data directory {}", directories[usize::from(index.0)])
+            }
+            FailureScope::Append { .. } | FailureScope::Save(_) => {
+                format!("data in {} cannot be written", directories.join(", "))
+            }
+        };
+        let remedy = match error {
+            DiskError::Full => "; make room there, and start again",
+            DiskError::Io(_) => "",
+        };
+        Self(format!("{place}: {error}{remedy}"))
+    }
+}
 
 impl std::fmt::Display for BootError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -178,7 +197,8 @@ impl Boot {
     /// [`BootError`]: the metadata cannot be read; the node stays down.
     pub fn on_disk(&mut self, now: Now, done: DiskDone, out: &mut Outbox) -> Result<(), BootError> {
         if let DiskDone::Failed { scope, error } = &done {
-            return Err(BootError(format!("the disk failed ({scope:?}): {error}")));
+            let directories = &self.config.log_dirs;
+            return Err(BootError::of_disk(directories, scope, error));
         }
         match std::mem::replace(&mut self.stage, Stage::Over) {
             Stage::Prepare(saves) => {
@@ -333,6 +353,7 @@ impl Boot {
             image,
             applied: quorum.high_watermark(),
             is_hosting: false,
+            absent: BTreeSet::new(),
             replay,
             quorum,
             partitions: PartitionTable::default(),
@@ -406,5 +427,26 @@ impl Boot {
             segment_ms: config.segment_ms,
             ..LogSettings::default()
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_disk_that_fails_is_named_with_what_to_do() {
+        let directories = ["/a".to_owned(), "/b".to_owned()];
+        let told = |scope, error| BootError::of_disk(&directories, &scope, &error).0;
+        assert_eq!(
+            told(FailureScope::Save(Token::of_node(0)), DiskError::Full),
+            "data in /a, /b cannot be written: no space left on the device; make room there, and \
+             start again"
+        );
+        let gone = DiskError::Io("/b/t-0: gone".into());
+        assert_eq!(
+            told(FailureScope::Directory(DirectoryIndex(1)), gone),
+            "data directory /b: /b/t-0: gone"
+        );
     }
 }

@@ -7,9 +7,10 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::boot::{Boot, Stage};
 use super::boot_directories::remove_future;
-use super::broker::Broker;
+use super::broker::{Broker, event};
 use super::door::Outbox;
-use crate::ids::{DirectoryIndex, LogId};
+use crate::event::Severity;
+use crate::ids::{DirectoryId, DirectoryIndex, LogId};
 use crate::limits::LOGS_OPENING_MAX;
 use crate::log::{LogFound, Opening};
 use crate::partition::{Partition, PartitionIdentity};
@@ -32,6 +33,7 @@ impl Boot {
         broker.is_hosting = true;
         let mut logs = Logs::default();
         let mut missing = Vec::new();
+        let mut absent = Vec::new();
         for (topic, topic_id, index) in hosted {
             let name = format!("{topic}-{index}");
             let log = broker.take_log_id();
@@ -59,9 +61,14 @@ impl Boot {
                     }
                     logs.queue.push_back((identity, found, listing));
                 }
+                None if broker.is_in_absent_directory(&identity) => {
+                    broker.absent.insert((topic_id, index));
+                    absent.push(name);
+                }
                 None => missing.push(identity),
             }
         }
+        tell_absent(&absent, out);
         let found = logs.queue.iter().map(|(found, ..)| found.name()).collect();
         for name in self.directories.names_on_record_beside(&found) {
             broker.housekeeping.records.on_departure(name.clone());
@@ -127,6 +134,44 @@ impl Boot {
         logs.open_more(now, &mut broker, out);
         self.stage = Stage::OpenLogs(broker, logs);
     }
+}
+
+impl Broker {
+    /// Whether a replica of this node is in a directory that is not there: the metadata names one
+    /// that is none of the node's own.
+    ///
+    /// Its log is not made anew, which would be empty, and in the way when the directory is there
+    /// again. Kafka 4.3.1 has no leader for it then.
+    fn is_in_absent_directory(&self, identity: &PartitionIdentity) -> bool {
+        let topic = self.image.topic_by_id(identity.topic_id);
+        let assigned =
+            topic.and_then(|topic| topic.directory_of(identity.index, self.identity.node));
+        assigned.is_some_and(|id| !is_reserved(id) && !self.identity.directories.contains(&id))
+    }
+}
+
+/// Whether an id says something else than a directory: unassigned, lost, migrating
+/// (`DirectoryId.reserved` of Kafka 4.3.1).
+fn is_reserved(id: DirectoryId) -> bool {
+    const RESERVED: u8 = 100;
+    let (front, last) = (&id.0[..15], id.0[15]);
+    front.iter().all(|&byte| byte == 0) && last < RESERVED
+}
+
+/// Says that partitions stay offline, and what can be done about it.
+fn tell_absent(names: &[String], out: &mut Outbox) {
+    let Some(first) = names.first() else {
+        return;
+    };
+    out.events.push(event(
+        Severity::Error,
+        first,
+        format!(
+            "the data directory of {} replicas, this one first, is none of log.dirs now: they are \
+             offline; start again with that directory, or delete their topics",
+            names.len()
+        ),
+    ));
 }
 
 impl Logs {

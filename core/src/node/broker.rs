@@ -10,7 +10,7 @@ use crate::controller::internal_topics::is_internal;
 use crate::error::ErrorCode;
 use crate::event::{Event, Severity};
 use crate::fetch_session::FetchSessions;
-use crate::ids::{DirectoryIndex, LogId, Offset, ProducerId, TopicId, TopicName};
+use crate::ids::{DirectoryIndex, LogId, Offset, PartitionIndex, ProducerId, TopicId, TopicName};
 use crate::log::{LogMemory, LogState, Lookup, TimestampSearch};
 use crate::metadata::delta::Delta;
 use crate::metadata::image::{ConfigResource, Image};
@@ -55,6 +55,8 @@ pub struct Broker {
     pub applied: Offset,
     /// Whether partitions are hosted: not before the boot has looked at the logs there are.
     pub is_hosting: bool,
+    /// Replicas whose data directory was not there at the start: they are not hosted.
+    pub absent: BTreeSet<(TopicId, PartitionIndex)>,
     /// The metadata log and its quorum.
     pub quorum: Quorum,
     /// The partitions hosted here.

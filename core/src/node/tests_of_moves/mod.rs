@@ -6,13 +6,13 @@ mod crashes;
 mod moving;
 
 use kafka_wire::delete_records_request::{DeleteRecordsPartition, DeleteRecordsTopic};
-use moving::{A, Moving, PROPERTIES, other};
+use moving::{A, B, Moving, PROPERTIES, other};
 
 use super::tests::Bench;
 use crate::error::ErrorCode;
 use crate::ids::Offset;
 use crate::log::LogState;
-use crate::metadata::records::{MetadataRecord, RemoveTopicRecord};
+use crate::metadata::records::{ConfigRecord, MetadataRecord, RemoveTopicRecord};
 use crate::sim::disk::{DirectoryId, PowerLoss};
 use crate::storage::DirectoryFile;
 use crate::wire::request::Request;
@@ -223,6 +223,34 @@ fn a_replica_whose_directory_fails_moves_after_the_next_start() {
     }
     moving.check();
     assert_eq!(moving.partition().identity().directory, to);
+}
+
+/// A disk that is not mounted: an empty directory is found in its place.
+#[test]
+fn a_replica_whose_directory_is_not_there_waits_for_it() {
+    let mut moving = Moving::new();
+    assert_eq!(moving.move_to("/b"), 0);
+    moving.finish();
+    assert_eq!(moving.assigned(), B);
+    let (mut disk, now) = moving.bench.stop();
+    let unmounted = std::mem::take(disk.files_mut(B));
+    let mut bench = Bench::boot_with(PROPERTIES, disk, now);
+    assert_eq!(bench.broker().partitions.iter().count(), 0, "not made anew");
+    // Nor is it when the metadata speaks of the topic again.
+    bench.propose(vec![MetadataRecord::Config(ConfigRecord {
+        resource_type: 2,
+        resource_name: "topic".into(),
+        name: "retention.ms".into(),
+        value: Some("-1".into()),
+    })]);
+    assert_eq!(bench.broker().partitions.iter().count(), 0);
+    let (mut disk, now) = bench.stop();
+    *disk.files_mut(B) = unmounted;
+    let mut bench = Bench::boot_with(PROPERTIES, disk, now);
+    let partition = bench.broker().partitions.iter().next().expect("it is back");
+    assert_eq!(partition.identity().directory, B);
+    let end = i64::from(moving.next);
+    assert_eq!(partition.log().log_end_offset(), Offset(end));
 }
 
 #[test]
