@@ -173,6 +173,7 @@ impl Broker {
 
     /// The topic is gone: its logs are put out of the way and removed a little later.
     fn remove_topic(&mut self, now: Now, topic: TopicId, out: &mut Outbox) {
+        self.absent.retain(|(of, _index)| *of != topic);
         let logs: Vec<LogId> = self
             .partitions
             .iter()

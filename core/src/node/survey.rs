@@ -41,6 +41,8 @@ pub struct BrokerFigures {
     pub brokers_fenced: u64,
     /// Partitions hosted here.
     pub partitions_hosted: u64,
+    /// Replicas that are not hosted, for their data directory was not there at the start.
+    pub replicas_absent: u64,
     /// Whether this node is the active controller.
     pub is_active_controller: bool,
     /// End of the metadata log.
@@ -246,6 +248,7 @@ impl Broker {
             brokers_active: count(brokers - fenced),
             brokers_fenced: count(fenced),
             partitions_hosted: count(self.partitions.len()),
+            replicas_absent: count(self.absent.len()),
             is_active_controller: self.quorum.leader() == self.config.node_id,
             metadata_log_end_offset: self.quorum.log_end_offset(),
             metadata_high_watermark: self.quorum.high_watermark(),

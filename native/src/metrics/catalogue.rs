@@ -156,7 +156,7 @@ families! {
     UNDER_REPLICATED_COUNT: Gauge "kafka_server_replicamanager_underreplicatedpartitions" []
         "Partitions that this node leads with fewer replicas in sync than they are to have.";
     OFFLINE_REPLICAS: Gauge "kafka_server_replicamanager_offlinereplicacount" []
-        "Replicas here whose data directory failed.";
+        "Replicas here whose data directory failed or is not there.";
     ACTIVE_CONTROLLER: Gauge "kafka_controller_kafkacontroller_activecontrollercount" []
         "1 where this node is the active controller.";
     ACTIVE_BROKERS: Gauge "kafka_controller_kafkacontroller_activebrokercount" []

@@ -255,13 +255,14 @@ impl Page {
     fn write_cluster(&self, out: &mut Encoder, broker: &BrokerFigures, totals: Totals) {
         let brokers = broker.brokers_active + broker.brokers_fenced;
         let offline = self.survey.partitions.iter().filter(|of| of.is_offline);
+        let offline = offline.count() as u64 + broker.replicas_absent;
         let topics = self.survey.partition_counts().len();
         for (family, value) in [
             (&families::BROKERS, brokers),
             (&families::PARTITION_COUNT, broker.partitions_hosted),
             (&families::LEADER_COUNT, totals.led_here),
             (&families::UNDER_REPLICATED_COUNT, totals.under_replicated),
-            (&families::OFFLINE_REPLICAS, offline.count() as u64),
+            (&families::OFFLINE_REPLICAS, offline),
             (
                 &families::ACTIVE_CONTROLLER,
                 u64::from(broker.is_active_controller),

@@ -236,6 +236,8 @@ fn a_replica_whose_directory_is_not_there_waits_for_it() {
     let unmounted = std::mem::take(disk.files_mut(B));
     let mut bench = Bench::boot_with(PROPERTIES, disk, now);
     assert_eq!(bench.broker().partitions.iter().count(), 0, "not made anew");
+    let absent = |bench: &Bench| bench.node.survey().broker.map(|of| of.replicas_absent);
+    assert_eq!(absent(&bench), Some(1));
     // Nor is it when the metadata speaks of the topic again.
     bench.propose(vec![MetadataRecord::Config(ConfigRecord {
         resource_type: 2,
@@ -247,6 +249,7 @@ fn a_replica_whose_directory_is_not_there_waits_for_it() {
     let (mut disk, now) = bench.stop();
     *disk.files_mut(B) = unmounted;
     let mut bench = Bench::boot_with(PROPERTIES, disk, now);
+    assert_eq!(absent(&bench), Some(0));
     let partition = bench.broker().partitions.iter().next().expect("it is back");
     assert_eq!(partition.identity().directory, B);
     let end = i64::from(moving.next);
