@@ -101,7 +101,8 @@ pub(super) fn describe(
     request: &DescribeClientQuotasRequest,
 ) -> DescribeClientQuotasResponse {
     let mut response = DescribeClientQuotasResponse::default();
-    response.error_message = None;
+    // Empty, not null, where all is well: as Kafka.
+    response.error_message = Some(StrBytes::default());
     let filter: Result<Vec<(Arc<str>, Match)>, Refusal> =
         request.components.iter().map(component).collect();
     let found = filter.and_then(|filter| find(image, &filter, request.strict));

@@ -29,7 +29,8 @@ pub(super) fn alter(
     let may_change_factor = request.allow_replication_factor_change;
     let mut response = AlterPartitionReassignmentsResponse::default();
     response.allow_replication_factor_change = may_change_factor;
-    response.error_message = None;
+    // Kafka leaves the text empty where nothing is asked for, and null otherwise.
+    response.error_message = request.topics.is_empty().then(StrBytes::default);
     for topic in &request.topics {
         let mut told = ReassignableTopicResponse::default();
         told.name = topic.name.clone();
