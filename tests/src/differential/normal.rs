@@ -2,7 +2,8 @@
 //!
 //! | what | becomes |
 //! |---|---|
-//! | throttle times, unknown tagged fields, empty parts | nothing |
+//! | throttle times, unknown tagged fields, null, empty parts | nothing |
+//! | what may be null, is not, and is empty | `empty` |
 //! | messages and documentation for people | `...` where there is one |
 //! | ids that a broker picks freely | `id1`, `cluster1`, in the order of their appearance |
 //! | the broker's own node id; its host and port; times | `me`, `host`, `port`, `now` |
@@ -13,7 +14,7 @@
 
 use std::collections::BTreeMap;
 
-use super::value::Value;
+use super::value::{EMPTY, Value};
 
 /// Fields left out.
 const DROPPED: [&str; 2] = ["throttle_time_ms", "unknown_tagged_fields"];
@@ -65,7 +66,7 @@ const MACHINE: [(&str, &str); 7] = [
 const ORDERED: [&str; 2] = ["replica_nodes", "synonyms"];
 
 /// Values that say nothing.
-const EMPTY: [&str; 3] = ["None", "-2147483648", "00000000000000000000000000000000"];
+const SILENT: [&str; 3] = ["None", "-2147483648", "00000000000000000000000000000000"];
 
 /// Names for the ids of one script's answers.
 #[derive(Debug)]
@@ -191,6 +192,9 @@ impl Normaliser {
             Value::Word(word) => (word, false),
             Value::List(_) | Value::Struct(_) => return "...".to_owned(),
         };
+        if !is_text && text == EMPTY {
+            return text.clone();
+        }
         if field == "records" {
             return format!("{} bytes", size_of_escaped(text));
         }
@@ -277,7 +281,7 @@ fn is_empty(value: &Value) -> bool {
             is_nothing || is_empty(value) || DROPPED.contains(&name.as_str())
         }),
         Value::Text(text) => text.is_empty(),
-        Value::Word(word) => EMPTY.contains(&word.as_str()),
+        Value::Word(word) => SILENT.contains(&word.as_str()),
     }
 }
 

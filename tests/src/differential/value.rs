@@ -12,9 +12,12 @@ pub enum Value {
     Struct(Vec<(String, Value)>),
     /// A string.
     Text(String),
-    /// A number, `true`, `false`, `None`, or the hexadecimal digits of a UUID.
+    /// A number, `true`, `false`, `None`, the hexadecimal digits of a UUID, or [`EMPTY`].
     Word(String),
 }
+
+/// What may be null, is not, and holds nothing.
+pub const EMPTY: &str = "empty";
 
 /// Reads what `{:?}` printed.
 ///
@@ -49,6 +52,7 @@ impl<'a> Reader<'a> {
             let items = self.items(")");
             return match (word, <[Value; 1]>::try_from(items)) {
                 ("Uuid", Ok([Value::List(bytes)])) => uuid(&bytes),
+                ("Some", Ok([only])) if is_nothing(&only) => Value::Word(EMPTY.to_owned()),
                 (_, Ok([only])) => only,
                 (_, Err(several)) => Value::List(several),
             };
@@ -119,6 +123,14 @@ impl<'a> Reader<'a> {
     }
 }
 
+fn is_nothing(value: &Value) -> bool {
+    match value {
+        Value::List(items) => items.is_empty(),
+        Value::Text(text) => text.is_empty(),
+        Value::Struct(_) | Value::Word(_) => false,
+    }
+}
+
 fn uuid(bytes: &[Value]) -> Value {
     let digits = bytes.iter().map(|byte| match byte {
         Value::Word(number) => format!("{:02x}", number.parse::<u8>().unwrap_or(0)),
@@ -141,12 +153,14 @@ mod tests {
         struct Message {
             name: Option<&'static str>,
             none: Option<i32>,
+            blank: Option<&'static str>,
             id: Uuid,
             parts: Vec<i32>,
         }
         let message = Message {
             name: Some("a \"b\""),
             none: None,
+            blank: Some(""),
             id: Uuid([1, 255]),
             parts: vec![-1, 2],
         };
@@ -154,6 +168,7 @@ mod tests {
         let expected = Value::Struct(vec![
             ("name".to_owned(), Value::Text("a \"b\"".to_owned())),
             ("none".to_owned(), word("None")),
+            ("blank".to_owned(), word(EMPTY)),
             ("id".to_owned(), word("01ff")),
             ("parts".to_owned(), Value::List(vec![word("-1"), word("2")])),
         ]);
