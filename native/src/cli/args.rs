@@ -1,7 +1,10 @@
 //! Pieces of the tools' command lines, spelled as Kafka spells them.
 //!
-//! Kafka's parser takes `--name value`, `--name=value` and unambiguous beginnings of a name, lets a
-//! value begin with a dash (`--time -1`), and ends with status 1 when it refuses. So does this.
+//! Kafka's parser takes `--name value`, `--name=value`, `-name` and unambiguous beginnings of a name,
+//! lets a value begin with a dash (`--time -1`), and ends with status 1 when it refuses. So does
+//! this.
+
+use std::ffi::OsString;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Arg, ArgAction, ArgMatches, Command};
@@ -90,7 +93,7 @@ pub(crate) fn wants_json(matches: &ArgMatches) -> bool {
 /// Parses a tool's arguments; `Ok(None)` when they asked for help or for the version, now printed.
 pub(crate) fn parse(
     command: &Command,
-    args: Vec<std::ffi::OsString>,
+    args: Vec<OsString>,
     console: &mut Console<'_>,
 ) -> Result<Option<ArgMatches>, Failure> {
     // A question for the version counts whatever else is there, as with Kafka's tools.
@@ -98,7 +101,10 @@ pub(crate) fn parse(
         console.line(version())?;
         return Ok(None);
     }
-    match command.clone().try_get_matches_from(args) {
+    match command
+        .clone()
+        .try_get_matches_from(with_two_dashes(command, args))
+    {
         Ok(matches) => Ok(Some(matches)),
         Err(error) if error.kind() == ErrorKind::DisplayHelp => {
             write!(console.out, "{}", error.render())?;
@@ -106,6 +112,37 @@ pub(crate) fn parse(
         }
         Err(error) => Err(Failure::Usage(explain(&error, command))),
     }
+}
+
+/// Long names after a single dash (`-topic`), as scripts have them, with the two that clap wants.
+fn with_two_dashes(command: &Command, args: Vec<OsString>) -> Vec<OsString> {
+    if OTHER_PARSER.contains(&command.get_name()) {
+        return args;
+    }
+    let option = |name: &str| {
+        command
+            .get_arguments()
+            .find(|arg| arg.get_long() == Some(name))
+    };
+    let mut is_value = false;
+    let mut taken = Vec::with_capacity(args.len());
+    for arg in args {
+        let text = arg.to_str().unwrap_or("");
+        let bare = text.strip_prefix("--").or_else(|| text.strip_prefix('-'));
+        let name = bare.and_then(|bare| bare.split('=').next()).unwrap_or("");
+        let known = option(name).filter(|_known| !is_value && name.len() > 1);
+        is_value = known.is_some_and(|known| {
+            let takes_one = known
+                .get_num_args()
+                .is_some_and(|count| count.min_values() == 1);
+            takes_one && !text.contains('=')
+        });
+        match known {
+            Some(_known) if !text.starts_with("--") => taken.push(format!("-{text}").into()),
+            Some(_) | None => taken.push(arg),
+        }
+    }
+    taken
 }
 
 /// Tools whose Kafka original has another parser (argparse4j), with words of its own.
@@ -305,6 +342,16 @@ mod tests {
         assert!(matches.get_flag("list"));
         assert_eq!(number::<i64>(&matches, "time").ok(), Some(Some(-1)));
         assert!(number::<u8>(&matches, "time").is_err());
+    }
+
+    #[test]
+    fn a_single_dash_will_do() {
+        let matches = parsed(&["-list", "-config=a=b", "-config", "-list", "-time", "-1"]);
+        let matches = matches.expect("all of these are good");
+        assert!(matches.get_flag("list"));
+        assert_eq!(texts(&matches, "config"), ["a=b", "-list"]);
+        assert_eq!(text(&matches, "time"), Some("-1"));
+        assert!(parsed(&["-lists"]).is_err());
     }
 
     #[test]
