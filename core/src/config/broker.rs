@@ -270,10 +270,12 @@ fn check_absent(settings: &Settings, node: NodeId, errors: &mut Vec<ConfigError>
         }
     }
     let authorizer = settings.text("authorizer.class.name");
-    if let Some(class) = authorizer.filter(|class| !class.is_empty()) {
+    // Without an ACL it lets everyone in, and so does a broker without it.
+    let is_needless = settings.allows_everyone_without_acls();
+    if let Some(class) = authorizer.filter(|class| !class.is_empty() && !is_needless) {
         error(format!(
             "authorizer.class.name={class}: ACLs are not served yet, and everyone would be let \
-             in; leave it out where that is meant"
+             in; leave it out, or say allow.everyone.if.no.acl.found=true, where that is meant"
         ));
     }
 }
@@ -342,6 +344,18 @@ mod tests {
         let config = load("log.dirs=a,b,c/\nmetadata.log.dir=c").expect("valid");
         assert_eq!(config.log_dirs, ["c/", "a", "b"]);
         assert_eq!(config.metadata_log_dir, "c/");
+    }
+
+    #[test]
+    fn an_authorizer_that_lets_everyone_in_is_needless() {
+        let text = "authorizer.class.name=A\nallow.everyone.if.no.acl.found=TRUE";
+        assert!(load(text).is_ok());
+        let text = "authorizer.class.name=A\nallow.everyone.if.no.acl.found=false";
+        let errors = load(text).expect_err("some are kept out");
+        assert!(
+            errors[0].0.contains("everyone would be let in"),
+            "{errors:?}"
+        );
     }
 
     #[test]

@@ -128,6 +128,14 @@ impl Settings {
             .filter(|name| !is_known(name))
     }
 
+    /// Whether an authorizer is told to let everyone in where no ACL says otherwise, in which no
+    /// table of Kafka's broker has a part: the authorizer reads it.
+    #[must_use]
+    pub fn allows_everyone_without_acls(&self) -> bool {
+        let said = self.static_broker.get(ALLOW_EVERYONE);
+        said.is_some_and(|text| text.eq_ignore_ascii_case("true"))
+    }
+
     /// Replaces what the cluster says about all brokers and about this one.
     pub fn set_dynamic(&mut self, dynamic_default: Arc<Overrides>, dynamic_broker: Arc<Overrides>) {
         self.dynamic_default = dynamic_default;
@@ -288,6 +296,9 @@ fn broker_definition(name: &str) -> &'static Definition {
     }
 }
 
+/// A configuration of Kafka's authorizer.
+const ALLOW_EVERYONE: &str = "allow.everyone.if.no.acl.found";
+
 /// Whether a name of `server.properties` means something: one of the table, or one of them for a
 /// listener or a SASL mechanism (`listener.name.<listener>.[<mechanism>.]<name>`).
 fn is_known(name: &str) -> bool {
@@ -295,7 +306,7 @@ fn is_known(name: &str) -> bool {
         return true;
     }
     let Some(rest) = name.strip_prefix("listener.name.") else {
-        return name == "allow.everyone.if.no.acl.found" || name == "super.users";
+        return name == ALLOW_EVERYONE || name == "super.users";
     };
     rest.match_indices('.')
         .any(|(index, _)| table::find(Scope::Broker, &rest[index + 1..]).is_some())
