@@ -1,7 +1,7 @@
 //! The last stage of a boot: the logs of this node's partitions, opened so many at a time.
 //!
-//! Which folder is whose log was decided by `boot_directories`; here each becomes a partition that is
-//! led, and where a partition has no folder, its log is made.
+//! Which folder is whose log was decided by `boot_directories`; here each becomes a partition that
+//! is led, and where a partition has no folder, its log is made.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
