@@ -260,8 +260,9 @@ impl Scanner {
     /// Judges a batch in front of which records are missing that nobody took on purpose.
     fn look_at_gap(&self, info: &BatchInfo, rest: &[u8]) -> Gap {
         // What is durable ends with a batch, so the next one begins there, whatever became of those
-        // before. One beyond that, or one that straddles it, does not follow what was written.
-        if info.base_offset == self.recovery_point {
+        // before. Where nothing is damaged before it, and beyond that point or across it, a batch
+        // does not follow what was written.
+        if self.is_lost && info.base_offset == self.recovery_point {
             return Gap::Damage;
         }
         if info.end_offset() > self.recovery_point {
@@ -576,7 +577,16 @@ mod tests {
     #[test]
     fn a_batch_of_another_log_is_stepped_over() {
         // As large as what it lies on, or smaller; below the recovery point, or across it.
-        for (payload_bytes, base_offset) in [(20, 35), (20, 45), (7, 35), (7, 45), (20, 90)] {
+        let others = [
+            (20, 35),
+            (20, 45),
+            (7, 35),
+            (7, 45),
+            (20, 50),
+            (7, 50),
+            (20, 90),
+        ];
+        for (payload_bytes, base_offset) in others {
             let mut bytes = file();
             let other = batch(Wanted {
                 base_offset,
