@@ -229,27 +229,8 @@ fn check(matches: &ArgMatches, console: &mut Console<'_>) -> Result<&'static str
         )));
     }
     let has_groups = given(matches, "group") || given(matches, "all-groups");
-    let which = |action: &str, first: &str, second: &str| {
-        Failure::usage(format!(
-            "Option [{action}] takes one of these options: [{first}], [{second}]"
-        ))
-    };
     if asked.contains(&"describe") {
-        if !has_groups {
-            return Err(which("describe", "group", "all-groups"));
-        }
-        let parts = ["members", "offsets", "state"];
-        if parts.iter().filter(|part| given(matches, part)).count() > 1 {
-            return Err(Failure::usage(
-                "Option [describe] takes at most one of these options: [members], [offsets], \
-                 [state]",
-            ));
-        }
-        if text(matches, "state").is_some_and(|states| !states.is_empty()) {
-            return Err(Failure::usage(
-                "Option [describe] does not take a value for [state]",
-            ));
-        }
+        check_describe(matches, has_groups)?;
     }
     let [action] = asked[..] else {
         return Err(Failure::usage(format!(
@@ -300,6 +281,32 @@ fn check(matches: &ArgMatches, console: &mut Console<'_>) -> Result<&'static str
         ));
     }
     Ok(action)
+}
+
+/// The refusal of an action without either of the options it takes one of.
+fn which(action: &str, first: &str, second: &str) -> Failure {
+    Failure::usage(format!(
+        "Option [{action}] takes one of these options: [{first}], [{second}]"
+    ))
+}
+
+fn check_describe(matches: &ArgMatches, has_groups: bool) -> Result<(), Failure> {
+    if !has_groups {
+        return Err(which("describe", "group", "all-groups"));
+    }
+    let parts = ["members", "offsets", "state"];
+    if parts.iter().filter(|part| given(matches, part)).count() > 1 {
+        return Err(Failure::usage(
+            "Option [describe] takes at most one of these options: [members], [offsets], \
+             [state]",
+        ));
+    }
+    if text(matches, "state").is_some_and(|states| !states.is_empty()) {
+        return Err(Failure::usage(
+            "Option [describe] does not take a value for [state]",
+        ));
+    }
+    Ok(())
 }
 
 fn check_reset(
