@@ -104,6 +104,8 @@ mod chosen {
             ("groups" = 2, "offsets_expire" = 0, "group_admin_every_ms" = 0);
         M45 "offsets expire while their group rebalances"
             ["R83", "R82"] "none" ("groups" = 2, "offsets_expire" = 1);
+        M51 "compaction takes the offsets of one topic in a group for one key" ["R60", "R82"]
+            "none" ("groups" = 2, "offsets_segment_bytes" = 4096, "offsets_expire" = 0);
     }
 
     impl Mutant {

@@ -40,6 +40,20 @@ fn another_seed_is_another_world() {
     assert_ne!(run_seed(21).hash, run_seed(22).hash);
 }
 
+/// Committed offsets stay, though their log is rolled and compacted under crashes and power cuts.
+#[test]
+fn the_log_of_offsets_is_compacted() {
+    let mut replaced = 0;
+    for seed in 1..=4 {
+        let mut options = options_of(seed);
+        (options.groups, options.offsets_segment_bytes) = (2, 4096);
+        let result = run_with(seed, options, Watch::default());
+        assert!(result.violations.is_empty(), "{:?}", result.violations);
+        replaced += result.replaced_segments_of_offsets;
+    }
+    assert!(replaced > 0, "its segments are rolled and compacted");
+}
+
 /// A fetch of several partitions on the disk: while the last is looked for, compaction moves what
 /// was found of the first.
 #[test]

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use super::definition::{Definition, Scope};
 use super::properties::{Property, parse_override, parse_properties};
 use super::table;
-use super::value::Value;
+use super::value::{InvalidValue, Value};
 
 /// Names and values that somebody set.
 pub type Overrides = BTreeMap<Arc<str>, Arc<str>>;
@@ -120,6 +120,17 @@ impl Settings {
         }
     }
 
+    /// The value that `text` means: within its bounds, unless these settings have none.
+    ///
+    /// # Errors
+    /// Where it is of another type or out of bounds.
+    pub fn parse(&self, definition: &Definition, text: &str) -> Result<Value, InvalidValue> {
+        match self.has_no_bounds {
+            true => definition.parse_kind(text),
+            false => definition.parse(text),
+        }
+    }
+
     /// Names in `server.properties` that no table knows; they have no effect.
     pub fn unknown_names(&self) -> impl Iterator<Item = &str> {
         self.static_broker
@@ -169,10 +180,7 @@ impl Settings {
             .layers()
             .into_iter()
             .filter_map(|(_, layer)| layer.get(name))
-            .find_map(|text| match self.has_no_bounds {
-                true => definition.parse_kind(text).ok(),
-                false => definition.parse(text).ok(),
-            });
+            .find_map(|text| self.parse(definition, text).ok());
         set.or_else(|| {
             let default = definition.default.text()?;
             Some(

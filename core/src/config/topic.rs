@@ -217,7 +217,7 @@ impl Resolver<'_> {
 
     fn own(&self, definition: &Definition) -> Option<Value> {
         let text = self.topic.get(definition.name)?;
-        definition.parse(text).ok()
+        self.settings.parse(definition, text).ok()
     }
 
     fn inherited(&self, name: &str) -> Option<Value> {

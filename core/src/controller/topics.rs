@@ -241,9 +241,8 @@ fn new_configs(
         let Some(definition) = table::find(Scope::Topic, name) else {
             return Err(refuse(format!("Unknown topic config name: {name}")));
         };
-        definition
-            .parse(value)
-            .map_err(|error| refuse(error.to_string()))?;
+        let parsed = scene.settings.parse(definition, value);
+        parsed.map_err(|error| refuse(error.to_string()))?;
     }
     check_topic_set(scene.settings, &values)?;
     Ok(values)

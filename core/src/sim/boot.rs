@@ -117,9 +117,11 @@ fn configuration_of_groups(options: &Options) -> Vec<(&'static str, String)> {
             options.offsets_partitions.to_string(),
         ),
         ("offsets.topic.replication.factor", "1".to_owned()),
-        // The least that a topic may have.
-        ("offsets.topic.segment.bytes", "1048576".to_owned()),
     ];
+    if options.offsets_segment_bytes > 0 {
+        let bytes = options.offsets_segment_bytes.to_string();
+        values.push(("offsets.topic.segment.bytes", bytes));
+    }
     if options.offsets_expire == 1 {
         values.push(("offsets.retention.minutes", "0".to_owned()));
         values.push(("offsets.retention.check.interval.ms", "150".to_owned()));
@@ -133,6 +135,7 @@ mod tests {
 
     use super::*;
     use crate::config::{LogConfig, Overrides};
+    use crate::controller::internal_topics::consumer_offsets;
 
     #[test]
     fn what_the_options_say_is_what_a_process_does() {
@@ -141,6 +144,7 @@ mod tests {
             groups: 1,
             offsets_expire: 1,
             offsets_partitions: 3,
+            offsets_segment_bytes: 8_192,
             ..Options::default()
         };
         let settings = Settings::without_bounds(configuration(0, &options));
@@ -149,6 +153,10 @@ mod tests {
         let config = BrokerConfig::of(&settings).unwrap();
         assert_eq!(config.groups.offsets_retention, Duration::ZERO);
         assert_eq!(config.groups.offsets_topic_partitions, 3);
+        let own = consumer_offsets(&config, 1).configs.into_iter();
+        let own = own.filter_map(|(name, value)| Some((Arc::from(name), Arc::from(value?))));
+        let offsets = LogConfig::shared(&settings, &own.collect());
+        assert_eq!(offsets.segment_bytes, 8_192);
         assert!(settings.unknown_names().next().is_none());
     }
 }

@@ -143,6 +143,8 @@ options! {
     offsets_partitions,
     /// Whether offsets expire as soon as they may.
     offsets_expire,
+    /// `offsets.topic.segment.bytes`; 0 for the least that Kafka allows, which no world fills.
+    offsets_segment_bytes,
     /// Mean time between deaths of a member, in milliseconds; 0 for never.
     member_crash_every_ms,
     /// Mean time between departures of a member, in milliseconds; 0 for never.
@@ -168,6 +170,7 @@ impl Options {
         let mut members = rng.child("options of groups", 0);
         let mut damage = rng.child("options of damage", 0);
         let mut whether = rng.child("whether there are groups", 0);
+        let mut times = rng.child("options of times", 0);
         let mut rng = rng.child("options", 0);
         let mut options = Self::sizes(&mut rng);
         options.rates(&mut rng);
@@ -178,6 +181,7 @@ impl Options {
         options.damage_at_rest = damage.below(6).saturating_sub(2);
         options.disk_read_ms_max =
             u64::from(damage.chance(1, 6)) * log_uniform(&mut damage, 1, 200);
+        options.offsets_segment_bytes = log_uniform(&mut times, 4 * 1024, 64 * 1024);
         match rng.below(10) {
             0 => options.keep_only(None),
             1 | 2 => {

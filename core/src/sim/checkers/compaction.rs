@@ -9,7 +9,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::Violation;
-use super::log_image::{HEADER, LogImage, i16_at, i32_at, i64_at, is_compacted, is_crc_right};
+use super::log_image::{
+    HEADER, LogImage, i16_at, i32_at, i64_at, is_compacted, is_crc_right, is_offsets,
+};
 use crate::ids::{LogId, Offset};
 use crate::limits::decompressed_bytes_max;
 use crate::sim::trace::hash_of;
@@ -67,6 +69,8 @@ pub struct CompactionChecker {
     bounds: BTreeMap<(u32, LogId, Offset), i64>,
     /// Segments that were replaced.
     pub replaced: u64,
+    /// Those of them with committed offsets.
+    pub replaced_of_offsets: u64,
     violations: Vec<Violation>,
 }
 
@@ -203,6 +207,9 @@ impl CompactionChecker {
             return;
         };
         self.replaced += sources.len() as u64;
+        if is_offsets(folder) {
+            self.replaced_of_offsets += sources.len() as u64;
+        }
         if let Err(what) = model.replace(bytes, sources, bound) {
             let what = format!("{}: {what}", key.1);
             self.violations.push(Violation::new("R60", what));
@@ -256,11 +263,17 @@ impl Model {
                 self.records = self.records.split_off(&first);
                 self.heads = self.heads.split_off(&first);
             }
-            DiskOp::Truncate { end_offset, .. } => {
+            DiskOp::Truncate {
+                segment,
+                end_offset,
+                ..
+            } => {
                 self.records.split_off(&end_offset.0);
                 self.heads.split_off(&end_offset.0);
                 self.horizons.split_off(&end_offset.0);
-                self.segments.retain(|base| *base <= end_offset.0);
+                // One that was to begin where the cut is may be gone too: then the log goes on in
+                // the one before, and begins another further on.
+                self.segments.retain(|base| *base <= segment.0);
                 self.durable_end = self.durable_end.min(end_offset.0);
             }
             _other => {}
@@ -527,6 +540,23 @@ mod tests {
         torn[last] ^= 1;
         let left = model(&[batch(0, &[("a", Some("1"))]), torn]);
         assert!(left.records.keys().eq([&0]), "{:?}", left.records);
+    }
+
+    #[test]
+    fn a_segment_that_was_cut_off_is_not_there() {
+        let first = batch(0, &[("a", Some("1")), ("b", Some("1"))]);
+        let mut world = model(std::slice::from_ref(&first));
+        world.segments = BTreeSet::from([0, 2]);
+        // The segment at 2 did not fit on the disk; the next batch goes to the one before.
+        world.on_op(&DiskOp::Truncate {
+            log: LogId(1),
+            generation: crate::ids::Generation(1),
+            segment: Offset(0),
+            position: 0,
+            end_offset: Offset(2),
+        });
+        assert_eq!(world.segments, BTreeSet::from([0]));
+        assert!(world.records.keys().eq([&0, &1]));
     }
 
     #[test]

@@ -59,6 +59,8 @@ pub struct SeedResult {
     pub faults: u64,
     /// Segments that compaction replaced.
     pub replaced_segments: u64,
+    /// Those of them with committed offsets.
+    pub replaced_segments_of_offsets: u64,
     /// What did not hold; empty where all did.
     pub violations: Vec<Violation>,
     /// The options of the run.
@@ -112,6 +114,7 @@ pub fn run_with(seed: u64, options: Options, watch: Watch) -> SeedResult {
             .sum(),
         faults: world.faults(),
         replaced_segments: world.replaced_segments(),
+        replaced_segments_of_offsets: world.replaced_segments_of_offsets(),
         violations: world.violations().to_vec(),
         options,
         trace: world.trace().records().to_vec(),

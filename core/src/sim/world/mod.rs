@@ -163,6 +163,12 @@ impl World {
         self.durability.compaction().replaced
     }
 
+    /// Those of them with committed offsets.
+    #[must_use]
+    pub fn replaced_segments_of_offsets(&self) -> u64 {
+        self.durability.compaction().replaced_of_offsets
+    }
+
     /// The checker of what must be on disk.
     pub fn durability(&mut self) -> &mut DurabilityChecker {
         &mut self.durability
