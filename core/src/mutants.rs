@@ -106,6 +106,10 @@ mod chosen {
             ["R83", "R82"] "none" ("groups" = 2, "offsets_expire" = 1);
         M51 "compaction takes the offsets of one topic in a group for one key" ["R60", "R82"]
             "none" ("groups" = 2, "offsets_segment_bytes" = 4096, "offsets_expire" = 0);
+        M52 "batches are stamped with the time of their producer" ["R62"] "none"
+            ("stamped_topics" = 3);
+        M53 "of the times of records, the first and the last alone are looked at" ["R62"] "none"
+            ("timestamp_bound_ms" = 1000, "stamped_topics" = 0);
     }
 
     impl Mutant {

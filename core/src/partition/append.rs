@@ -11,6 +11,7 @@ use crate::error::ErrorCode;
 use crate::ids::Offset;
 use crate::limits::RECORD_ERRORS_MAX;
 use crate::log::{AppendError, LeaderBatch, LogMemory};
+use crate::mutants::mutant;
 use crate::storage::DiskOp;
 use crate::time::{Now, Timestamp};
 use crate::wire::batch::{PreparedBatch, TimestampType};
@@ -151,8 +152,12 @@ impl Partition {
             self.check_size(&batch)?;
         }
         if is_stamped {
-            let stamped = batch.with_timestamps(TimestampType::LogAppendTime, now.wall);
-            Ok((stamped, now.wall))
+            let time = match mutant!(M52) {
+                true => batch.header.max_timestamp,
+                false => now.wall,
+            };
+            let stamped = batch.with_timestamps(TimestampType::LogAppendTime, time);
+            Ok((stamped, time))
         } else {
             Ok((batch, Timestamp::NONE))
         }

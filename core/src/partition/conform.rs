@@ -6,6 +6,7 @@
 
 use super::append::AppendRefusal;
 use crate::config::{CompressionType, LogConfig, RecordValidation};
+use crate::mutants::mutant;
 use crate::time::Timestamp;
 use crate::wire::batch::{BatchError, Compression, PreparedBatch};
 use crate::wire::builder::BatchBuilder;
@@ -73,8 +74,8 @@ pub(super) fn recompress(
 /// The lowest and the highest timestamp of a batch, as far as they are known.
 pub(super) fn timestamps(batch: &PreparedBatch, facts: Option<&RecordFacts>) -> [Timestamp; 2] {
     match facts {
-        Some(facts) => [facts.min_timestamp, facts.max_timestamp],
-        None => [batch.header.base_timestamp, batch.header.max_timestamp],
+        Some(facts) if !mutant!(M53) => [facts.min_timestamp, facts.max_timestamp],
+        Some(_) | None => [batch.header.base_timestamp, batch.header.max_timestamp],
     }
 }
 

@@ -11,6 +11,7 @@ pub mod client;
 pub mod clock;
 pub mod disk;
 pub mod disk_contract;
+mod judges;
 pub mod nemesis;
 pub mod network;
 pub mod node;

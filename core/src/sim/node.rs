@@ -13,11 +13,11 @@ use super::boot::boot;
 use super::checkers::Violation;
 use super::checkers::door::{DoorChecker, Promise};
 use super::checkers::durability::DurabilityChecker;
-use super::checkers::groups::GroupChecker;
 use super::checkers::saved::SavedChecker;
 use super::checkers::topics::TopicChecker;
 use super::clock::NodeClock;
 use super::disk::{FileSystem, PowerLoss, SimulatedDisk};
+use super::judges::Judges;
 use super::options::Options;
 use crate::connection::{Connection, ConnectionLimits};
 use crate::event::Event;
@@ -25,6 +25,7 @@ use crate::ids::{ConnectionId, ListenerId};
 use crate::node::Node;
 use crate::node::door::{Input, Outbox};
 use crate::storage::{DiskDone, DiskOp, FailureScope, Slice};
+use crate::time::Now;
 use crate::wire::request::Piece;
 
 /// A process that runs.
@@ -63,7 +64,7 @@ pub struct SimulatedNode {
     running: Option<Running>,
     incarnation: u64,
     promise: Promise,
-    groups: GroupChecker,
+    judges: Judges,
     saved: SavedChecker,
     topics: TopicChecker,
 }
@@ -81,7 +82,7 @@ impl SimulatedNode {
             promise: Promise {
                 survives_power: options.flush_policy == 0,
             },
-            groups: GroupChecker::new(options.offsets_expire == 1),
+            judges: Judges::new(options),
             saved: SavedChecker::default(),
             topics: TopicChecker::default(),
         }
@@ -157,7 +158,7 @@ impl SimulatedNode {
     /// The process dies; its disk keeps what was written.
     pub fn crash(&mut self, durability: &mut DurabilityChecker) {
         self.running = None;
-        self.groups.on_crash();
+        self.judges.on_crash();
         self.topics.on_crash();
         self.disk.crash_process();
         self.judge_death(durability, false);
@@ -166,7 +167,7 @@ impl SimulatedNode {
     /// The power goes; its disk keeps what `loss` leaves.
     pub fn lose_power(&mut self, loss: &PowerLoss, durability: &mut DurabilityChecker) {
         self.running = None;
-        self.groups.on_crash();
+        self.judges.on_crash();
         self.topics.on_crash();
         self.disk.lose_power(loss);
         self.judge_death(durability, true);
@@ -213,13 +214,13 @@ impl SimulatedNode {
             return false;
         };
         machine.receive(bytes);
-        running.take_requests(connection, now.instant, &mut self.groups)
+        running.take_requests(connection, now, &mut self.judges)
     }
 
     /// A connection is gone.
     pub fn on_closed(&mut self, connection: ConnectionId) {
         if let Some(running) = &mut self.running {
-            running.drop_connection(connection, &mut self.groups);
+            running.drop_connection(connection, &mut self.judges);
         }
     }
 
@@ -267,7 +268,7 @@ impl SimulatedNode {
         let mut outbox = Outbox::default();
         running.node.turn(now, &mut running.inbox, &mut outbox);
         running.inbox.clear();
-        self.groups.on_turn(now);
+        self.judges.groups.on_turn(now);
         let mut effects = self.carry_out(world_ns, outbox, durability);
         effects.inputs = inputs;
         if let Some(running) = self.running.as_mut().filter(|_| tells_loss) {
@@ -296,7 +297,7 @@ impl SimulatedNode {
     pub fn take_violations(&mut self) -> Vec<Violation> {
         let door = self.running.as_mut().map(|running| &mut running.door);
         let mut found = door.map(DoorChecker::take_violations).unwrap_or_default();
-        found.append(&mut self.groups.take_violations());
+        found.append(&mut self.judges.take_violations());
         found.append(&mut self.saved.take_violations());
         found.append(&mut self.topics.take_violations());
         found
@@ -317,7 +318,9 @@ impl SimulatedNode {
         for effect in outbox.replies {
             effects.replies += 1;
             if let Some(machine) = running.connections.get_mut(&effect.connection) {
-                self.groups.on_reply(&effect, now.instant);
+                self.judges.on_reply(&effect, now, |topic_id, partition| {
+                    durability.folder_of(self.number, topic_id, partition)
+                });
                 self.topics.on_reply(&effect);
                 let resolve = |slice: &_| disk.resolve(slice);
                 running
@@ -338,11 +341,11 @@ impl SimulatedNode {
                 machine.finish();
             }
         }
-        running.flush(disk, &mut self.groups, &mut effects);
+        running.flush(disk, &mut self.judges, &mut effects);
         // Replies made room: requests may have waited for it.
         let connections: Vec<ConnectionId> = running.connections.keys().copied().collect();
         for connection in connections {
-            running.take_requests(connection, now.instant, &mut self.groups);
+            running.take_requests(connection, now, &mut self.judges);
         }
         for op in &outbox.disk {
             let directories = self.disk.directories();
@@ -351,7 +354,7 @@ impl SimulatedNode {
                 .collect();
             self.topics.on_op(op, &files);
             durability.on_op(self.number, op);
-            self.groups.on_op(op, now.instant);
+            self.judges.on_op(op, now);
             self.saved.on_op(op);
             self.disk.submit(op.clone(), world_ns);
         }
@@ -374,22 +377,21 @@ fn is_loss(input: &Input) -> bool {
 
 impl Running {
     /// Moves whole requests to the inbox; `false` where the connection ends by what it sent.
-    fn take_requests(
-        &mut self,
-        connection: ConnectionId,
-        now: crate::time::Instant,
-        groups: &mut GroupChecker,
-    ) -> bool {
+    fn take_requests(&mut self, connection: ConnectionId, now: Now, judges: &mut Judges) -> bool {
         let Some(machine) = self.connections.get_mut(&connection) else {
             return false;
         };
         loop {
             match machine.next_request() {
                 Ok(Some(received)) => {
-                    self.door
-                        .on_request(connection, received.sequence, &received.request, now);
+                    self.door.on_request(
+                        connection,
+                        received.sequence,
+                        &received.request,
+                        now.instant,
+                    );
                     let key = (connection, received.sequence);
-                    groups.on_request(key, &received.request, now);
+                    judges.on_request(key, &received.request, now);
                     self.inbox.push(Input::Request {
                         connection,
                         sequence: received.sequence,
@@ -399,28 +401,23 @@ impl Running {
                 }
                 Ok(None) => return true,
                 Err(_malformed) => {
-                    self.drop_connection(connection, groups);
+                    self.drop_connection(connection, judges);
                     return false;
                 }
             }
         }
     }
 
-    fn drop_connection(&mut self, connection: ConnectionId, groups: &mut GroupChecker) {
+    fn drop_connection(&mut self, connection: ConnectionId, judges: &mut Judges) {
         if self.connections.remove(&connection).is_some() {
             self.door.on_disconnected(connection);
-            groups.on_disconnected(connection);
+            judges.on_disconnected(connection);
             self.inbox.push(Input::Disconnected { connection });
         }
     }
 
     /// Collects what the connections have to say.
-    fn flush(
-        &mut self,
-        disk: &SimulatedDisk,
-        groups: &mut GroupChecker,
-        effects: &mut TurnEffects,
-    ) {
+    fn flush(&mut self, disk: &SimulatedDisk, judges: &mut Judges, effects: &mut TurnEffects) {
         let mut finished = Vec::new();
         for (connection, machine) in &mut self.connections {
             let mut pieces = Vec::new();
@@ -452,7 +449,7 @@ impl Running {
             }
         }
         for connection in finished {
-            self.drop_connection(connection, groups);
+            self.drop_connection(connection, judges);
             effects.closed.push(connection);
         }
     }

@@ -145,6 +145,11 @@ options! {
     offsets_expire,
     /// `offsets.topic.segment.bytes`; 0 for the least that Kafka allows, which no world fills.
     offsets_segment_bytes,
+    /// How many of the topics, of either kind, are stamped with the time of the append.
+    stamped_topics,
+    /// How far the times of records may be off the broker's clock in the topics that are not,
+    /// beside what that is off itself, in milliseconds; 0 where it does not matter.
+    timestamp_bound_ms,
     /// Mean time between deaths of a member, in milliseconds; 0 for never.
     member_crash_every_ms,
     /// Mean time between departures of a member, in milliseconds; 0 for never.
@@ -182,6 +187,9 @@ impl Options {
         options.disk_read_ms_max =
             u64::from(damage.chance(1, 6)) * log_uniform(&mut damage, 1, 200);
         options.offsets_segment_bytes = log_uniform(&mut times, 4 * 1024, 64 * 1024);
+        options.stamped_topics = u64::from(times.chance(1, 3)) * times.between(1, 3);
+        options.timestamp_bound_ms =
+            u64::from(times.chance(1, 4)) * log_uniform(&mut times, 1_000, 600_000);
         match rng.below(10) {
             0 => options.keep_only(None),
             1 | 2 => {

@@ -17,6 +17,12 @@ pub(super) const HEADER: usize = 61;
 /// What the names of compacted topics begin with, in every workload.
 pub const COMPACTED: &str = "compacted";
 
+/// What the names of topics have within that are stamped with the time of the append.
+pub const STAMPED: &str = "stamped";
+
+/// What the names of topics have within whose records' times must lie near the broker's.
+pub const BOUNDED: &str = "bounded";
+
 /// The topic of committed offsets, which is compacted too.
 pub const OFFSETS: &str = "__consumer_offsets";
 
@@ -31,6 +37,7 @@ pub fn is_compacted(name: &str) -> bool {
 pub fn is_offsets(name: &str) -> bool {
     name.starts_with(OFFSETS)
 }
+
 /// Where the part under the CRC begins.
 const CRC_COVERS_FROM: usize = 21;
 

@@ -19,6 +19,7 @@
 //! | R59 | retention takes the oldest segments first | `durability` |
 //! | R60 | compaction keeps the last of each key, and takes only what is durable | `compaction` |
 //! | R61, R63 | whole batches or none, with the bytes that were sent | `durability` |
+//! | R62 | times are the append's and do not go back, or the producer's and near enough | `times` |
 //! | R64 | a disk whose sync failed acknowledges nothing | `door` |
 //! | R65, R67 | sequences have no gap, epochs do not go back | `sequences` |
 //! | R66 | a retry appends nothing, what comes after is not refused | the producers themselves |
@@ -39,6 +40,7 @@ pub mod log_image;
 pub mod saved;
 pub mod sequences;
 mod swapped;
+pub mod times;
 pub mod topics;
 
 use std::fmt;

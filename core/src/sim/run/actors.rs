@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::Run;
 use crate::client::group::assignor::Assignor;
-use crate::sim::checkers::log_image::COMPACTED;
+use crate::sim::checkers::log_image::{BOUNDED, COMPACTED, STAMPED};
 use crate::sim::client::SimulatedClient;
 use crate::sim::workload::Actor;
 use crate::sim::workload::group::{CommitKind, Member, MemberOptions};
@@ -20,8 +20,14 @@ const OFFSET_FETCH: i16 = 9;
 impl Run {
     pub(super) fn topics(&self) -> Vec<Arc<str>> {
         let options = &self.world.options;
-        let plain = (0..options.topics).map(|number| format!("topic-{number}"));
-        let compacted = (0..options.compacted_topics).map(|number| format!("{COMPACTED}-{number}"));
+        let kind = |number| match () {
+            () if number < options.stamped_topics => format!("-{STAMPED}"),
+            () if options.timestamp_bound_ms > 0 => format!("-{BOUNDED}"),
+            () => String::new(),
+        };
+        let plain = (0..options.topics).map(|number| format!("topic{}-{number}", kind(number)));
+        let compacted = (0..options.compacted_topics)
+            .map(|number| format!("{COMPACTED}{}-{number}", kind(number)));
         plain.chain(compacted).map(Arc::from).collect()
     }
 
@@ -109,6 +115,10 @@ impl Run {
             } else {
                 1
             },
+            timestamp_bounds_ms: (
+                options.timestamp_bound_ms,
+                options.timestamp_bound_ms + 2 * options.wall_skew_ms,
+            ),
             batch_records_max: options.batch_records_max,
             value_bytes_max: options.value_bytes_max,
             compacted_keys: options.compacted_keys,
@@ -116,7 +126,7 @@ impl Run {
             produce_version: self.version("produce", 3, 13),
             gets_id: options.idempotence == 1,
             keeps_order: options.flush_policy == 0 && options.admin == 0,
-            is_refused: options.disk_full_every_ms > 0,
+            is_refused: options.disk_full_every_ms > 0 || options.timestamp_bound_ms > 0,
             first_sequence,
         }))
     }

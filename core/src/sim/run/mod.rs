@@ -18,6 +18,7 @@ use crate::sim::checkers::consumed;
 use crate::sim::checkers::log_files;
 use crate::sim::checkers::log_image::LogImage;
 use crate::sim::checkers::sequences;
+use crate::sim::checkers::times;
 use crate::sim::disk::PowerLoss;
 use crate::sim::options::Options;
 use crate::sim::trace::TraceRecord;
@@ -147,6 +148,7 @@ impl Run {
             restless,
             partitions: i32::try_from(options.partitions).expect("few"),
             configs: Vec::new(),
+            timestamp_bound_ms: options.timestamp_bound_ms + options.wall_skew_ms,
             every_ms: options.admin_every_ms,
         })));
         self.expect("L1", "no topics were made", WARM_UP_NS, |world| {
@@ -337,10 +339,15 @@ impl Run {
         self.damage_at_rest()
     }
 
-    /// R65, over every log.
+    /// R62 and R65, over every log.
     fn check_sequences(&mut self) -> Option<()> {
         for image in self.images() {
-            for violation in sequences::check(&image.folder, &image.read()) {
+            let found = image.read();
+            let times = times::check(&image.folder, &found);
+            for violation in sequences::check(&image.folder, &found)
+                .into_iter()
+                .chain(times)
+            {
                 self.world.complain(violation);
             }
         }

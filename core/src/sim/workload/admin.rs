@@ -17,6 +17,7 @@ use kafka_wire_core::StrBytes;
 use super::{Stage, TopicView, is_compacted};
 use crate::client::message::{Call, ClientRequest};
 use crate::client::network::{Answer, CallId};
+use crate::sim::checkers::log_image::{BOUNDED, STAMPED};
 use crate::time::Instant;
 
 /// How an administrator behaves.
@@ -30,6 +31,8 @@ pub struct AdminOptions {
     pub partitions: i32,
     /// Configurations of each topic.
     pub configs: Vec<(&'static str, String)>,
+    /// How far records of topics with such a bound may be off the broker's clock, in milliseconds.
+    pub timestamp_bound_ms: u64,
     /// Mean time between changes, in milliseconds.
     pub every_ms: u64,
 }
@@ -164,6 +167,7 @@ impl Admin {
                     })),
                 }));
             }
+            configs.extend(self.configs_of_times(name));
             made!(CreatableTopic {
                 name: StrBytes::from(&**name),
                 num_partitions: self.options.partitions,
@@ -175,6 +179,27 @@ impl Admin {
             topics: topics.collect(),
             timeout_ms: 1_000,
         }))
+    }
+
+    /// What a topic's name says of the times of its records.
+    fn configs_of_times(&self, name: &str) -> Vec<CreatableTopicConfig> {
+        let config = |name: &'static str, value: &str| {
+            made!(CreatableTopicConfig {
+                name: StrBytes::from(name),
+                value: Some(StrBytes::from(value)),
+            })
+        };
+        if name.contains(STAMPED) {
+            return vec![config("message.timestamp.type", "LogAppendTime")];
+        }
+        if name.contains(BOUNDED) {
+            let bound_ms = self.options.timestamp_bound_ms.to_string();
+            return vec![
+                config("message.timestamp.before.max.ms", &bound_ms),
+                config("message.timestamp.after.max.ms", &bound_ms),
+            ];
+        }
+        Vec::new()
     }
 
     /// A change, unless it is too late for one.

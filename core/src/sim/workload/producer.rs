@@ -18,6 +18,7 @@ use crate::client::message::{Call, ClientRequest, ClientResponse};
 use crate::client::network::{Answer, CallError, CallId};
 use crate::error::ErrorCode;
 use crate::ids::{ProducerEpoch, ProducerId, Sequence, TopicId};
+use crate::sim::checkers::log_image::BOUNDED;
 use crate::time::{Instant, Timestamp};
 use crate::wire::batch::Compression;
 use crate::wire::builder::BatchBuilder;
@@ -44,6 +45,9 @@ pub struct ProducerOptions {
     pub is_idempotent: bool,
     /// Batches of one partition under way at once.
     pub in_flight_max: usize,
+    /// How far its records may be before and after its own clock where that matters, in
+    /// milliseconds: the broker's may be ahead of it.
+    pub timestamp_bounds_ms: (u64, u64),
     /// Most records of a batch.
     pub batch_records_max: u64,
     /// Most bytes of a value.
@@ -271,7 +275,7 @@ impl Producer {
             return;
         }
         let sequence = lane.next_sequence;
-        let (bytes, records) = self.build(stage, sequence, is_compacted(topic));
+        let (bytes, records) = self.build(stage, sequence, topic);
         let lane = self
             .lanes
             .entry((Arc::clone(topic), partition))
@@ -285,7 +289,8 @@ impl Producer {
         });
     }
 
-    fn build(&mut self, stage: &mut Stage<'_>, sequence: i32, is_compacted: bool) -> (Bytes, i32) {
+    fn build(&mut self, stage: &mut Stage<'_>, sequence: i32, topic: &str) -> (Bytes, i32) {
+        let is_compacted = is_compacted(topic);
         // No LZ4: its encoder hashes eight bytes on a 64-bit machine and four on a 32-bit one, so
         // the same batch would have other bytes in WebAssembly.
         let codec = match stage.rng.below(12) {
@@ -299,9 +304,12 @@ impl Producer {
             builder = builder.producer(id, epoch, Sequence(sequence));
         }
         let passed_ms = i64::try_from(stage.now.0 / 1_000_000).expect("a world is short");
+        // Some batches have records whose times are about as far off as they may be.
+        let is_odd = topic.contains(BOUNDED) && stage.rng.chance(1, 12);
         for _ in 0..stage.rng.between(1, self.options.batch_records_max + 1) {
             let early_ms = i64::try_from(stage.rng.below(20)).expect("small");
-            let timestamp = Timestamp(WALL_BEGINS_MS + passed_ms - early_ms);
+            let off_ms = if is_odd { self.odd_ms(stage) } else { 0 };
+            let timestamp = Timestamp(WALL_BEGINS_MS + passed_ms - early_ms + off_ms);
             let key = format!("{}-{}", self.options.name, self.counter);
             self.counter += 1;
             let mut value = key.clone().into_bytes();
@@ -319,6 +327,18 @@ impl Producer {
         }
         let records = builder.records_count();
         (builder.build(), records)
+    }
+
+    /// How far off a record of an odd batch is: not at all, or about as far as it may be.
+    fn odd_ms(&self, stage: &mut Stage<'_>) -> i64 {
+        let (before_ms, after_ms) = self.options.timestamp_bounds_ms;
+        let bound = |bound_ms| i64::try_from(bound_ms).expect("some minutes");
+        let around_ms = i64::try_from(stage.rng.below(400)).expect("small") - 200;
+        match stage.rng.below(8) {
+            0 => around_ms + bound(after_ms),
+            1 => around_ms - bound(before_ms),
+            _most => 0,
+        }
     }
 
     /// Sends what may be sent; answers when the next may.

@@ -107,8 +107,9 @@ impl Member {
     /// A member to be.
     #[must_use]
     pub fn new(options: MemberOptions) -> Self {
+        let first = options.topics.first().map_or("topic-0".into(), Arc::clone);
         Self {
-            stale: Stale::new(Arc::clone(&options.group)),
+            stale: Stale::new(Arc::clone(&options.group), first),
             options,
             machine: None,
             life: 0,

@@ -22,6 +22,8 @@ const EVERY_MS: u64 = 150;
 #[derive(Clone, Debug)]
 pub(super) struct Stale {
     group: Arc<str>,
+    /// What it commits an offset of.
+    topic: Arc<str>,
     /// The last is the one of now.
     memberships: Vec<(Arc<str>, GroupGeneration)>,
     call: Option<CallId>,
@@ -29,9 +31,10 @@ pub(super) struct Stale {
 }
 
 impl Stale {
-    pub(super) fn new(group: Arc<str>) -> Self {
+    pub(super) fn new(group: Arc<str>, topic: Arc<str>) -> Self {
         Self {
             group,
+            topic,
             memberships: Vec::new(),
             call: None,
             at: Instant(0),
@@ -76,7 +79,7 @@ impl Stale {
                 member_id: StrBytes::from(&*member),
                 generation_id_or_member_epoch: generation.0,
                 topics: vec![made!(OffsetCommitRequestTopic {
-                    name: StrBytes::from("topic-0"),
+                    name: StrBytes::from(&*self.topic),
                     partitions: vec![made!(OffsetCommitRequestPartition {
                         partition_index: 0,
                         committed_offset: 0,
