@@ -127,6 +127,12 @@ impl FetchSessions {
         }
     }
 
+    /// How many sessions there may be.
+    #[must_use]
+    pub fn slots_max(&self) -> usize {
+        self.slots_max
+    }
+
     /// How many sessions are open.
     #[must_use]
     pub fn len(&self) -> usize {

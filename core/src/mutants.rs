@@ -110,6 +110,12 @@ mod chosen {
             ("stamped_topics" = 3);
         M53 "of the times of records, the first and the last alone are looked at" ["R62"] "none"
             ("timestamp_bound_ms" = 1000, "stamped_topics" = 0);
+        M54 "what a client asked is remembered when it is gone" ["R92"] "reset" ("quotas" = 1);
+        M55 "the tail is let go of at twice its budget" ["R92"] "none";
+        M56 "who is told to wait is read on" ["R94"] "none" ("quotas" = 1);
+        M57 "who is told to wait is read again after half the time" ["R94"] "none" ("quotas" = 1);
+        M58 "of what a client did the last sample alone counts" ["R94"] "none" ("quotas" = 1);
+        M59 "a reader gets what is too much for it" ["R94"] "none" ("quotas" = 1);
     }
 
     impl Mutant {

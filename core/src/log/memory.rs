@@ -11,6 +11,7 @@ use super::offset_index::OffsetEntry;
 use super::time_index::TimeEntry;
 use crate::ids::{LogId, Offset};
 use crate::limits::{INDEX_CACHE_BYTES_MAX, TAIL_BATCH_OVERHEAD_BYTES};
+use crate::mutants::mutant;
 
 /// What the logs of one broker share.
 #[derive(Clone, Debug)]
@@ -83,7 +84,8 @@ impl TailBudget {
     /// While the tails hold too much: the log with the oldest batch, and the ticket to call
     /// [`super::Log::evict`] with. A log that is gone may be skipped.
     pub fn next_victim(&mut self) -> Option<(LogId, Ticket)> {
-        while self.bytes > self.bytes_max {
+        let factor = if mutant!(M55) { 2 } else { 1 };
+        while self.bytes > self.bytes_max.saturating_mul(factor) {
             let (ticket, log) = self.queue.pop_front()?;
             if let Some(log) = log {
                 return Some((log, ticket));

@@ -29,7 +29,7 @@ pub struct NodeFigures {
 }
 
 /// What the rooms of a broker say of themselves.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct BrokerFigures {
     /// The node.
     pub node_id: NodeId,
@@ -53,6 +53,14 @@ pub struct BrokerFigures {
     pub metadata_applied: Offset,
     /// Fetch sessions that are open.
     pub fetch_sessions: u64,
+    /// How many there may be.
+    pub fetch_sessions_max: u64,
+    /// Requests that wait, for whatever it is.
+    pub requests_parked: u64,
+    /// Requests whose answers will count for a quota.
+    pub requests_metered: u64,
+    /// Users, client ids and addresses that are remembered for their quotas; of each kind of quota.
+    pub quota_sharers: u64,
     /// Answers that made clients wait, by their API.
     pub throttled: Vec<(&'static ServedApi, Throttled)>,
     /// Connections that are not read now, because their clients did too much.
@@ -239,7 +247,7 @@ impl Node {
 }
 
 impl Broker {
-    fn survey(&self) -> BrokerFigures {
+    pub(crate) fn survey(&self) -> BrokerFigures {
         let fenced = self.image.brokers().filter(|broker| broker.fenced).count();
         let brokers = self.image.brokers().count();
         BrokerFigures {
@@ -254,6 +262,10 @@ impl Broker {
             metadata_high_watermark: self.quorum.high_watermark(),
             metadata_applied: self.applied,
             fetch_sessions: count(self.sessions.len()),
+            fetch_sessions_max: count(self.sessions.slots_max()),
+            requests_parked: count(self.waiting.len()),
+            requests_metered: count(self.throttle.metered()),
+            quota_sharers: count(self.throttle.sharers()),
             throttled: self
                 .throttle
                 .throttled()

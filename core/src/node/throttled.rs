@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::broker::Broker;
 use super::door::Outbox;
 use crate::ids::ConnectionId;
+use crate::mutants::mutant;
 use crate::quota::throttle::Release;
 use crate::time::Now;
 use crate::waiting::ReplyTo;
@@ -53,7 +54,9 @@ impl Broker {
             let wait_ms = self.throttle.on_answered(now, reply_to, size_bytes);
             if wait_ms > 0 {
                 effect.reply.set_throttle_time_ms(wait_ms);
-                out.muted.push((effect.connection, true));
+                if !mutant!(M56) {
+                    out.muted.push((effect.connection, true));
+                }
             }
         }
     }

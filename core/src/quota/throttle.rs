@@ -17,6 +17,7 @@ use super::window::{Window, Windows};
 use crate::ids::{ConnectionId, RequestSequence};
 use crate::limits::QUOTA_SHARERS_MAX;
 use crate::metadata::Image;
+use crate::mutants::mutant;
 use crate::time::{Instant, Now, from_ms};
 use crate::waiting::ReplyTo;
 use crate::wire::api_table::PRODUCE;
@@ -169,6 +170,9 @@ impl Throttle {
             connection,
             sequence: RequestSequence(sequence),
         };
+        if mutant!(M54) {
+            return;
+        }
         let its: Vec<ReplyTo> = self
             .asked
             .range(first(0)..=first(u64::MAX))
@@ -221,6 +225,7 @@ impl Throttle {
         let is_first = window.is_empty(now_ms, windows);
         window.record(now_ms, bytes, windows);
         let wait_ms = window.wait_ms(now_ms, rate, 1, windows);
+        let is_first = is_first || mutant!(M59);
         if wait_ms > 0 && !is_first {
             window.take_back(bytes);
         }
@@ -314,7 +319,8 @@ impl Throttle {
             let throttled = self.throttled.entry(asked.api_key).or_default();
             throttled.answers += 1;
             throttled.wait_ms += u64::from(wait_ms.unsigned_abs());
-            let until = now.after(from_ms(i64::from(wait_ms)));
+            let muted_ms = i64::from(wait_ms) / if mutant!(M57) { 2 } else { 1 };
+            let until = now.after(from_ms(muted_ms));
             self.mute(reply_to.connection, until, Release::Unmute);
         }
         wait_ms
@@ -377,6 +383,19 @@ impl Throttle {
         self.throttled
             .iter()
             .map(|(api_key, seen)| (*api_key, *seen))
+    }
+
+    /// Requests whose answers have not left, as far as they are noted.
+    #[must_use]
+    pub fn metered(&self) -> usize {
+        self.asked.len()
+    }
+
+    /// The most that is remembered of any kind: windows, buckets or addresses.
+    #[must_use]
+    pub fn sharers(&self) -> usize {
+        let buckets = self.buckets.len().max(self.addresses.len());
+        self.windows.len().max(buckets)
     }
 
     /// Connections that are not read now.

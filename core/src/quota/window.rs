@@ -5,6 +5,7 @@
 use std::collections::VecDeque;
 
 use super::rate::{MILLION, Rate};
+use crate::mutants::mutant;
 
 /// How long one looks back.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -85,7 +86,9 @@ impl Window {
     }
 
     fn total(&self) -> u128 {
-        let amounts = self.samples.iter().map(|sample| sample.amount);
+        let count = if mutant!(M58) { 1 } else { usize::MAX };
+        let samples = self.samples.iter().rev().take(count);
+        let amounts = samples.map(|sample| sample.amount);
         amounts.fold(0, u128::saturating_add)
     }
 

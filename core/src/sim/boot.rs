@@ -87,6 +87,9 @@ fn configuration(number: u32, options: &Options) -> BTreeMap<Arc<str>, Arc<str>>
     if options.groups > 0 {
         values.extend(configuration_of_groups(options));
     }
+    if options.quotas == 1 {
+        values.push(("quota.window.num", options.quota_windows.to_string()));
+    }
     if options.flush_policy == 1 {
         values.push(("log.flush.interval.ms", "50".to_owned()));
         values.push(("log.flush.interval.messages", "100".to_owned()));

@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
+use kafka_wire_core::StrBytes;
 
 use super::workload::{Actor, Stage};
 use crate::client::connection::ConnectionOptions;
@@ -53,13 +54,19 @@ pub enum ClientWish {
 pub const FIRST_PORT: u16 = 9092;
 
 impl SimulatedClient {
-    /// A client of a cluster of `nodes`, which speaks at most these versions.
+    /// A client of a cluster of `nodes`, of this client id, which speaks at most these versions.
     #[must_use]
-    pub fn new(nodes: u32, version_caps: BTreeMap<i16, i16>, actor: Actor, rng: Rng) -> Self {
+    pub fn new(
+        nodes: u32,
+        (client_id, version_caps): (&'static str, BTreeMap<i16, i16>),
+        actor: Actor,
+        rng: Rng,
+    ) -> Self {
         let ports = (0..nodes).map(port_of);
         let bootstrap = ports.map(|port| ("node".into(), port)).collect();
         let options = NetworkOptions {
             connection: ConnectionOptions {
+                client_id: Some(StrBytes::from(client_id)),
                 version_caps,
                 ..ConnectionOptions::default()
             },

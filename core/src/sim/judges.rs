@@ -2,19 +2,25 @@
 
 use super::checkers::Violation;
 use super::checkers::groups::GroupChecker;
+use super::checkers::quotas::QuotaChecker;
 use super::checkers::times::TimeChecker;
 use super::options::Options;
 use crate::ids::{ConnectionId, RequestSequence, TopicId};
 use crate::node::door::ReplyEffect;
 use crate::storage::DiskOp;
 use crate::time::Now;
-use crate::wire::request::Request;
+use crate::wire::request::{Request, RequestHead};
+
+/// `quota.window.size.seconds`, by default.
+const QUOTA_WINDOW_MS: u64 = 1_000;
 
 /// They see requests as they are taken, and replies and operations as they leave.
 #[derive(Clone, Debug)]
 pub(super) struct Judges {
     /// Of groups.
     pub(super) groups: GroupChecker,
+    /// Of quotas.
+    pub(super) quotas: QuotaChecker,
     /// Of the times of records.
     pub(super) times: TimeChecker,
 }
@@ -25,6 +31,7 @@ impl Judges {
         let bound_ms = (bound_ms > 0).then_some(bound_ms + options.wall_skew_ms);
         Self {
             groups: GroupChecker::new(options.offsets_expire == 1),
+            quotas: QuotaChecker::new(options.quota_windows, QUOTA_WINDOW_MS),
             times: TimeChecker::new(bound_ms),
         }
     }
@@ -33,9 +40,10 @@ impl Judges {
     pub(super) fn on_request(
         &mut self,
         key: (ConnectionId, RequestSequence),
-        request: &Request,
+        (head, request): (&RequestHead, &Request),
         now: Now,
     ) {
+        self.quotas.on_request(key, head, request);
         self.groups.on_request(key, request, now.instant);
         self.times.on_request(key, request, now.wall);
     }
@@ -43,6 +51,7 @@ impl Judges {
     /// A connection is gone.
     pub(super) fn on_disconnected(&mut self, connection: ConnectionId) {
         self.groups.on_disconnected(connection);
+        self.quotas.on_disconnected(connection);
         self.times.on_disconnected(connection);
     }
 
@@ -54,6 +63,7 @@ impl Judges {
         folder_of: impl Fn(TopicId, i32) -> Option<String>,
     ) {
         self.groups.on_reply(effect, now.instant);
+        self.quotas.on_reply(effect, now.instant);
         self.times.on_reply(effect, now.wall, folder_of);
     }
 
@@ -66,12 +76,14 @@ impl Judges {
     /// The process died.
     pub(super) fn on_crash(&mut self) {
         self.groups.on_crash();
+        self.quotas.on_crash();
         self.times.on_crash();
     }
 
     /// Takes what was found so far.
     pub(super) fn take_violations(&mut self) -> Vec<Violation> {
         let mut found = self.groups.take_violations();
+        found.append(&mut self.quotas.take_violations());
         found.append(&mut self.times.take_violations());
         found
     }

@@ -3,7 +3,7 @@
 //! One seed decides the network, the disks, the clocks, the faults, what the clients do and how
 //! many inputs share a turn. It executes the very operations the native broker executes, and
 //! watches from outside: what left a node, and what lies on its disk. It never looks into a node
-//! to judge it.
+//! to judge it, but at the figures that the node shows anyone.
 
 mod boot;
 pub mod checkers;

@@ -11,6 +11,7 @@ use bytes::{Bytes, BytesMut};
 
 use super::boot::boot;
 use super::checkers::Violation;
+use super::checkers::accounts::{self, Seen};
 use super::checkers::door::{DoorChecker, Promise};
 use super::checkers::durability::DurabilityChecker;
 use super::checkers::saved::SavedChecker;
@@ -22,6 +23,7 @@ use super::options::Options;
 use crate::connection::{Connection, ConnectionLimits};
 use crate::event::Event;
 use crate::ids::{ConnectionId, ListenerId};
+use crate::limits::REQUESTS_IN_FLIGHT_MAX;
 use crate::node::Node;
 use crate::node::door::{Input, Outbox};
 use crate::storage::{DiskDone, DiskOp, FailureScope, Slice};
@@ -36,7 +38,11 @@ struct Running {
     inbox: Vec<Input>,
     door: DoorChecker,
     is_stopping: bool,
+    turns: u64,
 }
+
+/// Turns from one look at a node's accounts to the next.
+const ACCOUNTS_EVERY: u64 = 4;
 
 /// What a turn leads to outside the node.
 #[derive(Clone, Debug, Default)]
@@ -67,6 +73,8 @@ pub struct SimulatedNode {
     judges: Judges,
     saved: SavedChecker,
     topics: TopicChecker,
+    /// What was found in its accounts.
+    accounts: Vec<Violation>,
 }
 
 impl SimulatedNode {
@@ -85,6 +93,7 @@ impl SimulatedNode {
             judges: Judges::new(options),
             saved: SavedChecker::default(),
             topics: TopicChecker::default(),
+            accounts: Vec::new(),
         }
     }
 
@@ -151,6 +160,7 @@ impl SimulatedNode {
             inbox: Vec::new(),
             door: DoorChecker::default(),
             is_stopping: false,
+            turns: 0,
         });
         self.carry_out(world_ns, outbox, durability)
     }
@@ -229,6 +239,7 @@ impl SimulatedNode {
         if let Some(running) = &mut self.running {
             running.inbox.push(Input::Shutdown);
             running.is_stopping = true;
+            self.judges.quotas.on_stop();
         }
     }
 
@@ -268,6 +279,10 @@ impl SimulatedNode {
         let mut outbox = Outbox::default();
         running.node.turn(now, &mut running.inbox, &mut outbox);
         running.inbox.clear();
+        running.turns += 1;
+        if running.turns.is_multiple_of(ACCOUNTS_EVERY) && !running.is_stopping {
+            self.accounts.extend(running.check_accounts());
+        }
         self.judges.groups.on_turn(now);
         let mut effects = self.carry_out(world_ns, outbox, durability);
         effects.inputs = inputs;
@@ -275,6 +290,12 @@ impl SimulatedNode {
             running.door.on_disk_lost();
         }
         effects
+    }
+
+    /// Judges what a turn came to; `slack` is what the world may take to give the node one.
+    pub fn end_turn(&mut self, world_ns: u64, slack: Duration) {
+        let now = self.clock.now(world_ns);
+        self.judges.quotas.end_turn(now.instant, slack);
     }
 
     /// The world time at which the node wants an empty turn.
@@ -300,6 +321,7 @@ impl SimulatedNode {
         found.append(&mut self.judges.take_violations());
         found.append(&mut self.saved.take_violations());
         found.append(&mut self.topics.take_violations());
+        found.append(&mut self.accounts);
         found
     }
 
@@ -334,6 +356,8 @@ impl SimulatedNode {
         for (connection, is_muted) in outbox.muted {
             if let Some(machine) = running.connections.get_mut(&connection) {
                 machine.set_muted(is_muted);
+                let quotas = &mut self.judges.quotas;
+                quotas.on_muted(connection, is_muted, now.instant);
             }
         }
         for (connection, _why) in outbox.close {
@@ -376,6 +400,20 @@ fn is_loss(input: &Input) -> bool {
 }
 
 impl Running {
+    /// R92: compares what the node accounts for with its bounds.
+    fn check_accounts(&self) -> Option<Violation> {
+        let seen = Seen {
+            connections: self.connections.len() as u64,
+            pending: self.door.pending(),
+        };
+        let mut machines = self.connections.values();
+        if let Some(full) = machines.find(|of| of.requests_in_flight() > REQUESTS_IN_FLIGHT_MAX) {
+            let what = format!("{:?} has too many requests", full.id());
+            return Some(Violation::new("R92", what));
+        }
+        accounts::check(&self.node.broker()?.survey(), seen)
+    }
+
     /// Moves whole requests to the inbox; `false` where the connection ends by what it sent.
     fn take_requests(&mut self, connection: ConnectionId, now: Now, judges: &mut Judges) -> bool {
         let Some(machine) = self.connections.get_mut(&connection) else {
@@ -391,7 +429,7 @@ impl Running {
                         now.instant,
                     );
                     let key = (connection, received.sequence);
-                    judges.on_request(key, &received.request, now);
+                    judges.on_request(key, (&received.head, &received.request), now);
                     self.inbox.push(Input::Request {
                         connection,
                         sequence: received.sequence,

@@ -158,6 +158,16 @@ options! {
     group_admin_every_ms,
     /// Mean time between polls of a member that come too late, in milliseconds; 0 for never.
     member_stall_every_ms,
+    /// Whether an administrator limits clients.
+    quotas,
+    /// Mean time between two of its changes, in milliseconds.
+    quota_every_ms,
+    /// `quota.window.num`; each lasts a second.
+    quota_windows,
+    /// What clients may read and write, about, in bytes a second.
+    quota_bytes,
+    /// How much of a second their requests may take, about, in millionths of a percent.
+    quota_percent_millionths,
     /// How far a node's wall clock is off, in milliseconds (C1).
     wall_skew_ms,
     /// How fast a node's monotonic clock runs, in parts per million above half of the truth; 0 for
@@ -176,6 +186,7 @@ impl Options {
         let mut damage = rng.child("options of damage", 0);
         let mut whether = rng.child("whether there are groups", 0);
         let mut times = rng.child("options of times", 0);
+        let mut quotas = rng.child("options of quotas", 0);
         let mut rng = rng.child("options", 0);
         let mut options = Self::sizes(&mut rng);
         options.rates(&mut rng);
@@ -190,6 +201,7 @@ impl Options {
         options.stamped_topics = u64::from(times.chance(1, 3)) * times.between(1, 3);
         options.timestamp_bound_ms =
             u64::from(times.chance(1, 4)) * log_uniform(&mut times, 1_000, 600_000);
+        options.quotas(&mut quotas);
         match rng.below(10) {
             0 => options.keep_only(None),
             1 | 2 => {
@@ -278,6 +290,15 @@ impl Options {
         self.disk_full_every_ms = u64::from(rng.chance(1, 4)) * full_ms;
         self.sync_error_every_ms = u64::from(rng.chance(1, 4)) * error_ms;
         self.stop_interrupt_percent = rng.below(2) * rng.below(60);
+    }
+
+    /// What clients may do, where they are limited.
+    fn quotas(&mut self, rng: &mut Rng) {
+        self.quotas = u64::from(rng.chance(1, 5));
+        self.quota_every_ms = log_uniform(rng, 20, 1_000);
+        self.quota_windows = rng.between(2, 5);
+        self.quota_bytes = log_uniform(rng, 4_000, 1_000_000);
+        self.quota_percent_millionths = log_uniform(rng, 10_000, 1_000_000);
     }
 
     /// What groups are like, where there are any. What befalls members is there or not, each by

@@ -57,6 +57,12 @@ impl DoorChecker {
         std::mem::take(&mut self.violations)
     }
 
+    /// How many requests were not answered yet.
+    #[must_use]
+    pub fn pending(&self) -> u64 {
+        self.pending.len() as u64
+    }
+
     /// Notes a request given to the node.
     pub fn on_request(
         &mut self,

@@ -26,8 +26,11 @@
 //! | R79 - R83 | owners, generations, fencing, committed offsets and their expiry | `groups` |
 //! | R84, R85 | nothing is told of a part of the groups, or against their log | `groups` |
 //! | R86 | who is heard of is not dropped | `groups` |
+//! | R92 | nothing is held beyond its bound, or for nobody | `accounts` |
+//! | R94 | who does too much is told how long to wait, and waits as long | `quotas` |
 //! | R87, R88, R95 | one answer to each request, in time, that says why | `door`, `groups` |
 
+pub mod accounts;
 pub mod checkpoint;
 mod cleaned;
 pub mod compaction;
@@ -37,6 +40,7 @@ pub mod durability;
 pub mod groups;
 pub mod log_files;
 pub mod log_image;
+pub mod quotas;
 pub mod saved;
 pub mod sequences;
 mod swapped;

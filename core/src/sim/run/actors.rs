@@ -9,6 +9,7 @@ use crate::sim::checkers::log_image::{BOUNDED, COMPACTED, STAMPED};
 use crate::sim::client::SimulatedClient;
 use crate::sim::workload::Actor;
 use crate::sim::workload::group::{CommitKind, Member, MemberOptions};
+use crate::sim::workload::limiter::CLIENT_IDS;
 use crate::sim::workload::producer::{Producer, ProducerOptions};
 
 /// The API numbers whose versions clients choose.
@@ -128,7 +129,14 @@ impl Run {
             keeps_order: options.flush_policy == 0 && options.admin == 0,
             is_refused: options.disk_full_every_ms > 0 || options.timestamp_bound_ms > 0,
             first_sequence,
+            honours_quotas: self.honours_quotas(),
         }))
+    }
+
+    /// Whether the next client waits as it is told.
+    pub(super) fn honours_quotas(&self) -> bool {
+        let mut dice = self.root.child("quotas", self.clients);
+        dice.chance(1, 2)
     }
 
     /// A version for the next client, often the newest.
@@ -144,7 +152,7 @@ impl Run {
 
     pub(super) fn add(&mut self, actor: Actor) {
         let caps = match &actor {
-            Actor::Admin(_) => BTreeMap::new(),
+            Actor::Admin(_) | Actor::Limiter(_) => BTreeMap::new(),
             // They name topics, and are told names.
             Actor::Auditor(_) | Actor::Keeper(_) | Actor::Member(_) => {
                 BTreeMap::from([(OFFSET_COMMIT, 9), (OFFSET_FETCH, 9)])
@@ -153,8 +161,12 @@ impl Run {
             Actor::Producer(producer) => BTreeMap::from([(PRODUCE, producer.produce_version())]),
         };
         let rng = self.root.child("client", self.clients);
+        let client_id = match self.world.options.quotas {
+            0 => "ottla",
+            _limited => CLIENT_IDS[self.clients as usize % CLIENT_IDS.len()],
+        };
         self.clients += 1;
-        let client = SimulatedClient::new(1, caps, actor, rng);
+        let client = SimulatedClient::new(1, (client_id, caps), actor, rng);
         self.world.add_client(client);
     }
 }

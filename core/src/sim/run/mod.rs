@@ -28,6 +28,7 @@ use crate::sim::workload::consumer::{Consumer, ConsumerOptions};
 use crate::sim::workload::group::auditor::Auditor;
 use crate::sim::workload::group::keeper::{KEPT, Keeper, KeeperOptions};
 use crate::sim::workload::group::{Member, Ranges, unsettled};
+use crate::sim::workload::limiter::{Limiter, LimiterOptions};
 use crate::sim::world::{Listener, World};
 
 /// A second of the world.
@@ -157,6 +158,7 @@ impl Run {
                 Actor::Auditor(_)
                 | Actor::Consumer(_)
                 | Actor::Keeper(_)
+                | Actor::Limiter(_)
                 | Actor::Member(_)
                 | Actor::Producer(_) => true,
             })
@@ -172,9 +174,11 @@ impl Run {
         for _ in 0..options.consumers {
             let topics = self.topics();
             let fetch_version = self.version("fetch", 4, 18);
+            let honours_quotas = self.honours_quotas();
             self.add(Actor::Consumer(Consumer::new(ConsumerOptions {
                 topics,
                 fetch_version,
+                honours_quotas,
                 is_final: false,
             })));
         }
@@ -189,6 +193,13 @@ impl Run {
                 groups: self.groups(),
                 topics: self.topics(),
                 every_ms: options.group_admin_every_ms,
+            })));
+        }
+        if options.quotas == 1 {
+            self.add(Actor::Limiter(Limiter::new(LimiterOptions {
+                every_ms: options.quota_every_ms,
+                bytes_per_second: options.quota_bytes,
+                percent_millionths: options.quota_percent_millionths,
             })));
         }
         self.world.begin_phase();
@@ -294,6 +305,7 @@ impl Run {
         let reader = Consumer::new(ConsumerOptions {
             topics: Vec::new(),
             fetch_version,
+            honours_quotas: false,
             is_final: true,
         });
         self.add(Actor::Consumer(reader));

@@ -35,6 +35,8 @@ pub struct ConsumerOptions {
     pub topics: Vec<Arc<str>>,
     /// Highest version of Fetch it speaks.
     pub fetch_version: i16,
+    /// Whether it asks for nothing as long as it is told to wait.
+    pub honours_quotas: bool,
     /// Whether it reads everything once, in order, and is done.
     pub is_final: bool,
 }
@@ -167,7 +169,13 @@ impl Consumer {
         };
         match purpose {
             Purpose::Fetch => match FetchRequest::from_response(response) {
-                Some(response) => self.on_fetched(stage, &response),
+                Some(response) => {
+                    self.on_fetched(stage, &response);
+                    if self.options.honours_quotas {
+                        let ms = u64::try_from(response.throttle_time_ms).unwrap_or(0);
+                        self.not_before = self.not_before.max(stage.in_ms(ms));
+                    }
+                }
                 None => stage.complaints.push("not a Fetch response".to_owned()),
             },
             Purpose::ListOffsets(topic, partition) => {

@@ -16,6 +16,7 @@ macro_rules! made {
 pub mod admin;
 pub mod consumer;
 pub mod group;
+pub mod limiter;
 pub mod producer;
 
 use std::collections::BTreeMap;
@@ -31,6 +32,7 @@ use self::consumer::Consumer;
 use self::group::Member;
 use self::group::auditor::Auditor;
 use self::group::keeper::Keeper;
+use self::limiter::Limiter;
 use self::producer::Producer;
 use crate::client::message::{Call, ClientRequest};
 use crate::client::network::{Answer, CallId, Network, Target};
@@ -89,6 +91,8 @@ pub enum Actor {
     Consumer(Consumer),
     /// Meddles with groups.
     Keeper(Keeper),
+    /// Limits clients.
+    Limiter(Limiter),
     /// Reads as a member of a group.
     Member(Box<Member>),
     /// Writes.
@@ -103,6 +107,7 @@ impl Actor {
             Self::Auditor(auditor) => auditor.on_answer(stage, answer),
             Self::Consumer(consumer) => consumer.on_answer(stage, answer),
             Self::Keeper(keeper) => keeper.on_answer(&answer),
+            Self::Limiter(limiter) => limiter.on_answer(answer),
             Self::Member(member) => member.on_answer(&answer),
             Self::Producer(producer) => producer.on_answer(stage, answer),
         }
@@ -115,6 +120,7 @@ impl Actor {
             Self::Auditor(auditor) => auditor.step(stage),
             Self::Consumer(consumer) => consumer.step(stage),
             Self::Keeper(keeper) => keeper.step(stage),
+            Self::Limiter(limiter) => limiter.step(stage),
             Self::Member(member) => member.step(stage),
             Self::Producer(producer) => producer.step(stage),
         }
@@ -127,6 +133,7 @@ impl Actor {
             Self::Auditor(_) => {}
             Self::Consumer(consumer) => consumer.wind_down(),
             Self::Keeper(keeper) => keeper.wind_down(),
+            Self::Limiter(limiter) => limiter.wind_down(),
             Self::Member(member) => member.wind_down(),
             Self::Producer(producer) => producer.wind_down(),
         }
@@ -140,6 +147,7 @@ impl Actor {
             Self::Auditor(auditor) => auditor.is_done(),
             Self::Consumer(consumer) => consumer.is_done(),
             Self::Keeper(keeper) => keeper.is_done(),
+            Self::Limiter(limiter) => limiter.is_done(),
             Self::Member(member) => member.is_done(),
             Self::Producer(producer) => producer.is_done(),
         }
@@ -153,6 +161,7 @@ impl Actor {
             Self::Auditor(auditor) => format!("{auditor:?}"),
             Self::Consumer(consumer) => consumer.progress(),
             Self::Keeper(keeper) => format!("{keeper:?}"),
+            Self::Limiter(limiter) => format!("{limiter:?}"),
             Self::Member(member) => member.progress(),
             Self::Producer(producer) => producer.progress(),
         }
@@ -167,6 +176,7 @@ impl Actor {
             | Self::Auditor(_)
             | Self::Consumer(_)
             | Self::Keeper(_)
+            | Self::Limiter(_)
             | Self::Producer(_) => None,
         }
     }
@@ -179,6 +189,7 @@ impl Actor {
             | Self::Auditor(_)
             | Self::Consumer(_)
             | Self::Keeper(_)
+            | Self::Limiter(_)
             | Self::Producer(_) => None,
         }
     }
@@ -191,6 +202,7 @@ impl Actor {
             Self::Auditor(auditor) => u64::from(auditor.is_done()),
             Self::Consumer(consumer) => consumer.successes,
             Self::Keeper(keeper) => keeper.successes,
+            Self::Limiter(limiter) => limiter.successes,
             Self::Member(member) => member.successes,
             Self::Producer(producer) => producer.successes,
         }

@@ -67,6 +67,8 @@ pub struct ProducerOptions {
     pub is_refused: bool,
     /// The sequence it begins with in each partition.
     pub first_sequence: i32,
+    /// Whether it sends nothing as long as it is told to wait.
+    pub honours_quotas: bool,
 }
 
 /// A batch that was not acknowledged yet.
@@ -105,6 +107,8 @@ pub struct Producer {
     lanes: BTreeMap<(Arc<str>, i32), Lane>,
     next_batch_at: Instant,
     retry_at: Instant,
+    /// Until when it was told to wait.
+    quiet_until: Instant,
     counter: u64,
     winding_down: bool,
     /// Batches acknowledged.
@@ -127,6 +131,7 @@ impl Producer {
             lanes: BTreeMap::new(),
             next_batch_at: Instant(0),
             retry_at: Instant(0),
+            quiet_until: Instant(0),
             counter: 0,
             winding_down: false,
             successes: 0,
@@ -343,6 +348,9 @@ impl Producer {
 
     /// Sends what may be sent; answers when the next may.
     fn send(&mut self, stage: &mut Stage<'_>) -> Option<Instant> {
+        if !self.winding_down && stage.now < self.quiet_until {
+            return Some(self.quiet_until);
+        }
         let mut next_at: Option<Instant> = None;
         let in_flight_max = self.options.in_flight_max;
         for ((topic, partition), lane) in &mut self.lanes {
@@ -408,6 +416,10 @@ impl Producer {
             Err(error) => error.to_string(),
         };
         let response = result.ok().and_then(ProduceRequest::from_response);
+        if let Some(response) = response.as_ref().filter(|_| self.options.honours_quotas) {
+            let ms = u64::try_from(response.throttle_time_ms).unwrap_or(0);
+            self.quiet_until = self.quiet_until.max(stage.in_ms(ms));
+        }
         let code = response.map(|response| partition_code(&response));
         if let Some(Some(code)) = code {
             code.name().clone_into(&mut lane.last_trouble);

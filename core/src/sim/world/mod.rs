@@ -303,6 +303,7 @@ impl World {
         }
         self.note(node, TraceKind::Turn, effects.inputs, effects.replies, 0);
         self.after_turn(node, effects);
+        self.nodes[node as usize].end_turn(now_ns, TURN_SLACK);
         if self.has_prompt_disks {
             let was_reading = now_ns.saturating_sub(self.last_read_ns) < READ_SLACK_NS;
             if !was_reading {
