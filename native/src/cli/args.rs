@@ -1,8 +1,8 @@
 //! Pieces of the tools' command lines, spelled as Kafka spells them.
 //!
-//! Kafka's parser takes `--name value`, `--name=value`, `-name` and unambiguous beginnings of a name,
-//! lets a value begin with a dash (`--time -1`), and ends with status 1 when it refuses. So does
-//! this.
+//! Kafka's parser takes `--name value`, `--name=value`, `-name` and unambiguous beginnings of a
+//! name, lets a value begin with a dash (`--time -1`), and ends with status 1 when it refuses. So
+//! does this.
 
 use std::ffi::OsString;
 
