@@ -75,7 +75,11 @@ mod chosen {
         M21 "producers are not restored when a log is opened"
             ["R65", "R66"] "restart, reset" ("idempotence" = 1);
         M22 "four batches of a producer are remembered, not five"
-            ["client", "R65", "R66"] "reset" ("idempotence" = 1);
+            ["client", "R65", "R66"] "reset"
+            ("idempotence" = 1, "producers" = 4, "topics" = 1, "compacted_topics" = 0,
+            "partitions" = 1, "pause_ms_max" = 1, "batch_records_max" = 3,
+            "value_bytes_max" = 50, "flush_policy" = 0, "admin" = 0, "disk_full_every_ms" = 0,
+            "latency_us_min" = 2000, "latency_us_max" = 6000, "reset_every_ms" = 60);
         M23 "the sequence after 2147483647 is taken for a gap"
             ["client", "R66", "L3"] "none" ("idempotence" = 1);
         M29 "the marker of a clean stop outlives the next start" ["R58", "R50"] "crash";
