@@ -26,9 +26,10 @@ Runs simulated worlds.
       --fresh  seeds that were hardly ever run before
   ottla-sim minimize --seed SEED [--set NAME=VALUE]... [--mutant NAME]
       Makes a world that fails smaller and calmer as long as the same check fails.
-  ottla-sim mutants [--all | --mutant NAME] [--seeds N] [--first SEED] [--jobs N]
+  ottla-sim mutants [--all | --mutant NAME] [--known] [--seeds N] [--first SEED] [--jobs N]
       Switches one bug on at a time, and looks for a world that finds it; status 1 if one is
       not found. Needs the feature `mutants`.
+      --known  begins with the world where it was found last
 
   --mutant    switches a bug on, in any command; needs the feature `mutants`
 
@@ -46,6 +47,7 @@ struct Arguments {
     jobs: u64,
     budget: Option<Duration>,
     mutant: Option<String>,
+    known: bool,
 }
 
 fn main() -> ExitCode {
@@ -87,6 +89,10 @@ fn parse(mut words: impl Iterator<Item = String>) -> Result<Arguments, String> {
     while let Some(word) = words.next() {
         if word == "--verbose" {
             arguments.verbose = true;
+            continue;
+        }
+        if word == "--known" {
+            arguments.known = true;
             continue;
         }
         if word == "--all" {
@@ -222,6 +228,7 @@ fn minimize(arguments: &Arguments) -> ExitCode {
 fn mutants(arguments: &Arguments) -> ExitCode {
     use ottla_tests::simulator::mutants::{Search, matrix};
     let search = Search {
+        begins_at_known: arguments.known,
         seeds: arguments.seeds,
         first: arguments.first,
         jobs: arguments.jobs,

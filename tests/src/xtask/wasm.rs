@@ -181,9 +181,11 @@ fn native_hash(workshop: &Workshop, seed: u32) -> Result<String, String> {
         .ok_or_else(|| format!("ottla-sim told no hash of seed {seed}"))
 }
 
-/// `ottla-sim`, optimised and with every assertion, built where it is not.
+/// `ottla-sim`, optimised and with every assertion, built where it is not. It can be made wrong, so
+/// that one build serves worlds and mutants; the module under Node cannot, and must do the same.
 pub(super) fn simulator(workshop: &Workshop, limit_s: u32) -> Command {
     let mut simulator = cargo(workshop, limit_s, &["run", "--quiet", "--profile", "sim"]);
-    simulator.args(["--package", "ottla-tests", "--bin", "ottla-sim", "--"]);
+    simulator.args(["--package", "ottla-tests", "--features", "mutants"]);
+    simulator.args(["--bin", "ottla-sim", "--"]);
     simulator
 }
