@@ -62,7 +62,7 @@ pub const STEPS: &[Step] = &[
     },
     Step {
         name: "simulation",
-        what: "worlds with faults keep every promise, known seeds and fresh ones; mutants are found",
+        what: "worlds with faults keep every promise, known and fresh ones; mutants are found",
         run: simulation,
     },
     Step {
