@@ -32,8 +32,11 @@ pub(super) struct Scanner {
     expected: Offset,
     /// Looking for the next sound batch after a header that makes no sense.
     is_lost: bool,
-    /// The damage that `is_lost` began with.
+    /// Damaged ranges, in order.
     bad: Vec<BadRange>,
+    /// Where the last batch began, and the log ended before it, if it was damaged and stepped over
+    /// by what its header says: no sum vouches for that.
+    stepped_over: Option<(u32, Offset)>,
     /// A batch larger than one read, summed piece by piece.
     large: Option<Box<LargeBatch>>,
 }
@@ -82,6 +85,7 @@ impl Scanner {
             expected,
             is_lost: false,
             bad: Vec::new(),
+            stepped_over: None,
             large: None,
         }
     }
@@ -94,6 +98,7 @@ impl Scanner {
             gaps_to: Offset(i64::MAX),
             is_lost: true,
             bad: Vec::new(),
+            stepped_over: None,
             large: None,
             ..self.clone()
         }
@@ -290,6 +295,13 @@ impl Scanner {
             self.note_bad(info.base_offset);
             self.is_lost = false;
         }
+        if self.stepped_over.take().is_some()
+            && info.base_offset > self.gaps_to
+            && let Some(last) = self.bad.last_mut()
+        {
+            // Its header said less than there was.
+            last.end_offset = info.base_offset;
+        }
         self.position += info.size_bytes;
         self.valid_bytes = self.position;
         self.expected = info.end_offset();
@@ -301,6 +313,18 @@ impl Scanner {
             self.position += 1;
             return None;
         }
+        let is_in_place = info.is_some_and(|info| info.base_offset == self.expected);
+        if let Some((position, expected)) = self.stepped_over.take()
+            && !is_in_place
+        {
+            // Nothing joins on to the batch before: its header is damaged, too.
+            self.bad.pop();
+            self.position = position + 1;
+            self.valid_bytes = position;
+            self.expected = expected;
+            self.is_lost = true;
+            return Some(self.read(JOB_READ_BYTES));
+        }
         if self.expected >= self.recovery_point || mutant!(M30) {
             return Some(ScanStep::Cut {
                 position: self.position,
@@ -309,8 +333,9 @@ impl Scanner {
             });
         }
         match info {
-            // Its header is in its place; only what the sum covers is damaged.
-            Some(info) if info.base_offset == self.expected => {
+            // Its header is in its place; perhaps only what the sum covers is damaged.
+            Some(info) if is_in_place => {
+                self.stepped_over = Some((self.position, self.expected));
                 self.note_bad(info.end_offset());
                 self.expected = info.end_offset();
                 self.position += info.size_bytes;
@@ -536,6 +561,31 @@ mod tests {
     }
 
     #[test]
+    fn a_damaged_header_in_its_place_is_not_believed() {
+        // One byte less than there are, or more; one record less, or more.
+        for (at, bit) in [(11, 1), (11, 4), (26, 1), (26, 2)] {
+            for (number, recovery_point) in [(2, 50), (2, 30), (4, 50)] {
+                let mut bytes = file();
+                bytes[number * 81 + at] ^= bit;
+                for piece in [90, 100, 162, 1000] {
+                    let (seen, scanner, step) = scan(&bytes, recovery_point, piece);
+                    let (place, sound) = (i64::try_from(number).unwrap() * 10, [0, 10, 20, 30, 40]);
+                    let left: Vec<i64> = sound.into_iter().filter(|base| *base != place).collect();
+                    assert_eq!((seen, step), (left, ScanStep::End), "byte {at} of {number}");
+                    if number == 2 {
+                        assert_eq!(scanner.end_offset(), Offset(50));
+                        let bad = BadRange {
+                            start_offset: Offset(20),
+                            end_offset: Offset(30),
+                        };
+                        assert_eq!(scanner.into_bad(), [bad]);
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
     fn a_lost_end_below_the_recovery_point_is_not_cut() {
         let mut bytes = file();
         bytes[4 * 81..].fill(0);
@@ -557,6 +607,7 @@ mod tests {
         let (seen, _scanner, _step) = scan(&bytes, 50, 1000);
         assert_eq!(seen, [0, 20, 30, 40]);
     }
+
     #[test]
     fn what_follows_a_damaged_durable_batch_is_found_where_durability_ends() {
         for at in [62, 16, 8, 3, 24] {
