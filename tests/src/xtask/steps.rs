@@ -21,7 +21,7 @@ pub struct Step {
 
 /// Worlds of the simulation step: the same ones in every run, of which some have consumer groups,
 /// and ones that no other version of core was tried in.
-const KNOWN_SEEDS: u32 = 150;
+const KNOWN_SEEDS: u32 = 400;
 const GROUP_SEEDS: u32 = 20;
 const FRESH_SEEDS: u32 = 60;
 
