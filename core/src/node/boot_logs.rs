@@ -93,9 +93,7 @@ impl Boot {
         out: &mut Outbox,
     ) -> Option<(DirectoryIndex, FolderListing)> {
         let name = format!("{}-{}", identity.topic, identity.index);
-        let topic = broker.image.topic_by_id(identity.topic_id);
-        let assigned =
-            topic.and_then(|topic| topic.directory_of(identity.index, broker.identity.node));
+        let assigned = broker.directory_assigned_to(identity);
         let mut log = self
             .directories
             .take_log(&name, identity.topic_id, assigned);
@@ -137,15 +135,19 @@ impl Boot {
 }
 
 impl Broker {
+    /// The directory of a replica of this node, as the metadata has it.
+    fn directory_assigned_to(&self, identity: &PartitionIdentity) -> Option<DirectoryId> {
+        let topic = self.image.topic_by_id(identity.topic_id)?;
+        topic.directory_of(identity.index, self.identity.node)
+    }
+
     /// Whether a replica of this node is in a directory that is not there: the metadata names one
     /// that is none of the node's own.
     ///
     /// Its log is not made anew, which would be empty, and in the way when the directory is there
     /// again. Kafka 4.3.1 has no leader for it then.
     fn is_in_absent_directory(&self, identity: &PartitionIdentity) -> bool {
-        let topic = self.image.topic_by_id(identity.topic_id);
-        let assigned =
-            topic.and_then(|topic| topic.directory_of(identity.index, self.identity.node));
+        let assigned = self.directory_assigned_to(identity);
         assigned.is_some_and(|id| !is_reserved(id) && !self.identity.directories.contains(&id))
     }
 }
