@@ -7,6 +7,9 @@
 //! The next process must then go on exactly where the intact run of batches ends: less loses
 //! records, more invents them.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::Violation;
@@ -119,8 +122,11 @@ impl DurabilityChecker {
                 self.on_segment_deleted(node, *log, *segment);
             }
             DiskOp::Truncate {
-                log, end_offset, ..
-            } => self.on_truncate(node, *log, *end_offset),
+                log,
+                segment,
+                end_offset,
+                ..
+            } => self.on_truncate(node, *log, *segment, *end_offset),
             DiskOp::ReplaceSegments {
                 log,
                 segment,
@@ -343,10 +349,12 @@ impl DurabilityChecker {
         self.violations.extend(complaint);
     }
 
-    fn on_truncate(&mut self, node: u32, log: LogId, end: Offset) {
+    fn on_truncate(&mut self, node: u32, log: LogId, segment: Offset, end: Offset) {
         let Some((folder, facts)) = self.facts(node, log) else {
             return;
         };
+        // The segments behind it go with what is cut, also those of which a full disk made nothing.
+        facts.segments.retain(|base| *base <= segment);
         let (from, safe) = (facts.end, facts.crash_safe_end);
         let resuming = facts.resuming;
         let intact = facts.intact_end;
