@@ -76,6 +76,15 @@ impl WireClient {
         self.stream.write_all(&frame)
     }
 
+    /// Waits for the end of the connection; `false` where there were bytes before it.
+    ///
+    /// # Errors
+    ///
+    /// It does not come, or not in order.
+    pub fn is_ended(&mut self) -> io::Result<bool> {
+        Ok(self.stream.read(&mut [0])? == 0)
+    }
+
     /// Reads the answer to the oldest request that has none yet, which was an `M`.
     ///
     /// # Errors

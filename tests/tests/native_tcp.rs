@@ -10,6 +10,9 @@ use std::process::Command;
 use std::time::Duration;
 
 use bytes::Bytes;
+use kafka_wire::IncrementalAlterConfigsRequest;
+use kafka_wire::incremental_alter_configs_request::{AlterConfigsResource, AlterableConfig};
+use kafka_wire_core::StrBytes;
 use ottla_core::time::Timestamp;
 use ottla_core::wire::batch::Compression;
 use ottla_core::wire::builder::BatchBuilder;
@@ -178,4 +181,113 @@ fn other_protocols_are_turned_away_and_the_broker_goes_on() {
     }
     let mut client = WireClient::connect(&address).expect("the broker goes on");
     client.create_topic("after", 1).expect("a topic");
+}
+
+/// Sets configurations of broker 1; answers the error code.
+fn configure(client: &mut WireClient, values: &[(&str, &str)]) -> i16 {
+    let configs = values.iter().map(|(name, value)| {
+        let mut config = AlterableConfig::default();
+        config.name = StrBytes::from(*name);
+        config.value = Some(StrBytes::from(*value));
+        config
+    });
+    let mut resource = AlterConfigsResource::default();
+    resource.resource_type = 4;
+    resource.resource_name = StrBytes::from("1");
+    resource.configs = configs.collect();
+    let mut request = IncrementalAlterConfigsRequest::default();
+    request.resources.push(resource);
+    let answer = client.call(1, &request).expect("an answer");
+    answer.responses[0].error_code
+}
+
+/// Whether the broker ends this connection without a word.
+fn ends(mut connection: TcpStream) -> bool {
+    let patience = Some(Duration::from_secs(20));
+    connection.set_read_timeout(patience).expect("a limit");
+    matches!(connection.read(&mut [0]), Ok(0))
+}
+
+const PLAIN_MAP: &str = "PLAINTEXT:PLAINTEXT,EXTRA:PLAINTEXT,SAFE:SSL";
+
+#[test]
+fn listeners_come_and_go_while_the_broker_runs_and_stay_after_a_restart() {
+    const INVALID_REQUEST: i16 = 42;
+    let folder = fresh_folder("listeners");
+    let port = free_port();
+    let first = format!("PLAINTEXT://127.0.0.1:{port}");
+    let advertised = format!("advertised.listeners={first}");
+    let start = || Broker::start_at(port, &binary(), &folder, &[&advertised]);
+    let mut broker = start().expect("the broker starts");
+    let mut client = WireClient::connect(&broker.address()).expect("the broker accepts");
+    let mut set = |listeners: &str| {
+        let map = ("listener.security.protocol.map", PLAIN_MAP);
+        configure(&mut client, &[("listeners", listeners), map])
+    };
+    let extra_port = free_port();
+    let extra = format!("EXTRA://127.0.0.1:{extra_port}");
+    let both = format!("{first},{extra}");
+    // Neither may the one go that is advertised, nor one come that is not served.
+    assert_eq!(set(&extra), INVALID_REQUEST);
+    let safe = format!("{first},SAFE://127.0.0.1:{extra_port}");
+    assert_eq!(set(&safe), INVALID_REQUEST);
+
+    assert_eq!(set(&both), 0);
+    broker
+        .wait_for_line(&format!("listens on {extra}"))
+        .expect("it is bound");
+    let at_extra = format!("127.0.0.1:{extra_port}");
+    let mut other = WireClient::connect(&at_extra).expect("it accepts");
+    // It is asked there to listen there no more; the answer comes, then the end.
+    assert_eq!(configure(&mut other, &[("listeners", &first)]), 0);
+    broker
+        .wait_for_line(&format!("listens no more on {extra}"))
+        .expect("it is closed");
+    assert!(other.is_ended().expect("no bytes nobody asked for"));
+    assert!(TcpStream::connect(&at_extra).is_err(), "nobody listens");
+
+    // A port that is taken: the change is kept, and done when there is room.
+    let holder = TcpListener::bind(&at_extra).expect("the port is free again");
+    assert_eq!(set(&both), 0);
+    broker
+        .wait_for_line(&format!("cannot listen on {at_extra}"))
+        .expect("it is told");
+    drop(holder);
+    let (status, _log) = broker.stop().expect("the broker ends");
+    assert!(status.success(), "{status}");
+    let broker = start().expect("the broker starts again");
+    WireClient::connect(&at_extra).expect("it listens there after a start");
+    WireClient::connect(&broker.address()).expect("and where it did before");
+}
+
+#[test]
+fn a_listener_takes_no_more_connections_than_it_may() {
+    let folder = fresh_folder("listener-limits");
+    let port = free_port();
+    let extra_port = free_port();
+    let settings = [
+        &format!("listeners=PLAINTEXT://127.0.0.1:{port},EXTRA://127.0.0.1:{extra_port}"),
+        &format!("listener.security.protocol.map={PLAIN_MAP}"),
+        "listener.name.extra.max.connections=1",
+    ];
+    let broker = Broker::start_at(port, &binary(), &folder, &settings).expect("it starts");
+    let connect = |port| TcpStream::connect(("127.0.0.1", port)).expect("it accepts");
+    let mut only = WireClient::connect(&format!("127.0.0.1:{extra_port}")).expect("it accepts");
+    only.create_topic("served", 1).expect("a topic");
+    assert!(ends(connect(extra_port)), "one more than it may");
+    // The other listener is not bounded by it.
+    let mut client = WireClient::connect(&broker.address()).expect("it accepts");
+    client.create_topic("other", 1).expect("a topic");
+    // Told at run time, both may have more.
+    let key = "listener.name.extra.max.connections";
+    assert_eq!(configure(&mut client, &[(key, "2")]), 0);
+    let mut second = loop {
+        let mut second =
+            WireClient::connect(&format!("127.0.0.1:{extra_port}")).expect("it accepts");
+        if second.create_topic("second", 1).is_ok() {
+            break second;
+        }
+    };
+    assert!(ends(connect(extra_port)), "one more than it may now");
+    second.init_producer().expect("it is served still");
 }

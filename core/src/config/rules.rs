@@ -6,7 +6,7 @@
 
 use super::broker_parts::ip_overrides;
 use super::definition::{Kind, Scope};
-use super::listeners::{Listener, Listeners};
+use super::listeners::{Listener, Listeners, SecurityProtocol};
 use super::settings::{Overrides, Settings};
 use super::topic::topic_value;
 use super::{table, value};
@@ -175,35 +175,46 @@ pub fn check_class(name: &str, text: &str) -> Result<(), String> {
     Ok(())
 }
 
-/// Listeners stay as they are while the broker runs; their settings may be said anew.
+/// Listeners may come and go while the broker runs, but none that is advertised may go, and none
+/// changes its protocol. Kafka's `DynamicListenerConfig.validateReconfiguration` (4.3.1).
 fn check_listeners(present: &Settings, new: &Settings) -> Result<(), String> {
-    let wanted = Listeners::of(new);
-    let bound = Listeners::of(present);
-    match (bound, wanted) {
-        (Ok(bound), Ok(wanted)) if bound == wanted => Ok(()),
-        (Err(_), _) => Ok(()),
-        (Ok(_), Err(errors)) => {
+    let Ok(bound) = Listeners::of(present) else {
+        return Ok(());
+    };
+    let wanted = match Listeners::of(new) {
+        Ok(wanted) if wanted == bound => return Ok(()),
+        Ok(wanted) => wanted,
+        Err(errors) => {
             let first = errors.first().expect("there is no error without a text");
-            Err(first.to_string())
+            return Err(first.to_string());
         }
-        (Ok(bound), Ok(wanted)) => {
-            let is_changed = |old: &Listener, new: &Listener| {
-                old.name == new.name && old.protocol != new.protocol
-            };
-            let changed = wanted
-                .bound
-                .iter()
-                .find(|new| bound.bound.iter().any(|old| is_changed(old, new)));
-            Err(match changed {
-                Some(listener) => format!(
-                    "Security protocol cannot be updated for existing listener ListenerName({})",
-                    listener.name
-                ),
-                None => "listeners: they cannot change while the broker runs; write them into its \
-                         configuration file and start it again"
-                    .to_owned(),
-            })
+    };
+    for listener in &wanted.bound {
+        let is_changed =
+            |old: &Listener| old.name == listener.name && old.protocol != listener.protocol;
+        if bound.bound.iter().any(is_changed) {
+            return Err(format!(
+                "Security protocol cannot be updated for existing listener ListenerName({})",
+                listener.name
+            ));
         }
+        if listener.protocol != SecurityProtocol::Plaintext {
+            return Err(format!(
+                "listeners: {listener}: {} is not served yet; use PLAINTEXT",
+                listener.protocol.name()
+            ));
+        }
+    }
+    let is_wanted = |name: &str| wanted.bound.iter().any(|listener| listener.name == name);
+    let mut advertised = bound.advertised.iter();
+    let gone = advertised
+        .find(|listener| !bound.is_controller(&listener.name) && !is_wanted(&listener.name));
+    match gone {
+        Some(listener) => Err(format!(
+            "listeners: {} is advertised, and cannot be removed while the broker runs",
+            listener.name
+        )),
+        None => Ok(()),
     }
 }
 

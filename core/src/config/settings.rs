@@ -218,13 +218,22 @@ impl Settings {
     /// The number of a configuration of one listener, or else that of all of them.
     pub(super) fn number_of_listener(&self, name: &str) -> i64 {
         let base = super::rules::listener_base(name).expect("asked for one of a listener");
+        let own = self.own_number_of_listener(name);
+        own.unwrap_or_else(|| self.integer(base))
+    }
+
+    /// The number of a configuration of one listener, where it has one of its own.
+    ///
+    /// # Panics
+    /// Where the name is not `listener.name.<listener>.` and the name of a number.
+    #[must_use]
+    pub fn own_number_of_listener(&self, name: &str) -> Option<i64> {
+        let base = super::rules::listener_base(name).expect("asked for one of a listener");
         let definition = broker_definition(base);
-        let own = self
-            .layers()
+        self.layers()
             .into_iter()
             .filter_map(|(_, layer)| layer.get(name))
-            .find_map(|text| definition.parse(text).ok()?.integer());
-        own.unwrap_or_else(|| self.integer(base))
+            .find_map(|text| definition.parse(text).ok()?.integer())
     }
 
     /// Whether it is `true`.

@@ -121,7 +121,7 @@ pub(super) const BROKER: &[Definition] = definitions! { Broker;
     "listeners": List = "PLAINTEXT://127.0.0.1:9092", Valid::Any, High, PerBroker, Active;
         "Addresses the node listens on, as NAME://host:port."
     "max.connection.creation.rate": Int = "2147483647", Valid::AtLeast(0),
-        Medium, ClusterWide, Later;
+        Medium, ClusterWide, Active;
         "Most new connections a second."
     "max.connections": Int = "2147483647", Valid::AtLeast(0), Medium, ClusterWide, Active;
         "Most connections to the broker."

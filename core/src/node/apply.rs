@@ -245,6 +245,7 @@ impl Broker {
             // The controller validated each value; together they are what they were.
             Err(_kept) => return,
         }
+        self.identity.note_listeners(&self.config.listeners);
         self.topic_defaults = TopicConfig::of(Arc::clone(&self.config.log_defaults));
         self.memory.tail.resize(self.config.tail_bytes);
     }

@@ -372,6 +372,8 @@ impl Boot {
             moves: super::moves::Moves::default(),
         };
         broker.take_dynamic_configuration();
+        let (start, now) = (&self.config.listeners, &broker.config.listeners);
+        broker.identity.settle_listeners(start, now);
         broker
     }
 

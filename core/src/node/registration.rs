@@ -12,7 +12,7 @@ pub(super) fn records(broker: &Broker, is_clean: bool) -> Vec<MetadataRecord> {
     let registration = Registration {
         node: identity.node,
         incarnation_id: identity.incarnation,
-        endpoints: identity.listeners.clone(),
+        endpoints: identity.registered(&broker.config.listeners),
         features: features::supported(),
         rack: broker.config.rack.clone(),
         log_dirs: identity.directories.clone(),

@@ -70,6 +70,8 @@ pub(crate) struct Driver {
     /// Rung by one who leaves although there may be more to turn over.
     relay: Notify,
     phase: watch::Sender<Phase>,
+    /// Rung when the node's configuration is another.
+    reconfigured: Notify,
     events: EventFigures,
     /// What turns took, in nanoseconds. Beside the room: nobody takes that only to read.
     turning_ns: AtomicU64,
@@ -110,6 +112,7 @@ impl Driver {
             },
             relay: Notify::new(),
             phase: watch::Sender::new(Phase::Booting),
+            reconfigured: Notify::new(),
             events: EventFigures::default(),
             turning_ns: AtomicU64::new(0),
         });
@@ -281,6 +284,9 @@ impl Driver {
         if let Some(phase) = room.new_phase() {
             self.phase.send_replace(phase);
         }
+        if room.is_reconfigured() {
+            self.reconfigured.notify_one();
+        }
         is_sooner
     }
 
@@ -373,6 +379,11 @@ impl Driver {
         let mut phases = self.phase.subscribe();
         let reached = phases.wait_for(is_wanted).await;
         reached.expect("the driver holds the other end").clone()
+    }
+
+    /// Waits until the node's configuration is another than when this was last answered; for one.
+    pub(crate) async fn reconfigured(&self) {
+        self.reconfigured.notified().await;
     }
 
     /// Closes the disk: what was allocated ahead is given back, the committers end. After a

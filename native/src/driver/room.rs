@@ -7,6 +7,7 @@ use std::fmt;
 use std::mem;
 use std::sync::Arc;
 
+use ottla_core::config::BrokerConfig;
 use ottla_core::event::Event;
 use ottla_core::ids::ConnectionId;
 use ottla_core::map::LookupMap;
@@ -78,6 +79,7 @@ pub(crate) struct Effects {
 pub(crate) struct Room {
     brain: Box<dyn Brain>,
     known_phase: Phase,
+    known_config: Option<Arc<BrokerConfig>>,
     pub(crate) door: DiskDoor,
     inbox: Inbox,
     outbox: Outbox,
@@ -103,6 +105,7 @@ impl Room {
         Self {
             brain,
             known_phase: Phase::Booting,
+            known_config: None,
             door,
             inbox: Inbox::default(),
             outbox: Outbox::default(),
@@ -184,6 +187,19 @@ impl Room {
         }
         self.known_phase = phase.clone();
         Some(phase)
+    }
+
+    /// Whether the node's configuration is another than when this was last asked.
+    pub(crate) fn is_reconfigured(&mut self) -> bool {
+        let Some(broker) = self.brain.node().and_then(Node::broker) else {
+            return false;
+        };
+        let known = self.known_config.as_ref();
+        if known.is_some_and(|known| Arc::ptr_eq(known, &broker.config)) {
+            return false;
+        }
+        self.known_config = Some(Arc::clone(&broker.config));
+        true
     }
 }
 

@@ -3,10 +3,11 @@
 //! Atomic numbers that only grow, unless a name says otherwise. What the brain counts is its own
 //! business (`ottla_core::counters`).
 
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
 use ottla_core::event::Severity;
+use ottla_core::ids::ListenerId;
 use ottla_core::wire::api_table::{SERVED, ServedApi};
 
 use super::histogram::{Distribution, Histogram};
@@ -45,7 +46,7 @@ pub(crate) struct NetFigures {
     /// request, for most APIs are never asked.
     latency: Vec<OnceLock<Box<Histogram>>>,
     /// By the listener's id.
-    pub(crate) listeners: Vec<ListenerFigures>,
+    listeners: RwLock<Vec<Arc<ListenerFigures>>>,
     /// Connections ended because of what their peers sent.
     pub(crate) malformed: Counter,
 }
@@ -63,18 +64,44 @@ pub(crate) struct ListenerFigures {
     pub(crate) refused: Counter,
 }
 
-impl NetFigures {
-    /// Nothing counted yet, for listeners of these names in the order of their ids.
-    pub(crate) fn new(listeners: Vec<String>) -> Self {
-        let listeners = listeners.into_iter().map(|name| ListenerFigures {
-            name,
-            ..ListenerFigures::default()
-        });
+impl Default for NetFigures {
+    /// Nothing counted yet.
+    fn default() -> Self {
         Self {
             latency: SERVED.iter().map(|_api| OnceLock::new()).collect(),
-            listeners: listeners.collect(),
+            listeners: RwLock::default(),
             malformed: Counter::default(),
         }
+    }
+}
+
+impl NetFigures {
+    /// Listeners have these names, by id; what is known is kept.
+    pub(crate) fn know_listeners(&self, names: &[String]) {
+        let mut listeners = self
+            .listeners
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
+        let known = listeners.len();
+        for name in names.iter().skip(known) {
+            listeners.push(Arc::new(ListenerFigures {
+                name: name.clone(),
+                ..ListenerFigures::default()
+            }));
+        }
+    }
+
+    /// What one listener counts.
+    pub(crate) fn listener(&self, id: ListenerId) -> Arc<ListenerFigures> {
+        let listeners = self.listeners.read();
+        let listeners = listeners.unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(&listeners[usize::from(id.0)])
+    }
+
+    /// What all of them count.
+    pub(crate) fn listeners(&self) -> Vec<Arc<ListenerFigures>> {
+        let listeners = self.listeners.read();
+        listeners.unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Notes how long a request took.

@@ -124,8 +124,9 @@ impl Page {
             return;
         };
         let figures = &net.figures;
+        let all = figures.listeners();
         let listeners = || {
-            let listeners = figures.listeners.iter();
+            let listeners = all.iter();
             listeners.map(|listener| ([("listener", Text(&listener.name))], listener))
         };
         let open = listeners().map(|(labels, listener)| {

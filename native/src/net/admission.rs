@@ -11,6 +11,7 @@ use ottla_core::config::{BrokerConfig, Settings};
 use tokio::task::spawn_blocking;
 
 use super::Net;
+use super::doors::Wanted;
 
 /// Connections at a time where `max.connections` is not set.
 const CONNECTIONS_MAX: usize = 20_000;
@@ -29,6 +30,8 @@ pub(crate) struct Admission {
     pub(crate) per_loopback_max: usize,
     /// Other numbers for some addresses (`max.connections.per.ip.overrides`).
     pub(crate) overrides: HashMap<IpAddr, usize>,
+    /// To one listener (`listener.name.<listener>.max.connections`), by its name.
+    pub(crate) per_listener_max: HashMap<String, usize>,
 }
 
 impl Default for Admission {
@@ -38,6 +41,7 @@ impl Default for Admission {
             per_address_max: PER_ADDRESS_MAX,
             per_loopback_max: usize::MAX,
             overrides: HashMap::new(),
+            per_listener_max: HashMap::new(),
         }
     }
 }
@@ -61,7 +65,23 @@ impl Admission {
                 admission.overrides.insert(address, *count as usize);
             }
         }
+        for listener in &config.listeners.bound {
+            let lower = listener.name.to_ascii_lowercase();
+            let key = format!("listener.name.{lower}.max.connections");
+            if let Some(most) = settings.own_number_of_listener(&key) {
+                let most = usize::try_from(most).unwrap_or(0);
+                admission
+                    .per_listener_max
+                    .insert(listener.name.clone(), most);
+            }
+        }
         admission
+    }
+
+    /// Most connections at a time to the listener with this name.
+    pub(crate) fn most_to(&self, listener: &str) -> usize {
+        let own = self.per_listener_max.get(listener).copied();
+        own.unwrap_or(usize::MAX)
     }
 
     /// Most connections at a time from this address.
@@ -78,29 +98,31 @@ impl Admission {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Seen(Option<Arc<BrokerConfig>>);
 
-/// Takes over what the configuration says now, if it is another than the one seen last.
-pub(super) async fn follow(net: &Arc<Net>, seen: Seen) -> Seen {
+/// Takes over what the configuration says now, if it is another than the one seen last; answers
+/// the listeners that it wants then.
+pub(super) async fn follow(net: &Arc<Net>, seen: &mut Seen) -> Option<Wanted> {
     let own = Arc::clone(net);
+    let before = seen.clone();
     let looking = spawn_blocking(move || {
         let look = |node: &ottla_core::node::Node| {
             let broker = node.broker()?;
-            Some((Arc::clone(&broker.settings), Arc::clone(&broker.config)))
+            let wanted = Wanted::of(node)?;
+            let settings = Arc::clone(&broker.settings);
+            Some((settings, Arc::clone(&broker.config), wanted))
         };
-        let Some((settings, config)) = own.driver.look(look).flatten() else {
-            return seen;
-        };
-        let is_same = seen
-            .0
-            .as_ref()
-            .is_some_and(|seen| Arc::ptr_eq(seen, &config));
-        if !is_same {
-            own.set_admission(Admission::of(&settings, &config));
+        let (settings, config, wanted) = own.driver.look(look).flatten()?;
+        let known = before.0.as_ref();
+        if known.is_some_and(|known| Arc::ptr_eq(known, &config)) {
+            return None;
         }
-        Seen(Some(config))
+        own.configure(&settings, &config, &wanted);
+        Some((Seen(Some(config)), wanted))
     });
-    looking
+    let (now, wanted) = looking
         .await
-        .expect("a look at a configuration does not panic")
+        .expect("a look at a configuration does not panic")?;
+    *seen = now;
+    Some(wanted)
 }
 
 #[cfg(test)]
@@ -128,5 +150,10 @@ mod tests {
         let sixth = IpAddr::from([0, 0, 0, 0, 0, 0, 0, 1]);
         let most = [here, sixth, there].map(|address| own.most_from(address));
         assert_eq!(most, [5, 6, 0]);
+        let own = of("listener.name.plaintext.max.connections=9");
+        assert_eq!(
+            (own.most_to("PLAINTEXT"), own.most_to("OTHER")),
+            (9, usize::MAX)
+        );
     }
 }

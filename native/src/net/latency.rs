@@ -86,7 +86,7 @@ mod tests {
 
     #[test]
     fn a_request_ends_with_the_last_byte_of_its_reply() {
-        let figures = NetFigures::new(Vec::new());
+        let figures = NetFigures::default();
         let counts = || {
             let seen = figures
                 .latencies()

@@ -141,6 +141,10 @@ impl Listener {
                             continue;
                         }
                         let address = peer.ip().to_canonical();
+                        let wait = net.wait_of(self.id);
+                        if !wait.is_zero() {
+                            tokio::time::sleep(wait).await;
+                        }
                         tokio::spawn(Arc::clone(&net).serve(socket, self.id, address));
                     }
                     Err(error) if is_of_one_connection(&error) => {}

@@ -5,9 +5,11 @@
 
 mod admission;
 mod budget;
+mod doors;
 mod latency;
 mod listener;
 mod output;
+mod pace;
 mod session;
 #[cfg(test)]
 mod tests;
@@ -17,14 +19,16 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
+use ottla_core::config::{BrokerConfig, Settings};
 use ottla_core::connection::{Connection, ConnectionLimits};
 use ottla_core::ids::{ConnectionId, ListenerId};
 use ottla_core::node::door::Input;
 use tokio::net::TcpStream;
 use tokio::sync::Notify;
 
+pub(crate) use doors::{Doors, Wanted};
 pub(crate) use listener::{Listener, SocketOptions, is_of_one_connection};
 
 use crate::driver::{Driver, Mailbox};
@@ -32,7 +36,9 @@ use crate::logging::Seldom;
 use crate::metrics::NetFigures;
 pub(crate) use admission::Admission;
 use budget::Budget;
+use pace::Pace;
 use session::{Ending, Session};
+pub(crate) use watch::follow_configuration;
 
 /// What connections may take. Every limit is finite.
 #[derive(Clone, Debug)]
@@ -68,6 +74,7 @@ pub(crate) struct Net {
     pub(crate) figures: NetFigures,
     next_connection: AtomicU64,
     open: Mutex<Open>,
+    pace: Mutex<Pace>,
     /// Rung when a connection ends: a file handle is free again.
     ended: Notify,
     /// Connections that were refused, and accepts that failed.
@@ -77,22 +84,32 @@ pub(crate) struct Net {
 /// The open connections.
 #[derive(Debug, Default)]
 struct Open {
-    mailboxes: HashMap<ConnectionId, Arc<Mailbox>>,
+    connections: HashMap<ConnectionId, (ListenerId, Arc<Mailbox>)>,
     by_address: HashMap<IpAddr, usize>,
+    /// By the listener's id.
+    listeners: Vec<OpenListener>,
     admission: Admission,
 }
 
+/// What is open of a listener.
+#[derive(Debug)]
+struct OpenListener {
+    /// How many connections may come to it at a time.
+    connections_max: usize,
+    connections: usize,
+    /// It is there.
+    is_open: bool,
+}
+
+/// Why a removed listener's connections end.
+const LISTENER_REMOVED: &str = "its listener is there no more";
+
 impl Net {
-    /// Starts watching connections; there are none yet. `listeners` are names, in the order of the
-    /// listeners' ids. Needs the runtime.
-    pub(crate) fn start(
-        driver: Arc<Driver>,
-        limits: NetLimits,
-        listeners: Vec<String>,
-    ) -> Arc<Self> {
+    /// Starts watching connections; there are none yet. Needs the runtime.
+    pub(crate) fn start(driver: Arc<Driver>, limits: NetLimits) -> Arc<Self> {
         let net = Arc::new(Self {
             driver,
-            figures: NetFigures::new(listeners),
+            figures: NetFigures::default(),
             budget: Budget::new(limits.in_flight_bytes_max),
             next_connection: AtomicU64::new(1),
             open: Mutex::new(Open {
@@ -100,6 +117,7 @@ impl Net {
                 ..Open::default()
             }),
             limits,
+            pace: Mutex::new(Pace::new()),
             ended: Notify::new(),
             refusals: Seldom::default(),
         });
@@ -113,36 +131,93 @@ impl Net {
 
     /// Looks at every connection.
     fn each_connection(&self, mut look: impl FnMut(&Mailbox)) {
-        for mailbox in self.lock_open().mailboxes.values() {
+        for (_, mailbox) in self.lock_open().connections.values() {
             look(mailbox);
         }
     }
 
-    /// From now on so many connections may be open; those that are stay.
-    fn set_admission(&self, admission: Admission) {
-        self.lock_open().admission = admission;
+    /// From now on so many connections may be open, and come in a second; those that are stay.
+    fn configure(&self, settings: &Settings, config: &BrokerConfig, wanted: &Wanted) {
+        let admission = Admission::of(settings, config);
+        let mut pace = self.pace.lock().unwrap_or_else(PoisonError::into_inner);
+        pace.configure(settings, config, &wanted.names);
+        drop(pace);
+        self.know_listeners(&wanted.names);
+        let mut open = self.lock_open();
+        for (listener, name) in open.listeners.iter_mut().zip(&wanted.names) {
+            listener.connections_max = admission.most_to(name);
+        }
+        open.admission = admission;
+    }
+
+    /// Listeners have these names, by id; none is forgotten.
+    fn know_listeners(&self, names: &[String]) {
+        self.figures.know_listeners(names);
+        let mut open = self.lock_open();
+        let known = open.listeners.len();
+        for name in names.iter().skip(known) {
+            let connections_max = open.admission.most_to(name);
+            open.listeners.push(OpenListener {
+                connections_max,
+                connections: 0,
+                is_open: false,
+            });
+        }
+    }
+
+    /// Connections may come to a listener.
+    fn open_listener(&self, id: ListenerId) {
+        self.lock_open().listeners[usize::from(id.0)].is_open = true;
+    }
+
+    /// Ends the connections of a listener, once what was decided is written; none comes any more.
+    fn close_listener(&self, id: ListenerId) {
+        let mut open = self.lock_open();
+        open.listeners[usize::from(id.0)].is_open = false;
+        let connections = open.connections.values();
+        for (_, mailbox) in connections.filter(|(listener, _)| *listener == id) {
+            mailbox.put(|mail| mail.finish = Some(LISTENER_REMOVED));
+            mailbox.wake();
+        }
+    }
+
+    /// A connection came: how long it is to wait, and those behind it at its listener.
+    fn wait_of(&self, listener: ListenerId) -> Duration {
+        let mut pace = self.pace.lock().unwrap_or_else(PoisonError::into_inner);
+        pace.on_accepted(self.driver.now_ms(), listener)
     }
 
     /// Takes a connection in, or says why not.
-    fn admit(&self, address: IpAddr) -> Result<Arc<Mailbox>, &'static str> {
+    fn admit(&self, listener: ListenerId, address: IpAddr) -> Result<Arc<Mailbox>, &'static str> {
         let mut open = self.lock_open();
-        if open.mailboxes.len() >= open.admission.connections_max {
+        if open.connections.len() >= open.admission.connections_max {
             return Err("max.connections are open");
         }
         let count = open.by_address.get(&address).copied().unwrap_or(0);
         if count >= open.admission.most_from(address) {
             return Err("max.connections.per.ip are open");
         }
+        let own = &mut open.listeners[usize::from(listener.0)];
+        if !own.is_open {
+            return Err(LISTENER_REMOVED);
+        }
+        if own.connections >= own.connections_max {
+            return Err("max.connections of its listener are open");
+        }
+        own.connections += 1;
         open.by_address.insert(address, count + 1);
         let id = ConnectionId(self.next_connection.fetch_add(1, Ordering::Relaxed));
         let mailbox = Arc::new(Mailbox::new(id, self.driver.now_ms()));
-        open.mailboxes.insert(id, Arc::clone(&mailbox));
+        open.connections
+            .insert(id, (listener, Arc::clone(&mailbox)));
         Ok(mailbox)
     }
 
     fn release(&self, id: ConnectionId, address: IpAddr) {
         let mut open = self.lock_open();
-        open.mailboxes.remove(&id);
+        if let Some((listener, _)) = open.connections.remove(&id) {
+            open.listeners[usize::from(listener.0)].connections -= 1;
+        }
         if let Some(count) = open.by_address.get_mut(&address) {
             *count -= 1;
             if *count == 0 {
@@ -155,8 +230,8 @@ impl Net {
 
     /// Serves one connection from its first byte to its last.
     async fn serve(self: Arc<Self>, socket: TcpStream, listener: ListenerId, address: IpAddr) {
-        let figures = &self.figures.listeners[usize::from(listener.0)];
-        let mailbox = match self.admit(address) {
+        let figures = self.figures.listener(listener);
+        let mailbox = match self.admit(listener, address) {
             Ok(mailbox) => mailbox,
             Err(reason) => {
                 figures.refused.add(1);
@@ -184,9 +259,7 @@ impl Net {
             inbox.inputs.push(Input::Disconnected { connection: id });
         });
         self.release(id, address);
-        self.figures.listeners[usize::from(listener.0)]
-            .closed
-            .add(1);
+        figures.closed.add(1);
         if matches!(ending, Ending::Wrong(_)) {
             self.figures.malformed.add(1);
         }

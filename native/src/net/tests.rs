@@ -116,7 +116,9 @@ impl Rig {
             let boot = Outbox::default();
             let driver = Driver::start(Clock::new(), brain, boot, (disk, door), turning);
             tokio::spawn(Arc::clone(&driver).serve_deadlines());
-            let net = Net::start(driver, limits, vec!["PLAINTEXT".to_owned()]);
+            let net = Net::start(driver, limits);
+            net.know_listeners(&["PLAINTEXT".to_owned()]);
+            net.open_listener(ListenerId(0));
             let listener = Listener::bind(ListenerId(0), "127.0.0.1", 0, SocketOptions::default())
                 .await
                 .unwrap();

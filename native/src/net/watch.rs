@@ -1,5 +1,5 @@
-//! Ends connections that are idle for too long or keep the broker waiting, once a second; then it
-//! is also looked whether their limits were configured anew.
+//! Ends connections that are idle for too long or keep the broker waiting, once a second; and
+//! follows the configuration: when it changes, so do the listeners and the limits of connections.
 //!
 //! One look over all connections costs less than a timer for each: their tasks only note when bytes
 //! last moved and whether the peer owes any.
@@ -12,6 +12,7 @@ use tokio::time::MissedTickBehavior;
 
 use super::Net;
 use super::admission::{Seen, follow};
+use super::doors::Doors;
 use crate::driver::Mailbox;
 
 /// How often connections are looked at.
@@ -27,14 +28,24 @@ const OWING_MS: u64 = 10_000;
 /// The least speed of a peer that owes more than that.
 const OWING_BYTES_PER_MS: u64 = 1;
 
-/// Looks at all connections for as long as the runtime lives.
-pub(crate) async fn serve(net: Arc<Net>) {
-    let mut ticks = tokio::time::interval(PERIOD);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+/// Keeps listeners and limits as configured, for as long as the runtime lives or the task is not
+/// aborted; what is open is closed then.
+pub(crate) async fn follow_configuration(net: Arc<Net>, mut doors: Doors) {
     let mut seen = Seen::default();
     loop {
+        if let Some(wanted) = follow(&net, &mut seen).await {
+            doors.follow(&net, &wanted).await;
+        }
+        net.driver.reconfigured().await;
+    }
+}
+
+/// Looks at all connections for as long as the runtime lives.
+pub(super) async fn serve(net: Arc<Net>) {
+    let mut ticks = tokio::time::interval(PERIOD);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
         ticks.tick().await;
-        seen = follow(&net, seen).await;
         let now_ms = net.driver.now_ms();
         net.each_connection(|mailbox| look(mailbox, now_ms, net.limits.idle_ms_max));
     }

@@ -17,6 +17,7 @@ use std::process::{Command, ExitCode, Stdio};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
+use ottla_core::config::listeners::Listener as Address;
 use ottla_core::config::{BrokerConfig, Settings};
 use ottla_core::node::door::{Input, Outbox};
 use ottla_core::node::{BootOptions, Node};
@@ -25,7 +26,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use crate::driver::{Clock, Driver, Phase};
 use crate::http::HttpListener;
 use crate::metrics::{Metrics, MetricsOptions};
-use crate::net::Net;
+use crate::net::{Doors, Net, Wanted, follow_configuration};
 use crate::{logging, memory};
 use brain::NodeBrain;
 use options::{Options, Parsed};
@@ -119,15 +120,15 @@ async fn run(
     (disk, door, directories): OpenDisk,
 ) -> Result<(), Refusal> {
     let mut signals = Signals::listen()?;
-    let bound = setup::bind(&settings, &config).await?;
+    let socket_options = setup::socket_options(&settings, &config);
+    let bound = setup::bind(&config, socket_options).await?;
     let http = HttpListener::bind(&config.http).await?;
     let listeners = setup::reachable(&config, &bound);
-    let line = setup::start_line(&config, &listeners);
+    let log_dirs = config.log_dirs.join(", ");
+    let configured = config.listeners.bound.clone();
     let policy = config.log_defaults.flush_policy;
     let limits = setup::net_limits(&settings, &config);
     let metrics_options = MetricsOptions::of(&config);
-    let listener_names = config.listeners.bound.iter().map(|of| of.name.clone());
-    let listener_names: Vec<String> = listener_names.collect();
     let clock = Clock::new();
     let mut boot = Outbox::default();
     let boot_options = BootOptions {
@@ -157,12 +158,14 @@ async fn run(
         }
         () = signals.next() => return Ok(()),
     }
-    let net = Net::start(Arc::clone(&driver), limits, listener_names);
+    let net = Net::start(Arc::clone(&driver), limits);
     metrics.watch(Arc::clone(&net));
-    let accepting = bound
-        .into_iter()
-        .map(|listener| listener.serve(Arc::clone(&net)));
-    let accepting: Vec<_> = accepting.collect();
+    let (wanted, listeners) = driver.look(listeners_of).flatten().expect("it serves");
+    let mut doors = Doors::new(socket_options);
+    let bound = configured.into_iter().zip(bound).collect();
+    doors.open(&net, bound, &wanted).await;
+    let line = setup::start_line(&listeners, &log_dirs);
+    let following = tokio::spawn(follow_configuration(net, doors));
     let cluster_id = cluster_id.get().map_or("", String::as_str);
     let policy = setup::policy_line(policy);
     let millis = started.elapsed().as_millis();
@@ -176,10 +179,15 @@ async fn run(
             return Err(reason);
         }
     }
-    for task in accepting {
-        task.abort();
-    }
+    following.abort();
     stop(&driver, signals).await
+}
+
+/// The listeners that a node wants, and where they are reached.
+fn listeners_of(node: &Node) -> Option<(Wanted, Vec<Address>)> {
+    let broker = node.broker()?;
+    let listeners = broker.identity.registered(&broker.config.listeners);
+    Some((Wanted::of(node)?, listeners))
 }
 
 /// The signals that ask for an end.

@@ -73,13 +73,12 @@ pub(crate) fn open_disk(config: &BrokerConfig) -> Result<OpenDisk, Refusal> {
 }
 
 /// Version, addresses and directories, for the line that says that the broker serves.
-pub(crate) fn start_line(config: &BrokerConfig, listeners: &[Address]) -> String {
+pub(crate) fn start_line(listeners: &[Address], log_dirs: &str) -> String {
     let listeners: Vec<String> = listeners.iter().map(ToString::to_string).collect();
     format!(
-        "ottla {} listens on {}; data in {}",
+        "ottla {} listens on {}; data in {log_dirs}",
         env!("CARGO_PKG_VERSION"),
         listeners.join(", "),
-        config.log_dirs.join(", "),
     )
 }
 
@@ -99,12 +98,8 @@ fn raise_open_files() -> usize {
     usize::try_from(reached.unwrap_or(u64::MAX).max(LEAST)).unwrap_or(usize::MAX)
 }
 
-/// Binds every listener of the configuration.
-pub(crate) async fn bind(
-    settings: &Settings,
-    config: &BrokerConfig,
-) -> Result<Vec<Listener>, Refusal> {
-    let mut bound = Vec::new();
+/// What the system is told of listening sockets.
+pub(crate) fn socket_options(settings: &Settings, config: &BrokerConfig) -> SocketOptions {
     // Kafka's defaults are small and would end the system's own tuning: only what was asked for.
     let socket = &config.socket;
     let mut options = SocketOptions::default();
@@ -117,6 +112,15 @@ pub(crate) async fn bind(
     if settings.is_set("socket.send.buffer.bytes") {
         options.send_buffer_bytes = socket.send_buffer_bytes;
     }
+    options
+}
+
+/// Binds every listener of the configuration.
+pub(crate) async fn bind(
+    config: &BrokerConfig,
+    options: SocketOptions,
+) -> Result<Vec<Listener>, Refusal> {
+    let mut bound = Vec::new();
     for (id, address) in (0u8..).zip(&config.listeners.bound) {
         if address.protocol != SecurityProtocol::Plaintext {
             return Err(format!(
