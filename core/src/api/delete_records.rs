@@ -94,7 +94,8 @@ fn delete(
     if partition.log().state() != LogState::Usable {
         return Err(ErrorCode::KafkaStorageError);
     }
-    if !partition.config().delete {
+    let config = partition.config();
+    if config.compact && !config.delete {
         return Err(ErrorCode::PolicyViolation);
     }
     let start = match asked.offset {

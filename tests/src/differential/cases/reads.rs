@@ -312,8 +312,10 @@ fn epochs(session: &mut Session) -> Result<(), Stopped> {
 fn delete_records(session: &mut Session) -> Result<(), Stopped> {
     let topic = session.topic("a", 2, &[KEPT])?;
     let compacted = session.topic("k", 1, &[("cleanup.policy", "compact")])?;
+    let neither = session.topic("n", 1, &[("cleanup.policy", "")])?;
     fill(session, &topic, &[3, 3])?;
     fill(session, &compacted, &[3])?;
+    fill(session, &neither, &[3])?;
     let ask = |session: &mut Session, label: &str, (name, index): (&StrBytes, i32), offset| {
         let request = message!(DeleteRecordsRequest {
             timeout_ms: 8_000,
@@ -334,6 +336,7 @@ fn delete_records(session: &mut Session) -> Result<(), Stopped> {
     ask(session, "of an empty log", (name, 1), -1)?;
     ask(session, "partition 9", (name, 9), 0)?;
     ask(session, "compacted", (&compacted.0, 0), 1)?;
+    ask(session, "no policy", (&neither.0, 0), 1)?;
     let nowhere = session.name("nowhere");
     ask(session, "unknown", (&nowhere, 0), 0)
 }
