@@ -7,9 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::config_rules::check_topic_set;
-use super::names::{
-    CLUSTER_METADATA, collide, colliding_topic, has_collision_characters, invalid_name,
-};
+use super::names::{CLUSTER_METADATA, colliding_topic, invalid_name};
 pub use super::partition_growth::{GrowthResult, PartitionGrowth, create_partitions};
 use super::placement::{check_manual, new_partition, place};
 pub use super::topic_deletion::{TopicDeletion, TopicReference, delete_topics};
@@ -80,19 +78,17 @@ pub fn create_topics(
         .clone()
         .map(|topic| asked_partitions(scene, topic))
         .sum();
-    let mut accepted: Vec<&str> = Vec::new();
     for topic in unique {
         let outcome = if partitions > PARTITIONS_PER_REQUEST_MAX {
             Err(too_many_partitions())
         } else {
-            let created = create_topic(scene, rng, topic, &accepted);
+            let created = create_topic(scene, rng, topic);
             let granted = created.and_then(|(created, records)| {
                 take(allowance, created.partitions)?;
                 Ok((created, records))
             });
             granted.map(|(created, records)| {
                 decision.records.extend(records);
-                accepted.push(&topic.name);
                 created
             })
         };
@@ -152,9 +148,8 @@ fn create_topic(
     scene: &Scene<'_>,
     rng: &mut Rng,
     topic: &NewTopic,
-    accepted: &[&str],
 ) -> Result<(CreatedTopic, Vec<MetadataRecord>), Refusal> {
-    check_name(scene, &topic.name, accepted)?;
+    check_name(scene, &topic.name)?;
     let configs = new_configs(scene, &topic.configs)?;
     let id = new_topic_id(rng);
     let replicas = if topic.assignments.is_empty() {
@@ -188,7 +183,9 @@ fn create_topic(
     Ok((created, records))
 }
 
-fn check_name(scene: &Scene<'_>, name: &str, accepted: &[&str]) -> Result<(), Refusal> {
+/// Whether a topic may be called that. Names of one request that collide with one another are taken
+/// both, as by Kafka 4.3.
+fn check_name(scene: &Scene<'_>, name: &str) -> Result<(), Refusal> {
     if name == CLUSTER_METADATA {
         let text = format!("Creation of internal topic {CLUSTER_METADATA} is prohibited.");
         return Err(Refusal::new(ErrorCode::InvalidRequest, text));
@@ -200,12 +197,7 @@ fn check_name(scene: &Scene<'_>, name: &str, accepted: &[&str]) -> Result<(), Re
         let text = format!("Topic '{name}' already exists.");
         return Err(Refusal::new(ErrorCode::TopicAlreadyExists, text));
     }
-    let among_accepted = || {
-        let may_collide = has_collision_characters(name);
-        let collides = |other: &&&str| may_collide && collide(other, name);
-        accepted.iter().find(collides).copied()
-    };
-    match colliding_topic(scene.image, name).or_else(among_accepted) {
+    match colliding_topic(scene.image, name) {
         Some(other) => Err(Refusal::new(
             ErrorCode::InvalidTopicException,
             format!("Topic '{name}' collides with existing topic: {other}"),

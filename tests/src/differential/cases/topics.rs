@@ -145,7 +145,10 @@ fn exists(session: &mut Session) -> Result<(), Stopped> {
     let three = vec![one(&d), one(&d), one(&e)];
     create(session, "twice and another", three, false)?;
     create(session, "a dot", vec![one(&dot)], false)?;
-    create(session, "collides with it", vec![one(&underscore)], false)
+    create(session, "collides with it", vec![one(&underscore)], false)?;
+    let (dot, underscore) = (session.name("y.z"), session.name("y_z"));
+    let both = vec![one(&dot), one(&underscore)];
+    create(session, "two that collide", both, false)
 }
 
 fn invalid(session: &mut Session) -> Result<(), Stopped> {
