@@ -83,9 +83,9 @@ pub struct ConfigResult {
 #[must_use]
 pub fn alter_incrementally(scene: &Scene<'_>, changes: &[ConfigChange]) -> Decision<ConfigResult> {
     alter(changes, |change| {
+        check_shape(change)?;
         let resource = resource_of(scene, change)?;
         let mut values = (*scene.image.configs(&resource)).clone();
-        check_shape(change)?;
         for (name, operation, value) in &change.changes {
             let Some(operation) = operation else {
                 let text = format!("Unknown operation for configuration {name}");
@@ -96,6 +96,7 @@ pub fn alter_incrementally(scene: &Scene<'_>, changes: &[ConfigChange]) -> Decis
         }
         let named = change.changes.iter().map(|(name, _, _)| name.as_str());
         check_values(scene, &resource, &values, named.collect())?;
+        check_existence(scene, &resource)?;
         Ok(records(scene, &resource, &values))
     })
 }
@@ -104,11 +105,11 @@ pub fn alter_incrementally(scene: &Scene<'_>, changes: &[ConfigChange]) -> Decis
 #[must_use]
 pub fn alter_legacy(scene: &Scene<'_>, changes: &[ConfigChange]) -> Decision<ConfigResult> {
     alter(changes, |change| {
+        check_shape(change)?;
         if change.resource_type == BROKER_LOGGER {
             return Err(unknown_kind(BROKER_LOGGER));
         }
         let resource = resource_of(scene, change)?;
-        check_shape(change)?;
         let mut values = Overrides::new();
         for (name, _, value) in &change.changes {
             let value = value.as_deref().unwrap_or_default();
@@ -116,6 +117,7 @@ pub fn alter_legacy(scene: &Scene<'_>, changes: &[ConfigChange]) -> Decision<Con
         }
         let named = change.changes.iter().map(|(name, _, _)| name.as_str());
         check_values(scene, &resource, &values, named.collect())?;
+        check_existence(scene, &resource)?;
         Ok(records(scene, &resource, &values))
     })
 }
@@ -170,7 +172,7 @@ fn check_shape(change: &ConfigChange) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// The resource that a change names, where it exists and has configurations.
+/// The resource that a change names, where it may have configurations.
 fn resource_of(scene: &Scene<'_>, change: &ConfigChange) -> Result<ConfigResource, Refusal> {
     let name = change.resource_name.as_str();
     let refuse = |text: String| Err(Refusal::new(ErrorCode::InvalidRequest, text));
@@ -189,10 +191,6 @@ fn resource_of(scene: &Scene<'_>, change: &ConfigChange) -> Result<ConfigResourc
             if let Some(text) = invalid_name(name) {
                 return Err(Refusal::new(ErrorCode::InvalidTopicException, text));
             }
-            if scene.image.topic(name).is_none() {
-                let text = format!("The topic '{name}' does not exist.");
-                return Err(Refusal::new(ErrorCode::UnknownTopicOrPartition, text));
-            }
         }
         ResourceKind::Broker if name.is_empty() => {}
         ResourceKind::Broker => check_broker_name(scene, name)?,
@@ -208,6 +206,16 @@ fn resource_of(scene: &Scene<'_>, change: &ConfigChange) -> Result<ConfigResourc
         kind,
         name: Arc::from(name),
     })
+}
+
+/// A topic must be there. Kafka 4.3 asks last, so that bad values are told first.
+fn check_existence(scene: &Scene<'_>, resource: &ConfigResource) -> Result<(), Refusal> {
+    let name = &resource.name;
+    if resource.kind == ResourceKind::Topic && scene.image.topic(name).is_none() {
+        let text = format!("The topic '{name}' does not exist.");
+        return Err(Refusal::new(ErrorCode::UnknownTopicOrPartition, text));
+    }
+    Ok(())
 }
 
 fn unknown_kind(code: i8) -> Refusal {

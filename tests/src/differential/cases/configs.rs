@@ -271,6 +271,10 @@ fn increment_invalid(session: &mut Session) -> Result<(), Stopped> {
         ("nameless", ""),
     ] {
         increment(session, label, vec![resource(TOPIC, name, &change)], false)?;
+        for (what, value) in [("bad", Some("x")), ("null", None)] {
+            let bad = resource(TOPIC, name, &[("retention.ms", SET, value)]);
+            increment(session, &format!("{label}, {what}"), vec![bad], false)?;
+        }
     }
     state(
         session,
