@@ -140,7 +140,7 @@ impl Partition {
         self.check_size(&batch)?;
         let facts = conform::facts_for(&self.config, &batch)?;
         if self.config.compact {
-            check_keys(facts.as_ref())?;
+            self.check_keys(facts.as_ref())?;
         }
         let is_stamped = self.config.message_timestamp_type == TimestampType::LogAppendTime;
         if !is_stamped {
@@ -179,23 +179,25 @@ impl Partition {
         ))
     }
 
+    /// A compacted topic keeps the last record of each key, so each record needs one (K37).
+    fn check_keys(&self, facts: Option<&RecordFacts>) -> Result<(), AppendRefusal> {
+        let without_key = facts.and_then(|facts| facts.first_without_key);
+        match without_key {
+            None => Ok(()),
+            Some(index) => Err(AppendRefusal {
+                code: ErrorCode::InvalidRecord,
+                message: format!(
+                    "Compacted topic cannot accept message without key in topic partition {}",
+                    self.topic_partition()
+                ),
+                records: vec![index],
+            }),
+        }
+    }
+
     fn refusal(&self, error: &AppendError) -> AppendRefusal {
         let name = self.topic_partition();
         AppendRefusal::new(error.code(), format!("{error} ({name})"))
-    }
-}
-
-/// A compacted topic keeps the last record of each key, so each record needs one (K37).
-fn check_keys(facts: Option<&RecordFacts>) -> Result<(), AppendRefusal> {
-    let without_key = facts.and_then(|facts| facts.first_without_key);
-    match without_key {
-        None => Ok(()),
-        Some(index) => Err(AppendRefusal {
-            code: ErrorCode::InvalidRecord,
-            message: "Compacted topic cannot accept message without key in topic partition."
-                .to_owned(),
-            records: vec![index],
-        }),
     }
 }
 
