@@ -106,9 +106,25 @@ fn find(
         Some(KeyType::Share) if from.version() < SHARE_VERSION || !is_share_key(key) => {
             Found::Not(ErrorCode::InvalidRequest, None)
         }
-        Some(KeyType::Share | KeyType::Transaction) => {
-            Found::Not(ErrorCode::UnsupportedVersion, None)
-        }
+        Some(KeyType::Share) => Found::Not(
+            ErrorCode::UnsupportedVersion,
+            Some("There are no share groups yet."),
+        ),
+        Some(KeyType::Transaction) => Found::Not(
+            no_transactions(from.version()),
+            Some("There are no transactions yet."),
+        ),
+    }
+}
+
+/// Ends the client that wants a transaction at once, with the message that goes with the code.
+///
+/// librdkafka asks again for ever, unless it is told that it may not: it knows versions up to 2. At
+/// later versions Kafka's own client shows the message of any code but that of a missing right.
+fn no_transactions(version: i16) -> ErrorCode {
+    match version {
+        ..=2 => ErrorCode::TransactionalIdAuthorizationFailed,
+        3.. => ErrorCode::UnsupportedVersion,
     }
 }
 
@@ -159,6 +175,16 @@ fn is_share_key(key: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_transaction_ends_each_client_at_once() {
+        let of_librdkafka = ErrorCode::TransactionalIdAuthorizationFailed;
+        assert_eq!([1, 2].map(no_transactions), [of_librdkafka; 2]);
+        assert_eq!(
+            [3, 6].map(no_transactions),
+            [ErrorCode::UnsupportedVersion; 2]
+        );
+    }
 
     #[test]
     fn share_keys() {
