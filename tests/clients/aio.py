@@ -7,6 +7,7 @@ import sys
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.errors import TransactionalIdAuthorizationFailed
 
 from checks import CHECKS, equal, for_each, main, topic_name
 
@@ -113,6 +114,19 @@ async def keys_headers_and_nulls():
     equal((first.key, first.value, list(first.headers)), (b"key", b"", headers))
     equal(first.timestamp, 1234567890123, "timestamp")
     equal((second.key, second.value), (b"key", None))
+
+
+@check
+async def transactions_are_refused():
+    """There are none yet, and the client ends at once."""
+    name = topic_name("transaction")
+    producer = AIOKafkaProducer(bootstrap_servers=BROKER, transactional_id=name)
+    try:
+        await producer.start()
+    except TransactionalIdAuthorizationFailed:
+        await producer.stop()
+    else:
+        raise AssertionError("transactions are there")
 
 
 main()

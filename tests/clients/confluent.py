@@ -305,4 +305,18 @@ def users_have_credentials():
         raise AssertionError("a user without credentials is described")
 
 
+@check
+def transactions_are_refused():
+    """There are none yet: the client is told so for good, and does not ask again for ever."""
+    producer = Producer({**BROKER, "transactional.id": topic_name("transaction")})
+    try:
+        producer.init_transactions()
+    except KafkaException as error:
+        told = error.args[0]
+        true(told.fatal(), "the client would try again")
+        true("There are no transactions yet." in told.str(), told.str())
+    else:
+        raise AssertionError("transactions are there")
+
+
 main()

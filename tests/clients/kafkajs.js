@@ -163,6 +163,14 @@ async function main() {
     await admin.deleteTopics({ topics: [topic] });
     equal((await admin.listTopics()).includes(topic), false);
   });
+  await check("transactions_are_refused", async () => {
+    const transactionalId = await create("transaction");
+    const producer = kafka.producer({ transactionalId, idempotent: true, maxInFlightRequests: 1 });
+    await producer.connect();
+    const refused = await producer.transaction().catch((error) => error.name);
+    await producer.disconnect();
+    equal(refused, "KafkaJSGroupCoordinatorNotFound");
+  });
   await check("cluster", async () => {
     const { brokers, clusterId } = await admin.describeCluster();
     equal([brokers.length, typeof clusterId], [1, "string"]);

@@ -11,6 +11,8 @@ import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.Future;
 import java.util.concurrent.TimeUnit;
 import org.apache.kafka.clients.admin.Admin;
+import org.apache.kafka.clients.admin.AlterConfigOp;
+import org.apache.kafka.clients.admin.ConfigEntry;
 import org.apache.kafka.clients.admin.NewPartitions;
 import org.apache.kafka.clients.admin.NewTopic;
 import org.apache.kafka.clients.admin.OffsetSpec;
@@ -20,6 +22,7 @@ import org.apache.kafka.clients.consumer.KafkaConsumer;
 import org.apache.kafka.clients.producer.KafkaProducer;
 import org.apache.kafka.clients.producer.ProducerRecord;
 import org.apache.kafka.clients.producer.RecordMetadata;
+import org.apache.kafka.common.KafkaException;
 import org.apache.kafka.common.TopicPartition;
 import org.apache.kafka.common.config.ConfigResource;
 import org.apache.kafka.common.serialization.StringDeserializer;
@@ -50,6 +53,8 @@ public class Checks {
         check("delete_records", Checks::deleteRecords);
         check("describe_producers", Checks::describeProducers);
         check("describe_quorum", Checks::describeQuorum);
+        check("transactions_are_refused", Checks::transactionsAreRefused);
+        check("delete_records_without_a_policy", Checks::deleteRecordsWithoutPolicy);
         admin.close(Duration.ofSeconds(5));
         Runtime.getRuntime().halt(failed ? 1 : 0);
     }
@@ -192,6 +197,30 @@ public class Checks {
         var state = admin.describeProducers(Set.of(partition)).partitionResult(partition).get();
         equal(state.activeProducers().size(), 1);
         equal(state.activeProducers().get(0).lastSequence(), 49);
+    }
+
+    private static void transactionsAreRefused() {
+        StringSerializer text = new StringSerializer();
+        Map<String, Object> options = Map.of(
+                "bootstrap.servers", broker, "transactional.id", "check-" + System.nanoTime());
+        try (KafkaProducer<String, String> producer = new KafkaProducer<>(options, text, text)) {
+            producer.initTransactions();
+            throw new AssertionError("transactions are there");
+        } catch (KafkaException error) {
+            equal(error.getMessage().endsWith("There are no transactions yet."), true);
+        }
+    }
+
+    private static void deleteRecordsWithoutPolicy() throws Exception {
+        TopicPartition partition = create("keeps", 1);
+        ConfigResource topic = new ConfigResource(ConfigResource.Type.TOPIC, partition.topic());
+        ConfigEntry none = new ConfigEntry("cleanup.policy", "");
+        AlterConfigOp change = new AlterConfigOp(none, AlterConfigOp.OpType.SET);
+        admin.incrementalAlterConfigs(Map.of(topic, List.of(change))).all().get();
+        send(partition, 10, Map.of());
+        var before = Map.of(partition, RecordsToDelete.beforeOffset(4));
+        var told = admin.deleteRecords(before).lowWatermarks().get(partition).get();
+        equal(told.lowWatermark(), 4L);
     }
 
     private static void describeQuorum() throws Exception {
