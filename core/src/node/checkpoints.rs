@@ -306,12 +306,12 @@ impl Record {
             .push((name.clone(), log.recovery_point()));
         let high_watermark = partition.high_watermark().min(log.log_end_offset());
         self.high_watermarks.push((name.clone(), high_watermark));
-        let first = log.closed_segments().first();
-        let first = first.map(|closed| closed.base_offset);
         if log.clean_point() > start {
             self.cleaner_offsets.push((name.clone(), log.clean_point()));
         }
-        if start > first.unwrap_or(log.active_segment()) {
+        // Kafka takes it off the record where a segment begins just there. Then a power cut may
+        // bring back the segments that were removed before it, and deleted records with them.
+        if start > Offset::ZERO {
             self.log_start_offsets.push((name, start));
         }
     }

@@ -10,6 +10,7 @@ use super::*;
 use crate::error::ErrorCode;
 use crate::ids::{DirectoryIndex, Generation, Offset, PartitionIndex, RequestSequence, TopicId};
 use crate::metadata::records::{ConfigRecord, MetadataRecord, RemoveTopicRecord};
+use crate::sim::disk::PowerLoss;
 use crate::storage::{DirectoryFile, DiskError, DiskOp, FailureScope};
 use crate::time::Timestamp;
 use crate::wire::batch::{Compression, PreparedBatch};
@@ -313,6 +314,33 @@ fn records_are_deleted_in_time_or_not_on_record() {
     };
     assert_eq!(reply.topics[0].partitions[0].error_code, 7);
     assert!(bench.broker().waiting.is_empty());
+}
+
+#[test]
+fn what_was_removed_for_good_does_not_come_back_with_the_power() {
+    let mut bench = Bench::boot_with("log.retention.ms=60000", empty_disk(), start());
+    bench.write_topic("topic");
+    bench.connect();
+    for sequence in 0..4 {
+        bench.produce(sequence, -1);
+        bench.run();
+    }
+    // All of it grows old and goes, and the new start is on record. That the segment has another
+    // name is not durable.
+    bench.now.wall = Timestamp(bench.now.wall.0 + 100_000);
+    bench.pass(300);
+    bench.run();
+    bench.pass(59);
+    bench.run();
+    let start_of = |bench: &mut Bench| {
+        let mut partitions = bench.broker().partitions.iter();
+        partitions.next().map(|it| it.log().log_start_offset())
+    };
+    assert_eq!(start_of(&mut bench), Some(Offset(4)));
+    let Bench { mut disk, now, .. } = bench;
+    disk.lose_power(&PowerLoss::LOSE_ALL);
+    let mut bench = Bench::boot(disk, now);
+    assert_eq!(start_of(&mut bench), Some(Offset(4)));
 }
 
 #[test]
