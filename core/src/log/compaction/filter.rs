@@ -88,8 +88,8 @@ impl LiveProducers {
     }
 }
 
-/// Notes the keys of a batch's records from `first_dirty` on. `false` where the map is full; then
-/// the batch does not count as noted.
+/// Notes the keys of a batch's records from `first_dirty` on. Where the map is full, answers the
+/// first offset that is not noted, which may lie within the batch.
 ///
 /// # Errors
 /// The records cannot be read.
@@ -99,14 +99,14 @@ pub fn note_keys(
     first_dirty: Offset,
     transactions: &mut CleanedTransactions,
     (scratch, map): (&mut Scratch, &mut KeyMap),
-) -> Result<bool, BatchError> {
+) -> Result<Option<Offset>, BatchError> {
     let records = open(batch, header, &mut scratch.opened)?;
     if header.attributes.is_control() {
         transactions.on_control(header, marker_of(header, records)?);
-        return Ok(true);
+        return Ok(None);
     }
     if transactions.on_batch(header) {
-        return Ok(true);
+        return Ok(None);
     }
     let mut next = header.base_offset;
     for record in RawRecords::new(header, records) {
@@ -119,10 +119,10 @@ pub fn note_keys(
             && let Some(key) = record.key
             && !map.put(key, record.offset)
         {
-            return Ok(false);
+            return Ok(Some(record.offset));
         }
     }
-    Ok(true)
+    Ok(None)
 }
 
 /// Appends to `out` what stays of a batch; answers its header, or `None` where nothing does.

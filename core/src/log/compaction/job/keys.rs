@@ -86,10 +86,11 @@ impl Compaction {
         while let Some((header, batch)) = self.input.next_batch(&source)? {
             let rooms = (&mut self.scratch, &mut self.map);
             let transactions = &mut self.transactions;
-            let is_noted = note_keys(&batch, &header, self.first_dirty, transactions, rooms)
+            let full_at = note_keys(&batch, &header, self.first_dirty, transactions, rooms)
                 .map_err(|error| error.to_string())?;
-            if !is_noted {
-                self.map_end = header.base_offset;
+            if let Some(offset) = full_at {
+                assert!(offset > self.first_dirty, "an empty map takes a key");
+                self.map_end = offset;
                 return Ok(true);
             }
         }
@@ -103,14 +104,6 @@ impl Compaction {
         log: &mut Log,
         out: &mut Vec<DiskOp>,
     ) {
-        if is_full && self.map_end <= self.first_dirty {
-            let what = format!(
-                "the keys of one batch do not fit into {} bytes; raise \
-                 log.cleaner.dedupe.buffer.size",
-                self.map.heap_bytes()
-            );
-            return self.finish(CompactionEnd::Uncleanable(what), out);
-        }
         if is_full {
             self.begin_cleaning(log, out);
         } else if self.input.is_over(&self.sources[at]) {
