@@ -60,10 +60,10 @@ impl Run {
         let before = self.images();
         let mut dice = self.root.child("damage", 0);
         let points = recovery_points(self.world.nodes()[0].disk().files(DIRECTORY));
-        let Some((folder, batch)) = choose(&before, &points, &mut dice) else {
+        let Some((folder, batch, point)) = choose(&before, &points, &mut dice) else {
             return Some(());
         };
-        let damage = draw(kind, &before, (folder, batch), &mut dice);
+        let damage = draw(kind, &before, (folder, batch, point), &mut dice);
         let folder = folder.to_owned();
         let (base, end) = (batch.base_offset, batch.last_offset.plus(1));
         let what = format!("{folder}: {damage:?} over [{base}, {end})");
@@ -123,7 +123,7 @@ impl Run {
 fn draw(
     kind: u64,
     images: &[LogImage],
-    (folder, batch): (&str, FoundBatch),
+    (folder, batch, point): (&str, FoundBatch, Offset),
     dice: &mut Rng,
 ) -> Damage {
     let at = u32::try_from(dice.below(u64::from(batch.size_bytes))).expect("below a u32");
@@ -135,7 +135,9 @@ fn draw(
             let fitting: Vec<Vec<u8>> = others
                 .flat_map(|image| {
                     let found = image.read().batches;
-                    let fits = |other: &FoundBatch| other.size_bytes <= batch.size_bytes;
+                    let fits = |other: &FoundBatch| {
+                        other.size_bytes <= batch.size_bytes && !hides(other, &batch, point)
+                    };
                     let fitting = found.into_iter().filter(fits);
                     fitting.filter_map(|other| bytes_of(image, &other))
                 })
@@ -147,6 +149,15 @@ fn draw(
         }
         _last => Damage::Unreadable,
     }
+}
+
+/// Whether a batch in the place of another looks like the last durable one, so that what follows
+/// looks like a write that was under way. A log's recovery point is an offset, and no file says how
+/// many bytes were durable: nothing can tell.
+fn hides(other: &FoundBatch, batch: &FoundBatch, point: Offset) -> bool {
+    let is_next = other.base_offset == batch.base_offset;
+    let shape = |batch: &FoundBatch| (batch.size_bytes, batch.last_offset);
+    is_next && other.last_offset.plus(1) >= point && shape(other) != shape(batch)
 }
 
 fn bytes_of(image: &LogImage, batch: &FoundBatch) -> Option<Vec<u8>> {
@@ -165,13 +176,13 @@ fn recovery_points(files: &FileSystem) -> Vec<(String, Offset)> {
     points.unwrap_or_default()
 }
 
-/// A durable batch of one of the workload's logs, often the last one: most of what may be wrong
-/// with a recovery is wrong there.
+/// A durable batch of one of the workload's logs, and where what is durable ends; often the last
+/// one: most of what may be wrong with a recovery is wrong there.
 fn choose<'a>(
     images: &'a [LogImage],
     points: &[(String, Offset)],
     dice: &mut Rng,
-) -> Option<(&'a str, FoundBatch)> {
+) -> Option<(&'a str, FoundBatch, Offset)> {
     let mut logs = Vec::new();
     for image in images.iter().filter(|image| !image.is_compacted()) {
         let point = points.iter().find(|(folder, _)| *folder == image.folder);
@@ -184,18 +195,18 @@ fn choose<'a>(
         let batches: Vec<FoundBatch> = image.read().batches;
         let batches: Vec<FoundBatch> = batches.into_iter().filter(is_durable).collect();
         if !batches.is_empty() {
-            logs.push((image.folder.as_str(), batches));
+            logs.push((image.folder.as_str(), batches, *point));
         }
     }
     if logs.is_empty() {
         return None;
     }
-    let (folder, batches) = &logs[dice.below(logs.len() as u64) as usize];
+    let (folder, batches, point) = &logs[dice.below(logs.len() as u64) as usize];
     let index = match dice.chance(1, 2) {
         true => batches.len() - 1,
         false => dice.below(batches.len() as u64) as usize,
     };
-    Some((folder, batches[index]))
+    Some((folder, batches[index], *point))
 }
 
 /// Whether a log's files are what they were: longer perhaps, and with fewer old segments where such

@@ -9,7 +9,8 @@
 mod actors;
 mod damage;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use crate::ids::{Offset, PartitionIndex, TopicPartition};
 use crate::rng::Rng;
@@ -27,7 +28,7 @@ use crate::sim::workload::admin::{Admin, AdminOptions};
 use crate::sim::workload::consumer::{Consumer, ConsumerOptions};
 use crate::sim::workload::group::auditor::Auditor;
 use crate::sim::workload::group::keeper::{KEPT, Keeper, KeeperOptions};
-use crate::sim::workload::group::{Member, Ranges, unsettled};
+use crate::sim::workload::group::{Member, Ranges, abandoned, unsettled};
 use crate::sim::workload::limiter::{Limiter, LimiterOptions};
 use crate::sim::world::{Listener, World};
 
@@ -245,6 +246,10 @@ impl Run {
             self.world.complain(Violation::new("L10", what));
         }
         self.held()?;
+        let abandoned: BTreeMap<Arc<str>, BTreeSet<TopicPartition>> = names
+            .iter()
+            .map(|name| (Arc::clone(name), abandoned(&members(&self.world, name))))
+            .collect();
         for client in self.world.clients_mut() {
             if let Some(member) = client.actor.member_mut() {
                 member.retire();
@@ -253,12 +258,16 @@ impl Run {
         self.expect("L10", "members did not leave", HEAL_NS, |world| {
             actors(world).all(Actor::is_done)
         })?;
-        self.check_consumed(&ends)
+        self.check_consumed(&ends, &abandoned)
     }
 
     /// L11, where what was served stays. What arrives after `ends` were seen is nobody's: a
     /// producer that asks for no answer may be done before its records are there.
-    fn check_consumed(&mut self, ends: &BTreeMap<TopicPartition, Offset>) -> Option<()> {
+    fn check_consumed(
+        &mut self,
+        ends: &BTreeMap<TopicPartition, Offset>,
+        abandoned: &BTreeMap<Arc<str>, BTreeSet<TopicPartition>>,
+    ) -> Option<()> {
         if self.world.options.flush_policy != 0 {
             return Some(());
         }
@@ -273,7 +282,10 @@ impl Run {
             let mut found = Vec::new();
             for image in self.images() {
                 let partition = partition_of(&image.folder);
-                if let Some(partition) = partition.filter(|at| topics.contains(&at.topic)) {
+                let is_judged = |at: &TopicPartition| {
+                    topics.contains(&at.topic) && !abandoned[&group].contains(at)
+                };
+                if let Some(partition) = partition.filter(is_judged) {
                     let ranges = processed.get(&partition).cloned().unwrap_or_default();
                     let end = ends.get(&partition).copied().unwrap_or(Offset::ZERO);
                     found.extend(consumed::check(&image, end, &group, &ranges));

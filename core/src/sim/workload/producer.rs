@@ -88,8 +88,11 @@ struct Lane {
     next_sequence: i32,
     /// Something failed: nothing is sent until all that is under way is answered.
     draining: bool,
-    /// Whether a batch of this identity was acknowledged.
+    /// Whether the first batch of this identity was acknowledged.
     has_begun: bool,
+    /// Whether a batch was sent before the first was acknowledged. Where the first was lost on its
+    /// way, the log may have begun with this one: whoever is unknown to it may begin anywhere.
+    is_overtaken: bool,
     not_before: Instant,
     /// How often its topic was not to be found.
     misses: u32,
@@ -382,8 +385,10 @@ impl Producer {
             };
             let topic_id = (self.options.produce_version >= 13).then_some(known.topic_id);
             let room = in_flight_max.saturating_sub(under_way);
-            let unsent = lane.batches.iter_mut().filter(|batch| batch.call.is_none());
-            for batch in unsent.take(room) {
+            let unsent = lane.batches.iter_mut().enumerate();
+            let unsent = unsent.filter(|(_, batch)| batch.call.is_none());
+            for (index, batch) in unsent.take(room) {
+                lane.is_overtaken |= index > 0;
                 let timeout_ms = i32::try_from(stage.rng.between(100, 3_000)).expect("small");
                 let records = batch.bytes.clone();
                 let mut request = produce_request(topic, topic_id, *partition, records);
@@ -427,15 +432,16 @@ impl Producer {
         match code {
             Some(Some(ErrorCode::None | ErrorCode::DuplicateSequenceNumber)) => {
                 lane.batches.remove(index);
-                lane.has_begun = true;
+                lane.has_begun |= index == 0;
                 self.successes += 1;
             }
             Some(Some(code)) if !code.is_retriable() => {
                 // All batches before the first are acknowledged, and none of them was lost.
+                let may_be_lost = lane.is_overtaken && lane.batches[index].attempts > 1;
                 if code == ErrorCode::OutOfOrderSequenceNumber
                     && index == 0
                     && self.options.keeps_order
-                    && (lane.has_begun || !self.options.is_refused)
+                    && (lane.has_begun || !(self.options.is_refused || may_be_lost))
                 {
                     let what = format!("{key:?}: the sequence that is due is out of order");
                     stage.complaints.push(what);

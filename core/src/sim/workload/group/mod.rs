@@ -9,18 +9,21 @@
 pub mod auditor;
 pub mod keeper;
 mod ranges;
+mod rest;
 mod stale;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 pub use self::ranges::Ranges;
+pub use self::rest::{abandoned, unsettled};
 use self::stale::Stale;
 use super::Stage;
 use crate::client::connection::ConnectionOptions;
 use crate::client::consumer::StartAt;
 use crate::client::group::assignor::Assignor;
+use crate::client::group::protocol::GroupGeneration;
 use crate::client::group::{Commit, CommitId, GroupConsumer, GroupError, GroupEvent, GroupOptions};
 use crate::client::network::{Answer, ClientEffect, ClientInput, NetworkOptions};
 use crate::error::ErrorCode;
@@ -95,6 +98,10 @@ pub struct Member {
     return_at: Instant,
     mishaps: BTreeMap<Mishap, Instant>,
     awaited: Option<CommitId>,
+    /// What it gave up so that others get it in the next generation, and in which one.
+    given_up: BTreeMap<TopicPartition, GroupGeneration>,
+    /// What a process of it had given up that died before it joined that next generation.
+    abandoned: BTreeMap<TopicPartition, GroupGeneration>,
     processed: BTreeMap<TopicPartition, Ranges>,
     stale: Stale,
     winding_down: bool,
@@ -118,6 +125,8 @@ impl Member {
             return_at: Instant(0),
             mishaps: BTreeMap::new(),
             awaited: None,
+            given_up: BTreeMap::new(),
+            abandoned: BTreeMap::new(),
             processed: BTreeMap::new(),
             winding_down: false,
             retired: false,
@@ -333,6 +342,10 @@ impl Member {
     /// The process is over; another begins later.
     fn end(&mut self, stage: &mut Stage<'_>) {
         self.machine = None;
+        let given_up = std::mem::take(&mut self.given_up);
+        if self.options.instance_id.is_some() {
+            self.abandoned.extend(given_up);
+        }
         self.life += 1;
         self.mishaps.clear();
         let away_ms = match self.winding_down {
@@ -375,15 +388,19 @@ impl Member {
         machine.poll(stage.now);
         let mut failure = None;
         while let Some(event) = machine.next_event() {
+            let membership = machine.membership();
+            let generation = membership.map_or(GroupGeneration::NONE, |(_id, current)| current);
             match event {
+                GroupEvent::Assigned(_) => self.given_up.retain(|_, since| *since == generation),
+                GroupEvent::Revoked(partitions) => {
+                    let given_up = partitions.into_iter().map(|one| (one, generation));
+                    self.given_up.extend(given_up);
+                }
                 GroupEvent::Committed { id, .. } => {
                     self.awaited.take_if(|awaited| *awaited == id);
                 }
                 GroupEvent::Failed(error) => failure = Some(error),
-                GroupEvent::Assigned(_)
-                | GroupEvent::Lost(_)
-                | GroupEvent::Revoked(_)
-                | GroupEvent::Trouble { .. } => {}
+                GroupEvent::Lost(_) | GroupEvent::Trouble { .. } => {}
             }
         }
         if let Some(error) = failure {
@@ -448,32 +465,4 @@ impl Member {
             }
         }
     }
-}
-
-/// What one member of a group owns that another owns too, or that nobody owns; empty where every
-/// partition in `ends` is read to its end by exactly one of `members`, all of them stable.
-#[must_use]
-pub fn unsettled(members: &[&Member], ends: &BTreeMap<TopicPartition, Offset>) -> Vec<String> {
-    let mut owned: BTreeMap<TopicPartition, Option<Offset>> = BTreeMap::new();
-    let mut missing = Vec::new();
-    for member in members {
-        let Some(positions) = member.positions() else {
-            missing.push(format!("not stable: {}", member.progress()));
-            continue;
-        };
-        for (partition, position) in positions {
-            if owned.insert(partition.clone(), position).is_some() {
-                missing.push(format!("{partition} has two owners"));
-            }
-        }
-    }
-    let wanted: BTreeSet<&TopicName> = members.iter().flat_map(|one| one.topics()).collect();
-    for (partition, end) in ends.iter().filter(|(at, _)| wanted.contains(&at.topic)) {
-        match owned.get(partition) {
-            Some(Some(position)) if position >= end => {}
-            Some(position) => missing.push(format!("{partition} is at {position:?} of {end}")),
-            None => missing.push(format!("{partition} has no owner")),
-        }
-    }
-    missing
 }
