@@ -17,7 +17,7 @@ use crate::wire::records::{Record, Records};
 pub enum TimestampTarget {
     /// The first record with this timestamp or a later one.
     AtOrAfter(Timestamp),
-    /// The first record with the largest timestamp of the log (-3).
+    /// The first record with the largest timestamp of the log's segments (-3).
     Max,
 }
 
@@ -95,16 +95,17 @@ impl Log {
         bound: Offset,
         memory: &mut LogMemory,
     ) -> SearchOutcome {
-        let timestamp = match target {
-            TimestampTarget::AtOrAfter(timestamp) => timestamp,
-            TimestampTarget::Max => self.max_timestamp(),
+        let (timestamp, from) = match target {
+            TimestampTarget::AtOrAfter(timestamp) => (timestamp, self.log_start_offset),
+            // Kafka 4.3 also tells one that was deleted, as long as its segment is there.
+            TimestampTarget::Max => (self.max_timestamp(), self.first_base_offset()),
         };
         if target == TimestampTarget::Max && timestamp == Timestamp::NONE {
             return SearchOutcome::Nothing;
         }
         let query = Query {
             timestamp,
-            from: self.log_start_offset,
+            from,
             bound: bound.min(self.written),
         };
         self.search(query, memory)
@@ -140,6 +141,11 @@ impl Log {
         let closed = self.closed.iter().map(|segment| segment.max_timestamp);
         let active = self.active.marks.max_timestamp;
         closed.fold(active, Timestamp::max)
+    }
+
+    fn first_base_offset(&self) -> Offset {
+        let closed = self.closed.first().map(|segment| segment.base_offset);
+        closed.unwrap_or(self.active.base_offset)
     }
 
     fn search(&mut self, query: Query, memory: &mut LogMemory) -> SearchOutcome {
