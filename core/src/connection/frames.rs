@@ -51,6 +51,7 @@ pub(super) fn parse_head(
         correlation_id,
         client_id: None,
         frame_bytes: u32::try_from(frame.len()).expect("a frame is within its limit"),
+        work_ns: 0,
     };
     if !api.serves(version) {
         // The body and even the header of an ApiVersions to come are unknown: not looked at. Kafka

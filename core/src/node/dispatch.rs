@@ -39,10 +39,7 @@ impl Broker {
         request: Request,
         out: &mut Outbox,
     ) {
-        let head = &from.head;
-        let client_id = head.client_id.as_deref();
-        let asked = (head.api_key, client_id, head.frame_bytes);
-        self.throttle.on_request(from.reply_to, asked);
+        self.throttle.on_request(from.reply_to, &from.head);
         match api::handle(self, now, from, request, out) {
             Handled::Close(reason) => out.close.push((from.reply_to.connection, reason)),
             Handled::Parked => {}

@@ -54,6 +54,12 @@ pub enum Input {
         /// The room.
         space: DiskSpace,
     },
+    /// What the turn before this one took, as the driver measured it; a driver without a clock says
+    /// nothing. Part of the time of those whose requests it took in (`request_percentage`).
+    TurnMeasured {
+        /// In nanoseconds.
+        took_ns: u64,
+    },
     /// Stop in order: park nothing new, close every log, say so when the disk has confirmed.
     Shutdown,
 }

@@ -213,6 +213,11 @@ impl Node {
                     broker.spaces.insert(directory, space);
                 }
             }
+            Input::TurnMeasured { took_ns } => {
+                if let Phase::Running(broker) = &mut self.phase {
+                    broker.throttle.on_turn_measured(now, took_ns);
+                }
+            }
             Input::Shutdown => self.shut_down(now, out),
         }
     }

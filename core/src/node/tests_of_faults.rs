@@ -59,6 +59,7 @@ impl Bench {
                 correlation_id: 0,
                 client_id: None,
                 frame_bytes: 0,
+                work_ns: 0,
             },
             request,
         }]);

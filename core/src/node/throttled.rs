@@ -40,6 +40,7 @@ impl Broker {
 
     /// Looks at the answers of this turn: what they cost, and who is to wait.
     pub(super) fn throttle_answers(&mut self, now: Now, out: &mut Outbox) {
+        self.throttle.on_turned();
         if self.throttle.is_idle() {
             return;
         }
@@ -50,8 +51,7 @@ impl Broker {
             };
             // A Produce with acks=0 has no answer, and its time does not count.
             let has_answer = effect.reply != Reply::Nothing;
-            let size_bytes = has_answer.then(|| effect.reply.records_bytes());
-            let wait_ms = self.throttle.on_answered(now, reply_to, size_bytes);
+            let wait_ms = self.throttle.on_answered(now, reply_to, has_answer);
             if wait_ms > 0 {
                 effect.reply.set_throttle_time_ms(wait_ms);
                 if !mutant!(M56) {

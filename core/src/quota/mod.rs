@@ -7,8 +7,8 @@
 //! * [`throttle`]: the room that a node asks: it remembers who asked for what until the answer
 //!   leaves, and who is muted until when (KIP-219: the answer leaves first, then nothing is read).
 //!
-//! What a request costs in time is reckoned, not measured, so that a seed always throttles alike:
-//! see [`request_nanos`].
+//! What a request costs in time is what the driver measured: its own work comes with the request,
+//! and what a turn took with the next one.
 
 pub mod bucket;
 pub mod limits;
@@ -21,18 +21,3 @@ mod tests;
 
 /// The principal of a connection that did not authenticate, without its type.
 pub const ANONYMOUS: &str = "ANONYMOUS";
-
-/// Nanoseconds that any request takes beside its bytes: decoding, a turn, an answer. Measured with
-/// acknowledged requests of one record: 1.7 us of the brain and as much again in two system calls,
-/// and clients notice little below ten.
-const REQUEST_NANOS: u64 = 10_000;
-
-/// Nanoseconds for each KiB of a request or an answer: 430 to 770 us were measured for a MB.
-const KIBIBYTE_NANOS: u64 = 600;
-
-/// The time that a request is reckoned to take of the broker, for `request_percentage`.
-#[must_use]
-pub fn request_nanos(request_bytes: u64, answer_bytes: u64) -> u64 {
-    let kibibytes = request_bytes.saturating_add(answer_bytes) / 1024;
-    REQUEST_NANOS.saturating_add(kibibytes.saturating_mul(KIBIBYTE_NANOS))
-}

@@ -11,6 +11,8 @@ use crate::metadata::{Delta, Image};
 use crate::rng::Rng;
 use crate::time::{Instant, Now};
 use crate::waiting::ReplyTo;
+use crate::wire::request::RequestHead;
+use kafka_wire_core::StrBytes;
 
 const WINDOWS: Windows = Windows {
     count: 11,
@@ -87,12 +89,12 @@ fn greedy(seed: u64, connections: u64, bytes_max: u64, duration_ms: u64, fetch: 
             let (to, bytes) = (reply_to(connection, sequence), 1 + rng.below(bytes_max));
             let frame_bytes = if fetch { 0 } else { bytes };
             let frame_bytes = u32::try_from(frame_bytes).expect("small");
-            throttle.on_request(to, (i16::from(fetch), Some("greedy"), frame_bytes));
+            throttle.on_request(to, &head(i16::from(fetch), Some("greedy"), frame_bytes));
             let is_held = fetch && throttle.on_fetched(at(now_ms), to, bytes) > 0;
             if !is_held {
                 admitted.push((now_ms, bytes));
             }
-            *muted = throttle.on_answered(at(now_ms), to, Some(bytes)) > 0;
+            *muted = throttle.on_answered(at(now_ms), to, true) > 0;
             assert!(!is_held || *muted, "who gets nothing waits");
         }
         assert!(throttle.is_idle());
@@ -137,10 +139,10 @@ fn one_that_is_larger_than_a_window_gets_through_alone() {
     let image = image(&[("client-id", None, "consumer_byte_rate", 10.0)]);
     let mut throttle = Throttle::new(SETTINGS, &image);
     let to = reply_to(1, 1);
-    throttle.on_request(to, (1, Some("c"), 50));
+    throttle.on_request(to, &head(1, Some("c"), 50));
     assert_eq!(throttle.fetch_bytes_max(to), 100);
     assert_eq!(throttle.on_fetched(at(0), to, 5_000), 0);
-    assert_eq!(throttle.on_answered(at(0), to, Some(5_000)), 490_000);
+    assert_eq!(throttle.on_answered(at(0), to, true), 490_000);
     let told: Vec<(i16, Throttled)> = throttle.throttled().collect();
     let expected = Throttled {
         answers: 1,
@@ -153,6 +155,43 @@ fn one_that_is_larger_than_a_window_gets_through_alone() {
     assert_eq!(throttle.muted(), 1);
 }
 
+/// A request of so many bytes that took the driver ten microseconds.
+fn head(api_key: i16, client_id: Option<&str>, frame_bytes: u32) -> RequestHead {
+    RequestHead {
+        api_key,
+        version: 0,
+        correlation_id: 0,
+        client_id: client_id.map(StrBytes::from),
+        frame_bytes,
+        work_ns: 10_000,
+    }
+}
+
+#[test]
+fn what_a_turn_took_is_shared_by_those_who_asked() {
+    let image = image(&[("client-id", None, "request_percentage", 1.0)]);
+    let mut throttle = Throttle::new(SETTINGS, &image);
+    let ask = |throttle: &mut Throttle, sequence, client| {
+        let to = reply_to(sequence, sequence);
+        throttle.on_request(to, &head(3, Some(client), 100));
+        throttle.on_answered(at(sequence), to, true)
+    };
+    let turned = |throttle: &mut Throttle, now_ms, took_ms: u64| {
+        throttle.on_turned();
+        throttle.on_turn_measured(at(now_ms), took_ms * 1_000_000);
+    };
+    // Each may have a hundred milliseconds in ten seconds.
+    assert_eq!(ask(&mut throttle, 1, "a"), 0);
+    assert_eq!(ask(&mut throttle, 2, "b"), 0);
+    turned(&mut throttle, 10, 198);
+    assert_eq!(ask(&mut throttle, 11, "a"), 0);
+    turned(&mut throttle, 12, 2);
+    // A turn that took in none of their requests is none of their time.
+    turned(&mut throttle, 13, 500);
+    assert_eq!(ask(&mut throttle, 14, "b"), 0);
+    assert!(ask(&mut throttle, 15, "a") > 0, "a second turn was its own");
+}
+
 #[test]
 fn time_of_the_broker_is_limited_and_the_wait_has_a_bound() {
     let image = image(&[("user", Some("ANONYMOUS"), "request_percentage", 0.01)]);
@@ -160,16 +199,16 @@ fn time_of_the_broker_is_limited_and_the_wait_has_a_bound() {
     let mut waits = Vec::new();
     for sequence in 0..2_000 {
         let to = reply_to(1, sequence);
-        throttle.on_request(to, (3, None, 100));
-        waits.push(throttle.on_answered(at(sequence / 100), to, Some(0)));
+        throttle.on_request(to, &head(3, None, 100));
+        waits.push(throttle.on_answered(at(sequence / 100), to, true));
     }
     // 0.01 % of ten seconds is a millisecond: a hundred requests of ten microseconds.
     assert_eq!(waits.iter().position(|wait| *wait > 0), Some(100));
     assert_eq!(waits.iter().max(), Some(&1_000), "one sample at most");
     let to = reply_to(1, 5_000);
-    throttle.on_request(to, (0, None, 100));
+    throttle.on_request(to, &head(0, None, 100));
     assert_eq!(
-        throttle.on_answered(at(20), to, None),
+        throttle.on_answered(at(20), to, false),
         0,
         "no answer, no time"
     );
@@ -181,11 +220,11 @@ fn changes_are_refused_or_waited_for() {
     let mut throttle = Throttle::new(SETTINGS, &image);
     let mut ask = |now_ms, sequence, is_strict, changes| {
         let to = reply_to(1, sequence);
-        throttle.on_request(to, (19, Some("c"), 100));
+        throttle.on_request(to, &head(19, Some("c"), 100));
         let mut allowance = throttle.allowance(at(now_ms), to, is_strict);
         let is_granted = allowance.take(changes);
         throttle.on_changed(at(now_ms), to, allowance);
-        (is_granted, throttle.on_answered(at(now_ms), to, Some(0)))
+        (is_granted, throttle.on_answered(at(now_ms), to, true))
     };
     assert_eq!(ask(0, 1, true, 22), (true, 0), "the whole burst");
     assert_eq!(ask(0, 2, true, 10), (true, 0), "into debt, but granted");
@@ -223,13 +262,13 @@ fn connections_of_an_address_are_closed_after_a_while() {
 fn who_is_gone_is_forgotten() {
     let image = image(&[("client-id", None, "producer_byte_rate", 1.0)]);
     let mut throttle = Throttle::new(SETTINGS, &image);
-    throttle.on_request(reply_to(1, 1), (0, None, 1_000));
-    assert!(throttle.on_answered(at(0), reply_to(1, 1), Some(0)) > 0);
-    throttle.on_request(reply_to(1, 2), (0, None, 1_000));
+    throttle.on_request(reply_to(1, 1), &head(0, None, 1_000));
+    assert!(throttle.on_answered(at(0), reply_to(1, 1), true) > 0);
+    throttle.on_request(reply_to(1, 2), &head(0, None, 1_000));
     throttle.forget(ConnectionId(1));
     assert!(throttle.is_idle());
     assert_eq!(throttle.next_deadline(), None);
-    assert_eq!(throttle.on_answered(at(0), reply_to(1, 2), Some(0)), 0);
+    assert_eq!(throttle.on_answered(at(0), reply_to(1, 2), true), 0);
 }
 
 #[test]
@@ -238,11 +277,11 @@ fn nobody_gets_rid_of_a_debt_by_calling_itself_something_else() {
     let mut throttle = Throttle::new(SETTINGS, &image);
     let mut ask = |now_ms, client: &str, changes| {
         let to = reply_to(1, 1);
-        throttle.on_request(to, (19, Some(client), 100));
+        throttle.on_request(to, &head(19, Some(client), 100));
         let mut allowance = throttle.allowance(at(now_ms), to, true);
         let is_granted = allowance.take(changes);
         throttle.on_changed(at(now_ms), to, allowance);
-        let _wait_ms = throttle.on_answered(at(now_ms), to, Some(0));
+        let _wait_ms = throttle.on_answered(at(now_ms), to, true);
         is_granted
     };
     // The first by its name, and deep in debt.

@@ -12,7 +12,6 @@ use super::ANONYMOUS;
 use super::bucket::Bucket;
 use super::limits::{Kind, Limits, Sharers};
 use super::rate::Rate;
-use super::request_nanos;
 use super::window::{Window, Windows};
 use crate::ids::{ConnectionId, RequestSequence};
 use crate::limits::QUOTA_SHARERS_MAX;
@@ -21,6 +20,7 @@ use crate::mutants::mutant;
 use crate::time::{Instant, Now, from_ms};
 use crate::waiting::ReplyTo;
 use crate::wire::api_table::PRODUCE;
+use crate::wire::request::RequestHead;
 
 /// Parts of a percent of a second in a nanosecond: 100 of them to one, in billionths.
 const PERCENT_PARTS: u64 = 1_000_000_000;
@@ -40,6 +40,7 @@ struct Asked {
     client_id: Arc<str>,
     api_key: i16,
     frame_bytes: u32,
+    work_ns: u64,
     /// What it was told to wait already, in milliseconds.
     wait_ms: u64,
 }
@@ -73,6 +74,9 @@ pub struct Throttle {
     buckets: BTreeMap<Sharers, (Rate, Bucket)>,
     addresses: BTreeMap<Arc<str>, Window>,
     asked: BTreeMap<ReplyTo, Asked>,
+    /// Whose requests came in this turn, and whose in the last: they share what it took.
+    turned: Vec<Arc<str>>,
+    turned_last: Vec<Arc<str>>,
     muted: BTreeMap<ConnectionId, (Instant, Release)>,
     by_time: BTreeSet<(Instant, ConnectionId)>,
     /// By the number of the API; for people, nothing is decided by it.
@@ -133,6 +137,8 @@ impl Throttle {
             buckets: BTreeMap::new(),
             addresses: BTreeMap::new(),
             asked: BTreeMap::new(),
+            turned: Vec::new(),
+            turned_last: Vec::new(),
             muted: BTreeMap::new(),
             by_time: BTreeSet::new(),
             throttled: BTreeMap::new(),
@@ -150,18 +156,47 @@ impl Throttle {
     }
 
     /// Notes who asks, where anybody is limited.
-    pub fn on_request(&mut self, reply_to: ReplyTo, asked: (i16, Option<&str>, u32)) {
+    pub fn on_request(&mut self, reply_to: ReplyTo, head: &RequestHead) {
         if self.limits.is_empty() {
             return;
         }
-        let (api_key, client_id, frame_bytes) = asked;
         let asked = Asked {
-            client_id: Arc::from(client_id.unwrap_or_default()),
-            api_key,
-            frame_bytes,
+            client_id: Arc::from(head.client_id.as_deref().unwrap_or_default()),
+            api_key: head.api_key,
+            frame_bytes: head.frame_bytes,
+            work_ns: head.work_ns,
             wait_ms: 0,
         };
+        if self.turned.len() < QUOTA_SHARERS_MAX {
+            self.turned.push(Arc::clone(&asked.client_id));
+        }
         self.asked.insert(reply_to, asked);
+    }
+
+    /// The turn before this one took so long: those whose requests came in it have a share each.
+    /// It counts against what they may still do, as with the time of Kafka's network threads.
+    pub fn on_turn_measured(&mut self, now: Now, took_ns: u64) {
+        let (now_ms, windows) = (ms(now), self.settings.clients);
+        let count = self.turned_last.len() as u64;
+        for client_id in std::mem::take(&mut self.turned_last) {
+            let limit = self.limits.of_client(Kind::Request, &self.user, &client_id);
+            if let Some((sharers, _rate)) = limit {
+                let window = window_of(&mut self.windows, sharers, now_ms, windows);
+                window.record(now_ms, (took_ns / count).saturating_mul(100), windows);
+            }
+        }
+    }
+
+    /// Whether it matters to anybody how long turns take.
+    #[must_use]
+    pub fn is_measured(&self) -> bool {
+        !self.limits.is_empty()
+    }
+
+    /// A turn ends.
+    pub fn on_turned(&mut self) {
+        std::mem::swap(&mut self.turned, &mut self.turned_last);
+        self.turned.clear();
     }
 
     /// A connection is gone.
@@ -289,9 +324,9 @@ impl Throttle {
     }
 
     /// An answer leaves: notes what it cost, and says how long its connection is to wait, in
-    /// milliseconds; 0 where it is not to. Without `answer_bytes` there is no answer, and the time
-    /// of the request does not count.
-    pub fn on_answered(&mut self, now: Now, reply_to: ReplyTo, answer_bytes: Option<u64>) -> i32 {
+    /// milliseconds; 0 where it is not to. Where it has no answer, the time of the request does not
+    /// count.
+    pub fn on_answered(&mut self, now: Now, reply_to: ReplyTo, has_answer: bool) -> i32 {
         let Some(asked) = self.asked.remove(&reply_to) else {
             return 0;
         };
@@ -305,12 +340,11 @@ impl Throttle {
             window.record(now_ms, u64::from(asked.frame_bytes), windows);
             wait_ms = wait_ms.max(window.wait_ms(now_ms, rate, 1, windows));
         }
-        if let Some(answer_bytes) = answer_bytes
+        if has_answer
             && let Some((sharers, rate)) = self.limits.of_client(Kind::Request, client.0, client.1)
         {
-            let nanos = request_nanos(u64::from(asked.frame_bytes), answer_bytes);
             let window = window_of(&mut self.windows, sharers, now_ms, windows);
-            window.record(now_ms, nanos.saturating_mul(100), windows);
+            window.record(now_ms, asked.work_ns.saturating_mul(100), windows);
             let its_ms = window.wait_ms(now_ms, rate, PERCENT_PARTS, windows);
             wait_ms = wait_ms.max(its_ms.min(windows.length_ms));
         }

@@ -231,6 +231,9 @@ pub struct RequestHead {
     pub client_id: Option<StrBytes>,
     /// Bytes of the frame the request came in.
     pub frame_bytes: u32,
+    /// What the driver did for its connection since the request before, in nanoseconds: reading,
+    /// decoding and checking it, and writing answers. 0 from a driver that does not measure.
+    pub work_ns: u64,
 }
 
 /// Decoding of a request's body.

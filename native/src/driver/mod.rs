@@ -262,6 +262,7 @@ impl Driver {
             room.turn(now, effects);
             let took_ns = self.clock.instant().0 - now.instant.0;
             self.turning_ns.fetch_add(took_ns, Ordering::Relaxed);
+            room.note_turn(took_ns);
             let is_sooner = self.note_outcome(&mut room);
             drop(room);
             if is_sooner {
@@ -304,7 +305,14 @@ impl Driver {
         }
         if !effects.events.is_empty() && self.disk.is_lost() {
             let reason = "the data directory of the metadata log is lost; see the error before";
-            self.phase.send_replace(Phase::Failed(reason.to_owned()));
+            // One that has stopped stays so: somebody waits for it.
+            self.phase.send_if_modified(|phase| {
+                let is_news = *phase != Phase::Stopped;
+                if is_news {
+                    *phase = Phase::Failed(reason.to_owned());
+                }
+                is_news
+            });
         }
         for event in effects.events.drain(..) {
             self.events.note(event.severity);

@@ -31,6 +31,11 @@ pub(crate) trait Brain: Send {
     /// How far the brain's life has come.
     fn phase(&self) -> Phase;
 
+    /// Whether it wants to be told how long its turns take.
+    fn is_measured(&self) -> bool {
+        false
+    }
+
     /// The node, for those who look; a stand-in has none.
     fn node(&self) -> Option<&Node> {
         None
@@ -78,6 +83,8 @@ pub(crate) struct Effects {
 /// The room.
 pub(crate) struct Room {
     brain: Box<dyn Brain>,
+    /// What the last turn took; 0 where nobody is to be told.
+    last_turn_ns: u64,
     known_phase: Phase,
     known_config: Option<Arc<BrokerConfig>>,
     pub(crate) door: DiskDoor,
@@ -104,6 +111,7 @@ impl Room {
     pub(crate) fn new(brain: Box<dyn Brain>, door: DiskDoor) -> Self {
         Self {
             brain,
+            last_turn_ns: 0,
             known_phase: Phase::Booting,
             known_config: None,
             door,
@@ -129,12 +137,23 @@ impl Room {
             self.mailboxes.insert(mailbox.connection(), mailbox);
         }
         self.inbox.is_due = false;
+        let took_ns = mem::take(&mut self.last_turn_ns);
+        if took_ns > 0 {
+            self.inbox.inputs.push(Input::TurnMeasured { took_ns });
+        }
         self.brain
             .turn(now, &mut self.inbox.inputs, &mut self.outbox);
         assert!(self.inbox.inputs.is_empty(), "a turn applies every input");
         self.post(effects);
         for connection in self.inbox.departures.drain(..) {
             self.mailboxes.remove(&connection);
+        }
+    }
+
+    /// The turn took so long; the next one is told.
+    pub(crate) fn note_turn(&mut self, took_ns: u64) {
+        if self.brain.is_measured() {
+            self.last_turn_ns = took_ns;
         }
     }
 

@@ -14,6 +14,7 @@ mod session;
 #[cfg(test)]
 mod tests;
 mod watch;
+mod work;
 
 use std::collections::HashMap;
 use std::net::IpAddr;

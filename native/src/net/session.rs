@@ -21,6 +21,7 @@ use super::Net;
 use super::budget::{Budget, Charge};
 use super::latency::Latency;
 use super::output::{Output, Progress};
+use super::work::Work;
 use crate::driver::{Mail, Mailbox, milliseconds};
 
 /// After so many rounds with requests a connection keeps its buffers until it is quiet. Clients
@@ -44,6 +45,7 @@ pub(crate) struct Session {
     /// Rounds that brought requests, as far as it matters.
     busy_rounds: u8,
     latency: Latency,
+    work: Work,
     // Lists kept between rounds, so that they need no new memory.
     mail: Mail,
     inputs: Vec<Input>,
@@ -90,6 +92,7 @@ impl Session {
             is_all_read: false,
             busy_rounds: 0,
             latency: Latency::default(),
+            work: Work::default(),
             mail: Mail::default(),
             inputs: Vec::new(),
             pieces: Vec::new(),
@@ -125,6 +128,7 @@ impl Session {
             Ok(Arrival::Bytes(count)) => {
                 let now_ns = self.net.driver.now_ns();
                 self.latency.read_ns = now_ns;
+                self.work.begin(now_ns);
                 self.mailbox.touch(milliseconds(now_ns));
                 self.note_moved(count);
             }
@@ -135,6 +139,7 @@ impl Session {
             let has_requests = self.take_requests()?;
             if has_requests {
                 self.busy_rounds = self.busy_rounds.saturating_add(1);
+                self.work.share(self.net.driver.now_ns(), &mut self.inputs);
                 self.submit();
                 self.read_mail()?;
             }
@@ -148,6 +153,7 @@ impl Session {
             self.release();
         }
         self.account();
+        self.work.pause();
         Ok(())
     }
 
@@ -273,10 +279,12 @@ impl Session {
         if self.output.is_empty() || self.is_blocked {
             return Ok(());
         }
+        let start_ns = self.net.driver.now_ns();
         let (written, progress) = self.output.write(&self.socket);
+        let now_ns = self.net.driver.now_ns();
+        self.work.note_written(start_ns, now_ns);
         if written > 0 {
             self.connection.wrote(written);
-            let now_ns = self.net.driver.now_ns();
             self.latency.written(written, now_ns, &self.net.figures);
             self.mailbox.touch(milliseconds(now_ns));
             self.note_moved(written);

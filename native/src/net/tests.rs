@@ -57,7 +57,10 @@ impl Brain for Rote {
                     self.parked.retain(|(_, known, _)| *known != connection);
                 }
                 Input::Shutdown => self.is_stopped = true,
-                Input::Connected { .. } | Input::Disk(_) | Input::Space { .. } => {}
+                Input::Connected { .. }
+                | Input::Disk(_)
+                | Input::Space { .. }
+                | Input::TurnMeasured { .. } => {}
             }
         }
         self.parked.retain(|(due, connection, sequence)| {

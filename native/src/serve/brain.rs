@@ -31,6 +31,11 @@ impl Brain for NodeBrain {
         self.node.next_deadline().map(|(deadline, _why)| deadline)
     }
 
+    fn is_measured(&self) -> bool {
+        let broker = self.node.broker();
+        broker.is_some_and(|broker| broker.throttle.is_measured())
+    }
+
     fn node(&self) -> Option<&Node> {
         Some(&self.node)
     }

@@ -150,6 +150,7 @@ impl Stage {
             correlation_id: 0,
             client_id: command.values.get("client").map(|id| (*id).into()),
             frame_bytes: u32::try_from(command.number("frame", 0)).expect("a size"),
+            work_ns: 0,
         };
         self.inputs.push(Input::Request {
             connection: CLIENT,

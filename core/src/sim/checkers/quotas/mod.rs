@@ -5,8 +5,7 @@
 //! longer than what was done takes by the limit, less what has passed; and not less. It is told so
 //! in the answer; then the connection is not read, as long as was said and no longer (KIP-219). A
 //! reader that is too fast gets nothing, but where nobody read anything lately. The time of a
-//! request is what the broker reckons it to be ([`request_nanos`]), and never makes one wait for
-//! longer than a sample.
+//! request is what came with it, and never makes one wait for longer than a sample.
 //!
 //! That nothing is lost, answered twice or out of order by it is what the other judges say.
 
@@ -23,7 +22,7 @@ use self::spent::{Samples, Spent, wait_least_ms, wait_most_ms};
 use super::Violation;
 use crate::ids::{ConnectionId, RequestSequence};
 use crate::node::door::ReplyEffect;
-use crate::quota::{ANONYMOUS, request_nanos};
+use crate::quota::ANONYMOUS;
 use crate::time::Instant;
 use crate::wire::request::{Reply, Request, RequestHead};
 
@@ -40,6 +39,7 @@ struct Asked {
     client_id: String,
     api_key: i16,
     frame_bytes: u64,
+    work_ns: u64,
     /// Whether somebody was limited when it came, so that the broker noted it.
     is_noted: bool,
 }
@@ -153,6 +153,7 @@ impl QuotaChecker {
             client_id: client_id.unwrap_or_default(),
             api_key: head.api_key,
             frame_bytes,
+            work_ns: head.work_ns,
             is_noted: !self.limits.may_be_none(),
         };
         self.asked.insert(key, asked);
@@ -220,9 +221,9 @@ impl QuotaChecker {
             FETCH => wait = self.judge_read(asked, answer_bytes.unwrap_or(0), now_ms),
             _other => {}
         }
-        if let Some(answer_bytes) = answer_bytes {
+        if answer_bytes.is_some() {
             // Of a second, a percent is a hundredth.
-            let amount = request_nanos(asked.frame_bytes, answer_bytes) * 100;
+            let amount = asked.work_ns * 100;
             let of = (Limited::Request, 1_000_000_000);
             let its = self.count(asked, of, amount, now_ms);
             let bound = |ms: u64| ms.min(self.samples.length_ms);

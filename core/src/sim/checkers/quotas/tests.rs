@@ -47,6 +47,7 @@ impl Bench {
             correlation_id: 0,
             client_id: Some("c".into()),
             frame_bytes,
+            work_ns: 10_000,
         };
         let request = Request::ApiVersions(kafka_wire::ApiVersionsRequest::default());
         let key = (CONNECTION, sequence);
