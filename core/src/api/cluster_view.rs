@@ -3,10 +3,14 @@
 //! Shared by the APIs that describe topics and brokers (K18, K19, K22). Decides nothing, and knows
 //! no message. Compare Kafka's `KRaftMetadataCache`.
 
+use std::collections::BTreeSet;
+
 use crate::error::ErrorCode;
-use crate::ids::{LeaderEpoch, NodeId};
+use crate::ids::{LeaderEpoch, NodeId, PartitionIndex, TopicId};
+use crate::log::LogState;
 use crate::metadata::image::{BrokerImage, Image, PartitionImage};
 use crate::metadata::records::EndpointData;
+use crate::partition::PartitionTable;
 
 /// Operations that anyone may perform on a topic where no authorizer forbids it: read, write,
 /// create, delete, alter, describe, describe and alter configurations; a bit for each number.
@@ -37,6 +41,30 @@ pub struct ClusterView<'a> {
     reachable: Vec<NodeId>,
     /// The brokers that serve, by number.
     serving: Vec<NodeId>,
+    /// Where this node has lost replicas, if it has.
+    lost: Option<LostReplicas<'a>>,
+}
+
+/// Which replicas of this node cannot be served: their data directories are not there, or failed.
+#[derive(Clone, Copy, Debug)]
+pub struct LostReplicas<'a> {
+    /// Those that were not there when the node started.
+    pub absent: &'a BTreeSet<PartitionKey>,
+    /// Those that are hosted, or were until their directory failed.
+    pub hosted: &'a PartitionTable,
+}
+
+/// Which partition is meant.
+pub type PartitionKey = (TopicId, PartitionIndex);
+
+impl LostReplicas<'_> {
+    fn contains(&self, (topic, index): PartitionKey) -> bool {
+        let is_offline = || {
+            let hosted = self.hosted.find(topic, index);
+            hosted.is_some_and(|hosted| hosted.log().state() == LogState::Offline)
+        };
+        self.absent.contains(&(topic, index)) || is_offline()
+    }
 }
 
 /// Where a partition's leader and replicas are.
@@ -82,6 +110,16 @@ impl<'a> ClusterView<'a> {
                 .map(|broker| broker.id)
                 .collect(),
             serving: serving().map(|broker| broker.id).collect(),
+            lost: None,
+        }
+    }
+
+    /// The same, of a node that has lost replicas.
+    #[must_use]
+    pub fn without(self, lost: LostReplicas<'a>) -> Self {
+        Self {
+            lost: Some(lost),
+            ..self
         }
     }
 
@@ -113,22 +151,34 @@ impl<'a> ClusterView<'a> {
 
     /// Where a partition is, as the client may reach it.
     #[must_use]
-    pub fn place(&self, partition: &PartitionImage, reporting: Reporting) -> PartitionPlace {
-        let (leader, error) = self.leader(partition, reporting);
+    pub fn place(
+        &self,
+        key: PartitionKey,
+        partition: &PartitionImage,
+        reporting: Reporting,
+    ) -> PartitionPlace {
+        let (leader, error) = self.leader(key, partition, reporting);
         PartitionPlace {
             error,
             leader,
             leader_epoch: partition.leader_epoch,
             replicas: self.told(&partition.replicas, reporting).collect(),
-            isr: self.told(&partition.isr, reporting).collect(),
-            offline: self.offline(partition).collect(),
+            isr: self.isr(key, partition, reporting).collect(),
+            offline: self.offline(key, partition).collect(),
         }
     }
 
     /// A partition's leader, and what is wrong with the partition.
     #[must_use]
-    pub fn leader(&self, partition: &PartitionImage, reporting: Reporting) -> (NodeId, ErrorCode) {
-        if self.is_alive(partition.leader) {
+    pub fn leader(
+        &self,
+        key: PartitionKey,
+        partition: &PartitionImage,
+        reporting: Reporting,
+    ) -> (NodeId, ErrorCode) {
+        if self.is_lost(key, partition.leader) {
+            (NodeId::NONE, ErrorCode::LeaderNotAvailable)
+        } else if self.is_alive(partition.leader) {
             let is_whole = |nodes: &[NodeId]| self.told(nodes, reporting).count() == nodes.len();
             let error = if is_whole(&partition.replicas) && is_whole(&partition.isr) {
                 ErrorCode::None
@@ -153,15 +203,40 @@ impl<'a> ClusterView<'a> {
         nodes.iter().filter(is_told).map(|id| id.0)
     }
 
+    /// The replicas in sync of a partition that the client is told of; one that is lost is not.
+    pub fn isr<'b>(
+        &'b self,
+        key: PartitionKey,
+        partition: &'b PartitionImage,
+        reporting: Reporting,
+    ) -> impl Iterator<Item = i32> + Clone + use<'b> {
+        let lost = self.lost_of(key);
+        let told = self.told(&partition.isr, reporting);
+        told.filter(move |id| Some(NodeId(*id)) != lost)
+    }
+
     /// The replicas of a partition that do not serve.
     pub fn offline<'b>(
         &'b self,
+        key: PartitionKey,
         partition: &'b PartitionImage,
     ) -> impl Iterator<Item = i32> + Clone + use<'b> {
+        let lost = self.lost_of(key);
         let replicas = partition.replicas.iter();
         replicas
-            .filter(|id| !has(&self.serving, **id))
+            .filter(move |id| !has(&self.serving, **id) || Some(**id) == lost)
             .map(|id| id.0)
+    }
+
+    /// This node, where it has lost its replica of the partition.
+    fn lost_of(&self, key: PartitionKey) -> Option<NodeId> {
+        let lost = self.lost.as_ref();
+        lost.is_some_and(|lost| lost.contains(key))
+            .then_some(self.node)
+    }
+
+    fn is_lost(&self, key: PartitionKey, node: NodeId) -> bool {
+        node == self.node && self.lost_of(key).is_some()
     }
 
     fn is_alive(&self, node: NodeId) -> bool {
@@ -222,10 +297,12 @@ mod tests {
         }
     }
 
+    const KEY: PartitionKey = (TopicId::METADATA, PartitionIndex(0));
+
     fn check(listener: &str, leader: i32, reporting: Reporting, expected: (ErrorCode, i32)) {
         let image = image();
         let view = ClusterView::new(&image, "c", NodeId(1), listener);
-        let place = view.place(&partition(leader), reporting);
+        let place = view.place(KEY, &partition(leader), reporting);
         assert_eq!((place.error, place.leader.0), expected);
         assert_eq!(place.leader_epoch, LeaderEpoch(7), "told whatever is wrong");
         assert_eq!(place.offline, [4], "a fenced broker does not serve");
@@ -246,6 +323,28 @@ mod tests {
     }
 
     #[test]
+    fn a_replica_that_is_lost_neither_leads_nor_is_in_sync() {
+        let image = image();
+        let hosted = PartitionTable::default();
+        let absent = [KEY].into();
+        let lost = LostReplicas {
+            absent: &absent,
+            hosted: &hosted,
+        };
+        let view = ClusterView::new(&image, "c", NodeId(1), "CLIENTS").without(lost);
+        let place = view.place(KEY, &partition(1), Reporting::default());
+        assert_eq!(place.error, ErrorCode::LeaderNotAvailable);
+        assert_eq!(place.leader, NodeId::NONE);
+        assert_eq!((place.isr, place.offline), (vec![3], vec![1, 4]));
+        // Another node that leads it still does.
+        let place = view.place(KEY, &partition(2), Reporting::default());
+        assert_eq!((place.error, place.leader.0), (ErrorCode::None, 2));
+        let other = (TopicId::METADATA, PartitionIndex(1));
+        let place = view.place(other, &partition(1), Reporting::default());
+        assert_eq!((place.leader.0, place.offline), (1, vec![4]));
+    }
+
+    #[test]
     fn the_oldest_version_leaves_out_whom_it_cannot_reach() {
         let image = image();
         let view = ClusterView::new(&image, "c", NodeId(1), "CLIENTS");
@@ -253,7 +352,7 @@ mod tests {
             filters_replicas: true,
             knows_listeners: false,
         };
-        let place = view.place(&partition(1), oldest);
+        let place = view.place(KEY, &partition(1), oldest);
         assert_eq!(place.error, ErrorCode::ReplicaNotAvailable);
         assert_eq!((place.replicas, place.isr), (vec![1], vec![1]));
         let alive: Vec<i32> = view.alive().map(|(broker, _)| broker.id.0).collect();

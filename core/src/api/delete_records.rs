@@ -79,14 +79,12 @@ fn delete(
     asked: &DeleteRecordsPartition,
     (is_moved, out): (&mut bool, &mut Outbox),
 ) -> Result<Offset, ErrorCode> {
-    let log = broker
+    let index = PartitionIndex(asked.partition_index);
+    let topic = broker
         .topic_id(topic)
-        .and_then(|id| {
-            broker
-                .partitions
-                .log_of(id, PartitionIndex(asked.partition_index))
-        })
         .ok_or(ErrorCode::UnknownTopicOrPartition)?;
+    let log = broker.partitions.log_of(topic, index);
+    let log = log.ok_or_else(|| broker.missing(topic, index))?;
     let partition = broker
         .partitions
         .get_mut(log)

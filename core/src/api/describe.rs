@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use super::cluster_view::ClusterView;
+use super::cluster_view::{ClusterView, LostReplicas};
 use super::describe_log_dirs::DataDirectory;
 use super::describe_quorum::{QuorumView, Replica};
 use super::{
@@ -26,12 +26,19 @@ const KRAFT: &str = "kraft.version";
 /// The cluster as the client sees it.
 pub(super) fn view<'a>(broker: &'a Broker, from: &Requester) -> ClusterView<'a> {
     let listener = broker.identity.listener(from.listener);
-    ClusterView::new(
+    let view = ClusterView::new(
         &broker.image,
         &broker.identity.cluster_id,
         broker.identity.node,
         listener.map_or("", |listener| &listener.name),
-    )
+    );
+    if !broker.has_lost_replicas() {
+        return view;
+    }
+    view.without(LostReplicas {
+        absent: &broker.absent,
+        hosted: &broker.partitions,
+    })
 }
 
 /// Answers an ApiVersions request.

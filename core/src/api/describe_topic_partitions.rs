@@ -83,7 +83,7 @@ fn tell(
     told.topic_authorized_operations = TOPIC_OPERATIONS;
     let mut rest = topic.indexed().skip_while(|(index, _)| *index < first);
     for (index, partition) in rest.by_ref().take(room) {
-        let place = view.place(partition, reporting);
+        let place = view.place((topic.id, index), partition, reporting);
         let mut part = DescribeTopicPartitionsResponsePartition::default();
         part.error_code = place.error.code();
         part.partition_index = index.0;

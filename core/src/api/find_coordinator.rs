@@ -140,9 +140,12 @@ fn group_coordinator(
         return Found::Not(ErrorCode::CoordinatorNotAvailable, None);
     };
     let index = broker.groups.partition_of(group);
-    let partition = index.and_then(|index| topic.partition(index));
     let view = view(broker, from);
-    let leader = partition.map(|partition| view.place(partition, Reporting::default()).leader);
+    let leader = index.and_then(|index| {
+        let partition = topic.partition(index)?;
+        let key = (topic.id, index);
+        Some(view.leader(key, partition, Reporting::default()).0)
+    });
     let mut alive = view.alive();
     match alive.find(|(node, _)| Some(node.id) == leader) {
         Some((node, endpoint)) => Found::At {

@@ -181,11 +181,11 @@ fn find(
     visibility: Visibility,
 ) -> Found {
     let index = PartitionIndex(partition.partition_index);
-    let log = broker
-        .topic_id(topic)
-        .and_then(|topic| broker.partitions.log_of(topic, index));
-    let Some(log) = log else {
+    let Some(topic) = broker.topic_id(topic) else {
         return Found::Now(failure(index, ErrorCode::UnknownTopicOrPartition));
+    };
+    let Some(log) = broker.partitions.log_of(topic, index) else {
+        return Found::Now(failure(index, broker.missing(topic, index)));
     };
     let hosted = broker
         .partitions

@@ -252,7 +252,9 @@ impl<'a> Teller<'a> {
         told.partitions = topic
             .indexed()
             .map(|(index, partition)| {
-                let place = self.view.place(partition, self.reporting);
+                let place = self
+                    .view
+                    .place((topic.id, index), partition, self.reporting);
                 let mut told = MetadataResponsePartition::default();
                 told.error_code = place.error.code();
                 told.partition_index = index.0;
@@ -282,7 +284,8 @@ impl<'a> Teller<'a> {
         };
         encoder.topic(&told, topic.partitions.len())?;
         for (index, partition) in topic.indexed() {
-            let (leader, error) = self.view.leader(partition, self.reporting);
+            let key = (topic.id, index);
+            let (leader, error) = self.view.leader(key, partition, self.reporting);
             let told = ToldPartition {
                 error_code: error.code(),
                 index: index.0,
@@ -292,8 +295,8 @@ impl<'a> Teller<'a> {
             encoder.partition(
                 &told,
                 self.view.told(&partition.replicas, self.reporting),
-                self.view.told(&partition.isr, self.reporting),
-                self.view.offline(partition),
+                self.view.isr(key, partition, self.reporting),
+                self.view.offline(key, partition),
             )?;
         }
         encoder.end_topic(&told)

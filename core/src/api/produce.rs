@@ -293,7 +293,7 @@ fn append(
     let log = broker
         .partitions
         .log_of(topic, index)
-        .ok_or_else(|| without_start(ErrorCode::UnknownTopicOrPartition))?;
+        .ok_or_else(|| without_start(broker.missing(topic, index)))?;
     let partition = broker
         .partitions
         .get_mut(log)

@@ -94,6 +94,25 @@ pub struct Broker {
 }
 
 impl Broker {
+    /// Whether a replica here may be out of reach, because its data directory is.
+    #[must_use]
+    pub fn has_lost_replicas(&self) -> bool {
+        let mut directories = (0u8..)
+            .take(self.identity.directories.len())
+            .map(DirectoryIndex);
+        !self.absent.is_empty() || directories.any(|at| self.housekeeping.is_lost(at))
+    }
+
+    /// What is told of a partition of a topic that is not hosted here.
+    #[must_use]
+    pub fn missing(&self, topic: TopicId, index: PartitionIndex) -> ErrorCode {
+        if self.absent.contains(&(topic, index)) {
+            ErrorCode::KafkaStorageError
+        } else {
+            ErrorCode::UnknownTopicOrPartition
+        }
+    }
+
     /// Asks the disk for what a read lacks.
     pub fn begin_lookup(
         &mut self,
