@@ -40,6 +40,8 @@ pub type PartitionKey = (TopicKey, PartitionIndex);
 pub struct FetchTarget {
     /// Which partition.
     pub key: PartitionKey,
+    /// The name that the topic's id stood for when it was asked for; a session goes on to know it.
+    pub name: Option<TopicName>,
     /// First offset wanted.
     pub fetch_offset: Offset,
     /// At most so many bytes, the first batch excepted; never negative.
@@ -280,7 +282,10 @@ impl FetchSessions {
 impl Session {
     fn insert(&mut self, target: FetchTarget, answered: Option<&Answered>) {
         if let Some(entry) = self.partitions.get_mut(&target.key) {
+            let known = entry.target.name.take();
             entry.target = target;
+            let name = &mut entry.target.name;
+            *name = name.take().or(known);
             return;
         }
         let place = self.next_place;
@@ -355,6 +360,7 @@ mod tests {
     fn target(name: &str, offset: i64) -> FetchTarget {
         FetchTarget {
             key: (TopicKey::Name(name.into()), PartitionIndex(0)),
+            name: None,
             fetch_offset: Offset(offset),
             bytes_max: 100,
             current_leader_epoch: LeaderEpoch::NONE,

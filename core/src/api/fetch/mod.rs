@@ -79,7 +79,7 @@ pub fn handle(
     out: &mut Outbox,
 ) -> Handled {
     let by_id = from.version() >= 13;
-    let targets = targets_of(request, by_id);
+    let targets = targets_of(&broker.image, request, by_id);
     let forgotten = forgotten_of(request, by_id);
     let session = (request.session_id, request.session_epoch);
     let begun = broker
@@ -319,17 +319,21 @@ fn replacements_of(partitions: &PartitionTable, log: LogId) -> u64 {
 
 /// The log of the partition that is meant.
 fn log_of(broker: &Broker, target: &FetchTarget) -> Result<LogId, ErrorCode> {
-    let topic = resolve(broker, &target.key.0)?;
+    let topic = resolve(broker, target)?;
     let log = broker.partitions.log_of(topic, target.key.1);
-    log.ok_or(ErrorCode::UnknownTopicOrPartition)
+    log.ok_or_else(|| broker.missing(topic, target.key.1))
 }
 
-fn resolve(broker: &Broker, key: &TopicKey) -> Result<TopicId, ErrorCode> {
-    match key {
-        TopicKey::Id(id) => match broker.image.topic_by_id(*id) {
-            Some(_topic) => Ok(*id),
-            None => Err(ErrorCode::UnknownTopicId),
-        },
+/// The topic that is meant. A deleted one is looked for by the name that its id stood for, as in
+/// Kafka 4.3.1; an id that never stood for any is unknown.
+fn resolve(broker: &Broker, target: &FetchTarget) -> Result<TopicId, ErrorCode> {
+    match &target.key.0 {
+        TopicKey::Id(id) if broker.image.topic_by_id(*id).is_some() => Ok(*id),
+        TopicKey::Id(_) => Err(match &target.name {
+            Some(name) if broker.image.topic(name).is_some() => ErrorCode::InconsistentTopicId,
+            Some(_) => ErrorCode::UnknownTopicOrPartition,
+            None => ErrorCode::UnknownTopicId,
+        }),
         TopicKey::Name(name) => broker
             .topic_id(name)
             .ok_or(ErrorCode::UnknownTopicOrPartition),
@@ -409,19 +413,13 @@ fn park(
     let Some(Wait::Fetch(wait)) = broker.waiting.get(id) else {
         return;
     };
-    let keys: Vec<PartitionKey> = wait
-        .targets()
-        .iter()
-        .map(|target| target.key.clone())
+    let targets = wait.targets().iter();
+    let parked_at: Vec<LogId> = targets
+        .filter_map(|target| log_of(broker, target).ok())
         .collect();
-    let mut parked_at = Vec::with_capacity(keys.len());
-    for (topic, index) in &keys {
-        let Ok(topic) = resolve(broker, topic) else {
-            continue;
-        };
-        if let Some(partition) = broker.partitions.find_mut(topic, *index) {
+    for log in &parked_at {
+        if let Some(partition) = broker.partitions.get_mut(*log) {
             partition.park_fetch(id);
-            parked_at.push(partition.identity().log);
         }
     }
     if let Some(Wait::Fetch(wait)) = broker.waiting.get_mut(id) {

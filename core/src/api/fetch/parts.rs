@@ -2,6 +2,8 @@
 //!
 //! Decides nothing but how a thing is said; what is said is `super`'s.
 
+use std::sync::Arc;
+
 use kafka_wire::fetch_request::FetchRequest;
 use kafka_wire::fetch_response::{FetchResponse, FetchableTopicResponse, PartitionData};
 use kafka_wire_core::StrBytes;
@@ -9,6 +11,7 @@ use kafka_wire_core::StrBytes;
 use crate::error::ErrorCode;
 use crate::fetch_session::{Answered, FetchTarget, PartitionKey, TopicKey};
 use crate::ids::{LeaderEpoch, Offset, PartitionIndex, TopicId};
+use crate::metadata::Image;
 use crate::partition::{ReadRefusal, ReadResult, Visibility};
 use crate::storage::Slice;
 use crate::wire::fetch_reply::FetchReply;
@@ -120,12 +123,17 @@ pub(super) fn top_level_error(code: ErrorCode) -> FetchReply {
 }
 
 /// The partitions a request asks for.
-pub(super) fn targets_of(request: &FetchRequest, by_id: bool) -> Vec<FetchTarget> {
+pub(super) fn targets_of(image: &Image, request: &FetchRequest, by_id: bool) -> Vec<FetchTarget> {
     let mut targets = Vec::new();
     for topic in &request.topics {
         let key = topic_key(by_id, &topic.topic, topic.topic_id.into());
+        let name = match key {
+            TopicKey::Id(id) => image.topic_by_id(id).map(|topic| Arc::clone(&topic.name)),
+            TopicKey::Name(_) => None,
+        };
         targets.extend(topic.partitions.iter().map(|partition| FetchTarget {
             key: (key.clone(), PartitionIndex(partition.partition)),
+            name: name.clone(),
             fetch_offset: Offset(partition.fetch_offset),
             bytes_max: u32::try_from(partition.partition_max_bytes).unwrap_or(0),
             current_leader_epoch: LeaderEpoch(partition.current_leader_epoch),
