@@ -10,9 +10,15 @@ use std::process::Command;
 use std::time::Duration;
 
 use bytes::Bytes;
-use kafka_wire::IncrementalAlterConfigsRequest;
+use kafka_wire::alter_client_quotas_request::{EntityData, EntryData, OpData};
+use kafka_wire::create_topics_request::CreatableTopic;
+use kafka_wire::fetch_request::{FetchPartition, FetchTopic};
 use kafka_wire::incremental_alter_configs_request::{AlterConfigsResource, AlterableConfig};
-use kafka_wire_core::StrBytes;
+use kafka_wire::{
+    AlterClientQuotasRequest, CreateTopicsRequest, DeleteTopicsRequest, FetchRequest,
+    IncrementalAlterConfigsRequest, MetadataRequest,
+};
+use kafka_wire_core::{StrBytes, Uuid};
 use ottla_core::time::Timestamp;
 use ottla_core::wire::batch::Compression;
 use ottla_core::wire::builder::BatchBuilder;
@@ -92,6 +98,27 @@ fn ctrl_c_is_a_clean_stop() {
         folder.join("data/.kafka_cleanshutdown").exists(),
         "no marker of a clean stop"
     );
+}
+
+#[test]
+fn without_any_directory_left_it_ends_at_once_and_says_so() {
+    let folder = fresh_folder("all-lost");
+    let settings = ["log.dirs=data,other"];
+    let mut broker = Broker::start(&binary(), &folder, &settings).expect("the broker starts");
+    let mut client = WireClient::connect(&broker.address()).expect("the broker accepts");
+    client.create_topic("kept", 4).expect("a topic");
+    for directory in ["data", "other"] {
+        fs::remove_dir_all(folder.join(directory)).expect("a folder of our own");
+    }
+    broker.signal("TERM").expect("a signal");
+    let status = broker.wait_for_end().expect("it ends");
+    let said = broker.log().join("\n");
+    assert_eq!(status.code(), Some(1), "{said}");
+    assert!(
+        said.contains("metadata log is lost; the others are closed"),
+        "{said}"
+    );
+    assert!(!said.contains("were not closed within"), "{said}");
 }
 
 #[test]
@@ -290,4 +317,87 @@ fn a_listener_takes_no_more_connections_than_it_may() {
     };
     assert!(ends(connect(extra_port)), "one more than it may now");
     second.init_producer().expect("it is served still");
+}
+
+/// Creates a topic; answers its id.
+fn create(client: &mut WireClient, name: &str) -> Uuid {
+    let mut topic = CreatableTopic::default();
+    topic.name = StrBytes::from(name);
+    topic.num_partitions = 1;
+    topic.replication_factor = 1;
+    let mut request = CreateTopicsRequest::default();
+    request.topics.push(topic);
+    request.timeout_ms = 10_000;
+    let answer = client.call(7, &request).expect("an answer");
+    assert_eq!(answer.topics[0].error_code, 0);
+    answer.topics[0].topic_id
+}
+
+#[test]
+fn a_session_remembers_the_name_of_a_topic_that_is_deleted() {
+    const UNKNOWN_TOPIC_OR_PARTITION: i16 = 3;
+    const UNKNOWN_TOPIC_ID: i16 = 100;
+    const INCONSISTENT_TOPIC_ID: i16 = 103;
+    let broker = start(&fresh_folder("session-name"));
+    let mut client = WireClient::connect(&broker.address()).expect("the broker accepts");
+    let id = create(&mut client, "gone");
+    let fetch = |client: &mut WireClient, session: (i32, i32), topic: Option<Uuid>| {
+        let mut request = FetchRequest::default();
+        request.max_bytes = 1_000;
+        (request.session_id, request.session_epoch) = session;
+        if let Some(id) = topic {
+            let mut partition = FetchPartition::default();
+            partition.partition_max_bytes = 1_000;
+            let mut topic = FetchTopic::default();
+            topic.topic_id = id;
+            topic.partitions.push(partition);
+            request.topics.push(topic);
+        }
+        let answer = client.call(13, &request).expect("an answer");
+        assert_eq!(answer.error_code, 0);
+        let topics = answer.responses.iter();
+        let codes = topics.flat_map(|topic| &topic.partitions);
+        let codes: Vec<i16> = codes.map(|partition| partition.error_code).collect();
+        (answer.session_id, codes)
+    };
+    let (session, codes) = fetch(&mut client, (0, 0), Some(id));
+    assert_eq!(codes, [0]);
+    let mut delete = DeleteTopicsRequest::default();
+    delete.topic_names.push(StrBytes::from("gone"));
+    delete.timeout_ms = 10_000;
+    let deleted = client.call(5, &delete).expect("an answer");
+    assert_eq!(deleted.responses[0].error_code, 0);
+    let next = |client: &mut WireClient, epoch| fetch(client, (session, epoch), None).1;
+    assert_eq!(next(&mut client, 1), [UNKNOWN_TOPIC_OR_PARTITION]);
+    assert_ne!(create(&mut client, "gone"), id);
+    assert_eq!(next(&mut client, 2), [INCONSISTENT_TOPIC_ID]);
+    // Whoever comes with it now is told that nobody knows it.
+    assert_eq!(fetch(&mut client, (0, -1), Some(id)).1, [UNKNOWN_TOPIC_ID]);
+}
+
+#[test]
+fn who_takes_more_time_than_its_percentage_waits() {
+    let broker = start(&fresh_folder("request-time"));
+    let mut client = WireClient::connect(&broker.address()).expect("the broker accepts");
+    let throttled = |client: &mut WireClient| {
+        let answer = client.call(9, &MetadataRequest::default());
+        answer.expect("an answer").throttle_time_ms
+    };
+    assert_eq!(throttled(&mut client), 0);
+    let mut of = EntityData::default();
+    of.entity_type = StrBytes::from("user");
+    of.entity_name = None;
+    let mut op = OpData::default();
+    op.key = StrBytes::from("request_percentage");
+    // A microsecond in ten seconds: nobody is as fast.
+    op.value = 0.000_01;
+    let mut entry = EntryData::default();
+    entry.entity.push(of);
+    entry.ops.push(op);
+    let mut request = AlterClientQuotasRequest::default();
+    request.entries.push(entry);
+    let answer = client.call(1, &request).expect("an answer");
+    assert_eq!(answer.entries[0].error_code, 0);
+    let waits_ms = throttled(&mut client);
+    assert!((1..=1_000).contains(&waits_ms), "{waits_ms} ms");
 }

@@ -235,6 +235,10 @@ async fn stop(driver: &Arc<Driver>, mut signals: Signals) -> Result<(), Refusal>
     tokio::select! {
         _stopped = driver.until(|phase| *phase == Phase::Stopped) => {
             driver.close();
+            if driver.disk().is_lost() {
+                let lost = "the data directory of the metadata log is lost; the others are closed";
+                return Err(lost.to_owned());
+            }
             tracing::info!("stopped in order after {} ms", started.elapsed().as_millis());
             Ok(())
         }
