@@ -438,3 +438,25 @@ fn replicas_are_compared_until_the_tool_is_ended() {
     let compared = lines.find(|line| line.contains("max lag is 0 for partition t-"));
     assert!(compared.is_some(), "it reaches the end");
 }
+
+#[test]
+fn what_is_wrong_with_a_topic_is_told_though_it_is_there() {
+    let broker = Broker::start("if-not-exists");
+    let create = |more: &[&str]| {
+        let args = ["topics", "--create", "--topic", "t", "--if-not-exists"];
+        let at = ["--bootstrap-server", broker.address()];
+        let output = run(&mut ottla(&[&args[..], &at, more].concat()), "");
+        let text = [output.stdout, output.stderr].concat();
+        (output.status.code(), String::from_utf8(text).expect("text"))
+    };
+    for _is_there in [false, true] {
+        let (status, text) = create(&["--config", "bogus=1"]);
+        assert_eq!(status, Some(1), "{text}");
+        assert!(text.contains("Unknown topic config name: bogus"), "{text}");
+        let (status, text) = create(&["--config", "retention.ms=soon"]);
+        assert_eq!(status, Some(1), "{text}");
+        assert!(text.contains("retention.ms"), "{text}");
+        let (status, text) = create(&[]);
+        assert_eq!(status, Some(0), "{text}");
+    }
+}

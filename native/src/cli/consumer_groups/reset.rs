@@ -281,8 +281,9 @@ fn plan(
             let shift = number::<i64>(matches, "shift-by")?.unwrap_or(0);
             let mut plan = Plan::new();
             for partition in scope.values().flatten() {
+                // Kafka's tool takes it for a slip on the command line.
                 let current = committed.get(partition).ok_or_else(|| {
-                    Failure::refused(format!(
+                    Failure::usage(format!(
                         "Cannot shift offset for partition {}-{} since there is no current \
                          committed offset",
                         partition.0, partition.1
@@ -362,8 +363,9 @@ fn from_file(
     is_single: bool,
     console: &mut Console<'_>,
 ) -> Result<Plan, Failure> {
-    let key = (!is_single).then(|| group.to_owned());
-    let Some(plan) = file.get(&key) else {
+    let named = Some(group.to_owned());
+    let plan = file.get(&named);
+    let Some(plan) = plan.or_else(|| file.get(&None).filter(|_| is_single)) else {
         error(&format!("No reset plan for group {group} found"), console)?;
         return Ok(Plan::new());
     };
@@ -385,7 +387,8 @@ fn from_file(
     bounded(cluster, &scope, plan.clone(), console)
 }
 
-/// Reads lines of `topic,partition,offset`, with the group in front where there are several.
+/// Reads lines of `topic,partition,offset`, with the group in front where there are several; for a
+/// single group the first line says whether it is there.
 fn read_file(path: &str, is_single: bool) -> Result<File, Failure> {
     let lines = std::fs::read_to_string(path).map_err(|_unreadable| {
         Failure::refused(format!("java.io.IOException: Unable to read file {path}"))
@@ -415,7 +418,13 @@ fn cells(line: &str) -> Option<Vec<String>> {
 
 fn parse_file(lines: &str, is_single: bool) -> Result<File, Failure> {
     let mut file = File::new();
-    for line in lines.lines().filter(|line| !line.trim().is_empty()) {
+    let mut lines = lines
+        .lines()
+        .filter(|line| !line.trim().is_empty())
+        .peekable();
+    let first = lines.peek().and_then(|line| cells(line));
+    let is_single = is_single && first.is_none_or(|cells| cells.len() != 4);
+    for line in lines {
         let bad = || {
             let form = if is_single { "" } else { "group," };
             Failure::refused(format!(
@@ -475,7 +484,9 @@ mod tests {
         assert_eq!(one[&None][&("b".to_owned(), 1)], 8);
         let several = parse_file("g,a,0,7\nh,a,0,9\n", false).expect("good");
         assert_eq!(several[&Some("h".to_owned())][&("a".to_owned(), 0)], 9);
-        assert!(parse_file("g,a,0,7\n", true).is_err());
+        let named = parse_file("g,a,0,7\nh,a,0,9\n", true).expect("as with several");
+        assert_eq!(named, several);
+        assert!(parse_file("a,0,7\ng,a,0,7\n", true).is_err());
         assert!(parse_file("a,0,7\n", false).is_err());
         assert!(parse_file("a,0,x\n", true).is_err());
     }

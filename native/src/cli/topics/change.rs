@@ -10,6 +10,8 @@ use kafka_wire::create_topics_request::{
 use kafka_wire::delete_topics_request::DeleteTopicState;
 use kafka_wire::{CreatePartitionsRequest, CreateTopicsRequest, DeleteTopicsRequest};
 use kafka_wire_core::StrBytes;
+use ottla_core::config::definition::Scope;
+use ottla_core::config::table;
 use ottla_core::error::ErrorCode;
 use serde_json::json;
 
@@ -108,12 +110,24 @@ fn creatable_topic(matches: &ArgMatches, name: &str) -> Result<CreatableTopic, F
                  the format \"key=val\".",
             ));
         };
+        check_config(key.trim(), value.trim())?;
         let mut config = CreatableTopicConfig::default();
         config.name = StrBytes::from(key.trim());
         config.value = Some(StrBytes::from(value.trim()));
         topic.configs.push(config);
     }
     Ok(topic)
+}
+
+/// A name or a value that is wrong is told whether or not the topic is there.
+fn check_config(name: &str, value: &str) -> Result<(), Failure> {
+    let Some(definition) = table::find(Scope::Topic, name) else {
+        return Err(Failure::refused(format!(
+            "Unknown topic config name: {name}"
+        )));
+    };
+    let parsed = definition.parse(value).map(drop);
+    parsed.map_err(|error| Failure::refused(error.to_string()))
 }
 
 /// Adds partitions to every topic that matches.
