@@ -165,7 +165,7 @@ impl Log {
         let position = self.active.marks.size_bytes;
         self.active.on_append(placed, &self.settings);
         if self.epochs.assign(placed.leader_epoch, placed.base_offset) {
-            self.save_epochs(out);
+            self.on_epochs_changed();
         }
         if let Some(undo) = self.producers.on_append(placed) {
             self.undos.push_back((placed.base_offset, undo));
@@ -231,9 +231,12 @@ impl Log {
         }
         self.flush_pending(out);
         self.maybe_save_producers(out);
-        if self.is_sync_due(now) {
-            self.retry_saves(out);
+        let is_sync_due = self.is_sync_due(now);
+        if is_sync_due {
             self.sync(out);
+        }
+        if is_sync_due || self.are_epochs_changed() {
+            self.save_due_epochs(out);
         }
     }
 

@@ -16,7 +16,7 @@ impl Log {
         }
         self.flush_indexes(out);
         self.flush_pending(out);
-        self.retry_saves(out);
+        self.save_due_epochs(out);
         if self.needs_closing_snapshot() {
             self.save_producers(out);
         }

@@ -13,6 +13,26 @@ use crate::limits::PRODUCER_SNAPSHOT_INTERVAL_BYTES;
 use crate::mutants::mutant;
 use crate::storage::{DiskOp, LogFile, Token};
 
+/// Why a file is to be saved, if it is, and the recovery point when it came to that.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Due {
+    /// It is saved, or on its way to the disk.
+    No,
+    /// An append of this turn changed what it says.
+    Changed(Offset),
+    /// A save failed; to be tried again.
+    Failed(Offset),
+}
+
+impl Due {
+    fn since(self) -> Option<Offset> {
+        match self {
+            Self::No => None,
+            Self::Changed(since) | Self::Failed(since) => Some(since),
+        }
+    }
+}
+
 /// Which saves are under way, and which snapshots there are.
 #[derive(Clone, Debug)]
 pub(super) struct Saves {
@@ -20,8 +40,8 @@ pub(super) struct Saves {
     next_number: u32,
     /// The last save of the epochs, and the log's end when it was asked for.
     epochs: Option<(Token, Offset)>,
-    /// A save of the epochs failed; to be tried again.
-    epochs_failed: Option<Offset>,
+    /// Whether the epochs are to be saved. The recovery point stays here until they are.
+    epochs_due: Due,
     /// The last save of a snapshot.
     snapshot: Option<(Token, Offset)>,
     /// Offsets of the snapshots there are, newest first.
@@ -36,7 +56,7 @@ impl Saves {
             log,
             next_number: 0,
             epochs: None,
-            epochs_failed: None,
+            epochs_due: Due::No,
             snapshot: None,
             snapshots: Vec::new(),
             snapshot_at_bytes: 0,
@@ -74,7 +94,9 @@ impl Log {
             && saving == token
         {
             self.saves.epochs = None;
-            self.saves.epochs_failed = Some(end_offset);
+            if self.saves.epochs_due == Due::No {
+                self.saves.epochs_due = Due::Failed(end_offset);
+            }
         }
         if let Some((saving, offset)) = self.saves.snapshot
             && saving == token
@@ -94,7 +116,7 @@ impl Log {
             return self.written;
         }
         let unsaved = self.saves.epochs.map(|(_token, end_offset)| end_offset);
-        [unsaved, self.saves.epochs_failed]
+        [unsaved, self.saves.epochs_due.since()]
             .into_iter()
             .flatten()
             .fold(self.flushed, Offset::min)
@@ -104,7 +126,7 @@ impl Log {
         let token = self.saves.next_token();
         let unsaved_from = self.recovery_point();
         self.saves.epochs = Some((token, unsaved_from));
-        self.saves.epochs_failed = None;
+        self.saves.epochs_due = Due::No;
         out.push(DiskOp::SaveLogFile {
             log: self.id,
             file: LogFile::LeaderEpochs,
@@ -113,9 +135,20 @@ impl Log {
         });
     }
 
-    /// Tries again what failed for want of space.
-    pub(super) fn retry_saves(&mut self, out: &mut Vec<DiskOp>) {
-        if self.saves.epochs_failed.is_some() && self.state == LogState::Usable {
+    /// An append changed the epochs: they are saved when it was handed to the disk, so that no
+    /// record waits for the file. Until then the epochs are what recovery finds in the batches.
+    pub(super) fn on_epochs_changed(&mut self) {
+        self.saves.epochs_due = Due::Changed(self.recovery_point());
+    }
+
+    /// Whether the epochs changed since they were last handed to the disk.
+    pub(super) fn are_epochs_changed(&self) -> bool {
+        matches!(self.saves.epochs_due, Due::Changed(_))
+    }
+
+    /// Saves the epochs where that is due: they changed, or a save failed for want of space.
+    pub(super) fn save_due_epochs(&mut self, out: &mut Vec<DiskOp>) {
+        if self.saves.epochs_due != Due::No && self.state == LogState::Usable {
             self.save_epochs(out);
         }
     }

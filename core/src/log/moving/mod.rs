@@ -83,7 +83,7 @@ impl Log {
     /// Asks for a sync of everything that none was asked for yet.
     fn sync_all(&mut self, out: &mut Vec<DiskOp>) {
         if self.state == LogState::Usable && self.sync_requested < self.log_end_offset {
-            self.retry_saves(out);
+            self.save_due_epochs(out);
             self.sync(out);
         }
     }
