@@ -31,7 +31,7 @@ pub(super) trait IndexEntry: Copy + Debug + Eq {
 }
 
 /// Every n-th entry of an index, at most a fixed number of them.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub(super) struct Thinned<E> {
     /// Entry number `i * stride` of the file stands at `kept[i]`.
     kept: Vec<E>,
@@ -107,7 +107,7 @@ impl<E: IndexEntry> Thinned<E> {
 }
 
 /// The index of a segment that is being appended to.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub(super) struct GrowingIndex<E> {
     /// Entries known to be in the file.
     settled: Thinned<E>,

@@ -40,7 +40,7 @@ pub(super) struct SegmentMarks {
 }
 
 /// The segment that takes appends.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub(super) struct ActiveSegment {
     pub(super) base_offset: Offset,
     /// Wall clock when it was begun or opened.

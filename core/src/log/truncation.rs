@@ -89,7 +89,8 @@ impl Truncation {
                 | DiskDone::Read { .. }
                 | DiskDone::Saved { .. }
                 | DiskDone::Synced { .. }
-                | DiskDone::Truncated { .. } => self.stage = Stage::Locating(log, locate, awaited),
+                | DiskDone::Truncated { .. }
+                | DiskDone::Worked { .. } => self.stage = Stage::Locating(log, locate, awaited),
             },
             Stage::Opening(mut opening) => {
                 opening.on_done(done, out);

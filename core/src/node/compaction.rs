@@ -119,32 +119,37 @@ impl Broker {
         self.compactions.rounds.insert(log, round);
     }
 
-    /// Brings an answer to the round that awaits it; answers whether there is one.
-    pub(super) fn is_for_compaction(&mut self, done: &DiskDone, out: &mut Outbox) -> bool {
+    /// Brings an answer to the round that awaits it; gives it back where there is none.
+    pub(super) fn on_compaction_done(
+        &mut self,
+        done: DiskDone,
+        out: &mut Outbox,
+    ) -> Option<DiskDone> {
         let (DiskDone::Read { token, .. }
         | DiskDone::Saved { token }
+        | DiskDone::Worked { token, .. }
         | DiskDone::Failed {
             scope: FailureScope::Save(token),
             ..
-        }) = done
+        }) = &done
         else {
-            return false;
+            return Some(done);
         };
         let Some(log) = token.log() else {
-            return false;
+            return Some(done);
         };
         let Some(round) = self.compactions.rounds.get_mut(&log) else {
-            return false;
+            return Some(done);
         };
         if !round.awaits(*token) {
-            return false;
+            return Some(done);
         }
         match self.partitions.get_mut(log) {
             Some(partition) => round.on_done(partition.log_mut(), done, &mut out.disk),
             // The topic was deleted, and its files go with it.
             None => self.compactions.forget(log),
         }
-        true
+        None
     }
 
     /// The end of a turn, after everything that reads: swaps finished segments in, emits what the
@@ -173,6 +178,9 @@ impl Broker {
                 continue;
             };
             round.swap(partition.log_mut(), &mut self.memory, &mut out.disk);
+            if round.end().is_some() && round.is_lent() {
+                continue;
+            }
             if let Some(end) = round.end().cloned() {
                 let name = partition.topic_partition().to_string();
                 self.compactions.forget(log);

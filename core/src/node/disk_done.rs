@@ -22,9 +22,12 @@ use crate::time::Now;
 impl Broker {
     /// Applies an answer of the disk that concerns a partition's log or a request.
     pub(super) fn on_disk(&mut self, now: Now, done: DiskDone, out: &mut Outbox) {
-        if self.is_for_move(now, &done, out) || self.is_for_compaction(&done, out) {
+        if self.is_for_move(now, &done, out) {
             return;
         }
+        let Some(done) = self.on_compaction_done(done, out) else {
+            return;
+        };
         match done {
             DiskDone::Appended {
                 log,
@@ -41,7 +44,8 @@ impl Broker {
                     self.touched.insert(log);
                 }
             }
-            DiskDone::Created { log: _ } => {}
+            // Of a round that is no more, where it is a result.
+            DiskDone::Created { log: _ } | DiskDone::Worked { .. } => {}
             DiskDone::Failed { scope, error } => self.on_disk_failed(now, scope, &error, out),
             DiskDone::Read { log, token, result } => {
                 self.on_disk_read(now, (log, token), &result, out);

@@ -54,7 +54,8 @@ impl Stop {
             | DiskDone::Created { .. }
             | DiskDone::Read { .. }
             | DiskDone::Synced { .. }
-            | DiskDone::Truncated { .. } => false,
+            | DiskDone::Truncated { .. }
+            | DiskDone::Worked { .. } => false,
         };
         if let Self::Marking(left) = self
             && is_over

@@ -101,6 +101,7 @@ impl DiskContract {
             | DiskOp::Sync { log, .. }
             | DiskOp::SyncCleaned { log, .. }
             | DiskOp::Truncate { log, .. }
+            | DiskOp::Work { log, .. }
             | DiskOp::WriteCleaned { log, .. } => {
                 let facts = self.logs.get_mut(log);
                 let facts = facts.unwrap_or_else(|| panic!("{op:?}: an unknown log"));
@@ -173,7 +174,8 @@ impl DiskContract {
             DiskDone::Failed { .. }
             | DiskDone::Read { .. }
             | DiskDone::Saved { .. }
-            | DiskDone::Truncated { .. } => {}
+            | DiskDone::Truncated { .. }
+            | DiskDone::Worked { .. } => {}
         }
     }
 }
@@ -236,11 +238,9 @@ impl LogFacts {
             | DiskOp::SyncCleaned { .. }
             | DiskOp::WriteCleaned { .. } => self.on_compaction(op),
             DiskOp::Read { length, .. } => assert!(*length > 0, "{op:?}: reads nothing"),
+            DiskOp::Work { .. } => {}
             DiskOp::RemoveFile { file, .. } | DiskOp::SaveLogFile { file, .. } => {
-                assert!(
-                    !matches!(file, LogFile::Log(base) if self.is_active(*base)),
-                    "{op:?}: the active segment is only appended to or truncated"
-                );
+                self.on_file(op, *file);
             }
             DiskOp::CreateLog { .. }
             | DiskOp::OpenLog { .. }
@@ -248,6 +248,13 @@ impl LogFacts {
             | DiskOp::RemoveLog { .. }
             | DiskOp::SaveDirectoryFile { .. } => unreachable!("no change within a log: {op:?}"),
         }
+    }
+
+    fn on_file(&self, op: &DiskOp, file: LogFile) {
+        assert!(
+            !matches!(file, LogFile::Log(base) if self.is_active(base)),
+            "{op:?}: the active segment is only appended to or truncated"
+        );
     }
 
     fn on_rename(&mut self, op: &DiskOp, folder: &str) {

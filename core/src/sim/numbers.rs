@@ -1,7 +1,7 @@
 //! What the disk is asked and answers, as the numbers that a trace holds.
 
 use super::trace::hash_of;
-use crate::storage::{DiskDone, DiskOp};
+use crate::storage::{DiskDone, DiskOp, Work};
 
 /// The numbers by which the trace knows an operation: its log or token, and an end offset.
 pub(super) fn op_numbers(op: &DiskOp) -> (u64, u64) {
@@ -32,6 +32,7 @@ pub(super) fn op_numbers(op: &DiskOp) -> (u64, u64) {
         | DiskOp::RenameLog { log, token, .. }
         | DiskOp::SaveLogFile { log, token, .. }
         | DiskOp::SyncCleaned { log, token, .. }
+        | DiskOp::Work { log, token, .. }
         | DiskOp::WriteCleaned { log, token, .. } => (u64::from(log.0), token.0),
         DiskOp::RemoveDirectoryFile { token, .. } | DiskOp::SaveDirectoryFile { token, .. } => {
             (u64::MAX, token.0)
@@ -50,6 +51,9 @@ pub(super) fn hash_of_op(op: &DiskOp) -> u64 {
         | DiskOp::SaveDirectoryFile { bytes, .. }
         | DiskOp::SaveLogFile { bytes, .. }
         | DiskOp::WriteCleaned { bytes, .. } => hash_of(bytes),
+        DiskOp::Work { work, .. } => match work {
+            Work::Compaction(piece) => hash_of(piece.bytes()),
+        },
         DiskOp::CreateLog { .. }
         | DiskOp::CreateSegment { .. }
         | DiskOp::MarkLogDeleted { .. }
@@ -84,6 +88,6 @@ pub(super) fn done_numbers(done: &DiskDone) -> (u64, u64) {
         DiskDone::Created { log } => (u64::from(log.0), 0),
         DiskDone::Failed { .. } => (u64::MAX, 1),
         DiskDone::Read { log, token, .. } => (u64::from(log.0), token.0),
-        DiskDone::Saved { token } => (u64::MAX, token.0),
+        DiskDone::Saved { token } | DiskDone::Worked { token, .. } => (u64::MAX, token.0),
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::Token;
+use super::{Token, WorkDone};
 use crate::ids::{DirectoryIndex, Generation, LogId, Offset};
 
 /// What a disk answers.
@@ -64,6 +64,13 @@ pub enum DiskDone {
         /// The log's end offset.
         end_offset: Offset,
     },
+    /// A computation is done.
+    Worked {
+        /// As in the operation.
+        token: Token,
+        /// What came of it.
+        result: WorkDone,
+    },
 }
 
 impl DiskDone {
@@ -81,7 +88,7 @@ impl DiskDone {
                 FailureScope::Directory(_) => None,
                 FailureScope::Save(token) => token.log(),
             },
-            Self::Saved { token } => token.log(),
+            Self::Saved { token } | Self::Worked { token, .. } => token.log(),
         }
     }
 }

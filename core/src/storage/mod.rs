@@ -33,6 +33,10 @@
 //!    and `SyncCleaned` have no order with the log's other operations: the core waits for each
 //!    answer. Where there is no space they fail alone, and nothing else is touched. All operations
 //!    of compaction hold in every generation.
+//! 8. **Work** ([`DiskOp::Work`]) touches no file. It has no order with anything, and no bounds but
+//!    its own: a driver runs it where nobody waits for the node meanwhile, on a thread where it has
+//!    some. Whoever asked judges, when the answer comes, whether it is still of use. Once the log's
+//!    directory has failed or the log was removed, it may come or not.
 
 mod bytes;
 mod done;
@@ -40,6 +44,7 @@ mod files;
 mod listing;
 mod operation;
 mod token;
+mod work;
 
 pub use bytes::{STAMP_BYTES, Slice, StampedBatch};
 pub use done::{DiskDone, DiskError, FailureScope};
@@ -47,3 +52,4 @@ pub use files::{DirectoryFile, LogFile};
 pub use listing::{DirectoryListing, DiskSpace, FolderListing};
 pub use operation::DiskOp;
 pub use token::Token;
+pub use work::{Work, WorkDone};

@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 #[cfg(doc)]
 use super::DiskDone;
-use super::{DirectoryFile, LogFile, StampedBatch, Token};
+use super::{DirectoryFile, LogFile, StampedBatch, Token, Work};
 use crate::ids::{DirectoryIndex, Generation, LogId, Offset};
 
 /// What the core asks of a disk. See the module's contract.
@@ -226,6 +226,16 @@ pub enum DiskOp {
         /// The log's end offset from now on.
         end_offset: Offset,
     },
+    /// Computes something that is of a log, and touches nothing of it. Answered by
+    /// [`DiskDone::Worked`].
+    Work {
+        /// The log.
+        log: LogId,
+        /// What is to be done.
+        work: Work,
+        /// Returned with the answer.
+        token: Token,
+    },
     /// Writes part of a file of the segment that compaction makes; at position 0 the file begins,
     /// whatever was there. Answered by [`DiskDone::Saved`].
     WriteCleaned {
@@ -265,6 +275,7 @@ impl DiskOp {
             | Self::Sync { log, .. }
             | Self::SyncCleaned { log, .. }
             | Self::Truncate { log, .. }
+            | Self::Work { log, .. }
             | Self::WriteCleaned { log, .. } => Some(*log),
             Self::RemoveDirectoryFile { .. } | Self::SaveDirectoryFile { .. } => None,
         }

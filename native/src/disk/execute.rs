@@ -131,6 +131,14 @@ impl Log {
             self.read(job, engine, done);
             return Ok(());
         }
+        if let DiskOp::Work { work, token, .. } = operation {
+            let sink = Arc::clone(engine);
+            engine.workers.run(Box::new(move || {
+                let result = work.run();
+                sink.deliver(&mut vec![DiskDone::Worked { token, result }]);
+            }));
+            return Ok(());
+        }
         if let DiskOp::WriteCleaned { .. } | DiskOp::SyncCleaned { .. } = operation {
             let job = CleanedJob::new(self, operation);
             let sink = Arc::clone(engine);
@@ -408,6 +416,7 @@ fn generation_of(operation: &DiskOp) -> Option<Generation> {
         | DiskOp::SaveDirectoryFile { .. }
         | DiskOp::SaveLogFile { .. }
         | DiskOp::SyncCleaned { .. }
+        | DiskOp::Work { .. }
         | DiskOp::WriteCleaned { .. } => None,
     }
 }
@@ -427,6 +436,7 @@ fn is_slow(operation: &DiskOp, bytes_left: &mut usize) -> bool {
         | DiskOp::Read { .. }
         | DiskOp::Sync { .. }
         | DiskOp::SyncCleaned { .. }
+        | DiskOp::Work { .. }
         | DiskOp::WriteCleaned { .. } => false,
         DiskOp::CreateLog { .. }
         | DiskOp::MarkLogDeleted { .. }

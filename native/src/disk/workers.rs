@@ -1,4 +1,5 @@
-//! Threads for work that may wait for a device: large appends, cold reads, saves, removals.
+//! Threads for work that takes long: what may wait for a device (large appends, cold reads, saves,
+//! removals), and what the core computes beside its turns.
 //!
 //! Threads start when there is work and no idle one, up to a maximum, and then stay: parked, one
 //! costs a few KiB. The order of work is not this pool's business: whoever needs order queues per
@@ -69,7 +70,8 @@ impl Workers {
         let shared = Arc::clone(&self.shared);
         thread::Builder::new()
             .name(name)
-            .stack_size(256 * 1024)
+            // Codecs build their tables on it before they move them to the heap.
+            .stack_size(1024 * 1024)
             .spawn(move || shared.serve())
             .expect("the process may start a few threads; without them the broker cannot work");
     }

@@ -132,6 +132,10 @@ impl Bench {
                 result: Ok(bytes),
             };
         }
+        if let DiskOp::Work { work, token, .. } = op {
+            let result = work.run();
+            return DiskDone::Worked { token, result };
+        }
         if let DiskOp::WriteCleaned { bytes, .. } = &op {
             self.written_bytes += bytes.len() as u64;
         }
@@ -165,7 +169,7 @@ impl Bench {
                 }
                 let done = self.answer(op);
                 let mut more = Vec::new();
-                round.on_done(&mut self.log, &done, &mut more);
+                round.on_done(&mut self.log, done, &mut more);
                 assert!(more.is_empty(), "nothing is given up");
             }
         }

@@ -117,7 +117,7 @@ impl Machine {
         let mut done = Vec::new();
         self.disk.advance(at_ns, &mut done);
         for answer in done {
-            self.on_done(&answer);
+            self.on_done(answer);
         }
         let now = self.now();
         if let Some(log) = &mut self.log {
@@ -129,17 +129,19 @@ impl Machine {
         true
     }
 
-    pub(crate) fn on_done(&mut self, done: &DiskDone) {
-        self.durability.on_done(0, done);
+    pub(crate) fn on_done(&mut self, done: DiskDone) {
+        self.durability.on_done(0, &done);
         if let Some(opening) = &mut self.opening {
-            opening.on_done(done, &mut self.ops);
+            opening.on_done(&done, &mut self.ops);
             return;
         }
         let (memory, ops) = (&mut self.memory, &mut self.ops);
         let Some(log) = &mut self.log else {
             return;
         };
-        if let DiskDone::Read { token, .. } | DiskDone::Saved { token } = done
+        if let DiskDone::Read { token, .. }
+        | DiskDone::Saved { token }
+        | DiskDone::Worked { token, .. } = &done
             && let Some(round) = self.round.as_mut().filter(|round| round.awaits(*token))
         {
             round.on_done(log, done, ops);
@@ -151,20 +153,21 @@ impl Machine {
                 end_offset,
                 ..
             } => {
-                log.on_appended(*generation, *end_offset, memory);
+                log.on_appended(generation, end_offset, memory);
             }
-            DiskDone::Saved { token } => log.on_saved(*token, ops),
+            DiskDone::Saved { token } => log.on_saved(token, ops),
             DiskDone::Synced {
                 generation,
                 end_offset,
                 ..
             } => {
-                log.on_synced(*generation, *end_offset, memory);
+                log.on_synced(generation, end_offset, memory);
             }
             DiskDone::Created { .. }
             | DiskDone::Failed { .. }
             | DiskDone::Read { .. }
-            | DiskDone::Truncated { .. } => {}
+            | DiskDone::Truncated { .. }
+            | DiskDone::Worked { .. } => {}
         }
     }
 

@@ -20,7 +20,7 @@ use crate::wire::batch::{
 use crate::wire::compression::{compress, decompress};
 
 /// The batches that live producers are remembered by.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct LiveProducers {
     by_id: BTreeMap<ProducerId, (ProducerEpoch, Vec<Offset>)>,
 }
@@ -43,7 +43,7 @@ pub struct Rules<'a> {
 }
 
 /// Memory that is used again from batch to batch.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Scratch {
     opened: Vec<u8>,
     rebuilt: Vec<u8>,

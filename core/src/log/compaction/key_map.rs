@@ -17,7 +17,7 @@ use crate::mutants::mutant;
 pub const SLOT_BYTES: u64 = 24;
 
 /// An open-addressed table with linear probing; it never grows.
-#[derive(Clone)]
+#[derive(Clone, Eq, PartialEq)]
 pub struct KeyMap {
     /// Two words of hash, and the offset plus one: 0 is an empty slot.
     slots: Vec<[u64; 3]>,

@@ -63,6 +63,6 @@ mod tests;
 
 pub use self::dirty::Dirtiness;
 pub use self::filter::{LiveProducers, Rules, Scratch, filter_batch, note_keys};
-pub use self::job::{Compacted, Compaction, CompactionEnd, CompactionOptions};
+pub use self::job::{Compacted, Compaction, CompactionEnd, CompactionOptions, Piece, PieceDone};
 pub use self::key_map::KeyMap;
 pub use self::transactions::{AbortedTransaction, CleanedTransactions};

@@ -17,7 +17,7 @@ use crate::storage::{DiskOp, LogFile, Token};
 use crate::time::Timestamp;
 
 /// A segment on its way to the disk.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub(super) struct Output {
     pub(super) segment: ActiveSegment,
     /// Batches that are not written yet.

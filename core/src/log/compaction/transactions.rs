@@ -92,7 +92,7 @@ impl Marker {
 }
 
 /// The transactions that are open where a pass over the log stands.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct CleanedTransactions {
     /// Aborted ones that the pass has not reached yet.
     ahead: BTreeMap<(Offset, ProducerId), AbortedTransaction>,

@@ -227,7 +227,10 @@ impl LogCopy {
                 }
                 FailureScope::Directory(_) => {}
             },
-            DiskDone::Created { .. } | DiskDone::Read { .. } | DiskDone::Truncated { .. } => {}
+            DiskDone::Created { .. }
+            | DiskDone::Read { .. }
+            | DiskDone::Truncated { .. }
+            | DiskDone::Worked { .. } => {}
         }
     }
 

@@ -294,7 +294,8 @@ impl Opening {
             | DiskDone::Failed { .. }
             | DiskDone::Read { .. }
             | DiskDone::Synced { .. }
-            | DiskDone::Truncated { .. } => {}
+            | DiskDone::Truncated { .. }
+            | DiskDone::Worked { .. } => {}
         }
     }
 

@@ -132,7 +132,7 @@ impl World {
             if let Some(done) = done {
                 match token_of(&done) {
                     Some(token) if round.awaits(token) => {
-                        round.on_done(&mut rig.log, &done, &mut out);
+                        round.on_done(&mut rig.log, done, &mut out);
                     }
                     Some(_) | None => rig.on_done(&done),
                 }
@@ -267,7 +267,9 @@ impl World {
 fn token_of(done: &crate::storage::DiskDone) -> Option<crate::storage::Token> {
     use crate::storage::DiskDone;
     match done {
-        DiskDone::Read { token, .. } | DiskDone::Saved { token } => Some(*token),
+        DiskDone::Read { token, .. }
+        | DiskDone::Saved { token }
+        | DiskDone::Worked { token, .. } => Some(*token),
         DiskDone::Appended { .. }
         | DiskDone::Created { .. }
         | DiskDone::Failed { .. }
@@ -357,4 +359,71 @@ fn the_last_record_of_each_key_survives_everything() {
         sum.rounds > 100 && sum.partial > 2 && sum.crashes > 20 && sum.records_gone > 200,
         "{sum:?}"
     );
+}
+
+/// A world in which there is something to clean, and a round whose first piece is lent out.
+fn lent() -> (World, Compaction) {
+    let mut rng = Rng::new(5);
+    let mut world = World::new(&mut rng);
+    let found = loop {
+        assert!(world.all.len() < 10_000, "the log never gets dirty");
+        world.append(&mut rng);
+        world.rig.run_all();
+        world.pass(1_000);
+        let (log, now) = (&mut world.rig.log, world.rig.now);
+        let stable = log.flushed();
+        if let Some(found) = log.dirtiness(now, stable) {
+            break found;
+        }
+    };
+    let options = CompactionOptions {
+        key_map_bytes: 30 * 24,
+        load_millionths: 900_000,
+        salt: 3,
+    };
+    let rig = &mut world.rig;
+    let mut round = Compaction::begin(rig.now, &mut rig.log, &found, options);
+    while !round.is_lent() {
+        let reads = rig.disk.queue.pop_front();
+        assert!(reads.is_none(), "a round asks for one thing at a time");
+        rig.disk.queue.extend(round.take_op());
+        if round.is_lent() {
+            break;
+        }
+        let done = rig.disk.step().expect("it answers");
+        let mut out = Vec::new();
+        round.on_done(&mut rig.log, done, &mut out);
+        assert!(out.is_empty(), "nothing is made yet");
+    }
+    (world, round)
+}
+
+#[test]
+fn a_round_given_up_keeps_its_place_until_its_piece_is_back() {
+    let (mut world, mut round) = lent();
+    let mut out = Vec::new();
+    round.abandon("for the test", &mut out);
+    assert!(round.is_lent(), "its memory is with the piece");
+    let done = world.rig.disk.step().expect("the piece is done");
+    assert!(round.awaits(token_of(&done).expect("a piece has a token")));
+    round.on_done(&mut world.rig.log, done, &mut out);
+    assert!(!round.is_lent() && !round.has_op() && out.is_empty());
+    assert!(matches!(round.end(), Some(CompactionEnd::Abandoned(_))));
+    world.check();
+}
+
+#[test]
+fn what_a_piece_found_is_dropped_where_its_segment_went_meanwhile() {
+    let (mut world, mut round) = lent();
+    let done = world.rig.disk.step().expect("the piece is done");
+    let mut out = Vec::new();
+    let Rig {
+        log, memory, now, ..
+    } = &mut world.rig;
+    let end = log.log_end_offset();
+    assert!(log.advance_log_start(end, memory, &mut out));
+    assert!(log.retain(*now, end, memory, &mut out).segments > 0);
+    round.on_done(log, done, &mut out);
+    assert!(matches!(round.end(), Some(CompactionEnd::Abandoned(_))));
+    assert!(!round.is_lent() && !round.has_op(), "it asks for nothing");
 }

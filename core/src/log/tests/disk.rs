@@ -126,6 +126,10 @@ impl MemoryDisk {
                 self.durable.insert(file.name(), bytes.to_vec());
                 Some(DiskDone::Saved { token })
             }
+            DiskOp::Work { work, token, .. } => Some(DiskDone::Worked {
+                token,
+                result: work.run(),
+            }),
             other => self.answer(&other),
         }
     }
@@ -267,6 +271,7 @@ impl MemoryDisk {
             | DiskOp::Sync { .. }
             | DiskOp::SyncCleaned { .. }
             | DiskOp::Truncate { .. }
+            | DiskOp::Work { .. }
             | DiskOp::WriteCleaned { .. } => panic!("{op:?} is answered, or not a log's"),
         }
     }
@@ -303,6 +308,7 @@ impl MemoryDisk {
             | DiskOp::SaveLogFile { .. }
             | DiskOp::SyncCleaned { .. }
             | DiskOp::Truncate { .. }
+            | DiskOp::Work { .. }
             | DiskOp::WriteCleaned { .. } => false,
         }
     }

@@ -174,7 +174,10 @@ impl Rig {
                     self.cut_model(rewound.end_offset);
                 }
             }
-            DiskDone::Created { .. } | DiskDone::Failed { .. } | DiskDone::Read { .. } => {}
+            DiskDone::Created { .. }
+            | DiskDone::Failed { .. }
+            | DiskDone::Read { .. }
+            | DiskDone::Worked { .. } => {}
         }
         self.disk.queue.extend(out);
     }

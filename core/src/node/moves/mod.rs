@@ -294,6 +294,8 @@ impl Broker {
                 self.charge_move(now, bytes);
                 true
             }
+            // A move asks for none.
+            DiskDone::Worked { .. } => false,
             DiskDone::Saved { token } => {
                 self.on_move_recorded(*token, true);
                 self.on_future_done(done, out) || self.on_renamed(now, *token, out)

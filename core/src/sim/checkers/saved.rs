@@ -74,7 +74,8 @@ impl SavedChecker {
             | DiskDone::Failed { .. }
             | DiskDone::Read { .. }
             | DiskDone::Synced { .. }
-            | DiskDone::Truncated { .. } => return,
+            | DiskDone::Truncated { .. }
+            | DiskDone::Worked { .. } => return,
         };
         let place = self.pending.iter().position(|(asked, _, _)| asked == token);
         let Some((_, file, number)) = place.map(|place| self.pending.remove(place)) else {

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use super::cleaned;
 use super::steps::{self, Step};
 use super::{DirectoryId, Queue, QueueKey, SimulatedDisk};
-use crate::ids::{DirectoryIndex, Generation, LogId};
+use crate::ids::{DirectoryIndex, Generation, LogId, Offset};
 use crate::storage::{
     DirectoryFile, DiskDone, DiskError, DiskOp, FailureScope, LogFile, StampedBatch, Token,
 };
@@ -56,7 +56,9 @@ impl SimulatedDisk {
                 ])
             }
             DiskOp::OpenLog { .. } => Ok(Vec::new()),
-            DiskOp::Read { .. } => unreachable!("reads have a queue of their own"),
+            DiskOp::Read { .. } | DiskOp::Work { .. } => {
+                unreachable!("reads and work have queues of their own")
+            }
             DiskOp::RemoveDirectoryFile { file, .. } => Ok(vec![
                 Step::Remove(DirectoryId::ROOT, file.name().into()),
                 Step::SyncDirectory(DirectoryId::ROOT),
@@ -135,11 +137,7 @@ impl SimulatedDisk {
             }
             DiskOp::Truncate {
                 segment, position, ..
-            } => {
-                self.logs.get_mut(&log).expect("found above").full = None;
-                let files = self.files(volume);
-                Ok(steps::truncate(files, folder, *segment, *position))
-            }
+            } => Ok(self.plan_truncate(log, volume, folder, (*segment, *position))),
             DiskOp::CreateLog { .. }
             | DiskOp::MarkLogDeleted { .. }
             | DiskOp::OpenLog { .. }
@@ -147,8 +145,20 @@ impl SimulatedDisk {
             | DiskOp::RemoveDirectoryFile { .. }
             | DiskOp::RemoveLog { .. }
             | DiskOp::RenameLog { .. }
-            | DiskOp::SaveDirectoryFile { .. } => unreachable!("not within a log: {op:?}"),
+            | DiskOp::SaveDirectoryFile { .. }
+            | DiskOp::Work { .. } => unreachable!("not within a log: {op:?}"),
         }
+    }
+
+    fn plan_truncate(
+        &mut self,
+        log: LogId,
+        volume: DirectoryIndex,
+        folder: DirectoryId,
+        (segment, position): (Offset, u32),
+    ) -> Vec<Step> {
+        self.logs.get_mut(&log).expect("found by the caller").full = None;
+        steps::truncate(self.files(volume), folder, segment, position)
     }
 
     /// What compaction asks for.
@@ -361,7 +371,8 @@ impl SimulatedDisk {
             | DiskOp::Read { .. }
             | DiskOp::RemoveCleaned { .. }
             | DiskOp::RemoveFile { .. }
-            | DiskOp::RemoveSegment { .. } => None,
+            | DiskOp::RemoveSegment { .. }
+            | DiskOp::Work { .. } => None,
         }
     }
 
@@ -449,6 +460,7 @@ impl SimulatedDisk {
             | DiskOp::SaveLogFile { .. }
             | DiskOp::SyncCleaned { .. }
             | DiskOp::Truncate { .. }
+            | DiskOp::Work { .. }
             | DiskOp::WriteCleaned { .. } => false,
         }
     }

@@ -37,6 +37,9 @@ const SPACE: DiskSpace = DiskSpace {
     usable_bytes: 1 << 39,
 };
 
+/// How many times as long as a call a computation may take.
+const WORK_CALLS_MAX: u64 = 64;
+
 /// How a simulated disk behaves.
 #[derive(Clone, Debug)]
 pub struct DiskOptions {
@@ -107,6 +110,8 @@ struct PendingRead {
 struct Queue {
     pending: VecDeque<Pending>,
     reads: Vec<PendingRead>,
+    /// What is computed, and when that is done.
+    work: Vec<(u64, DiskOp)>,
     submitted: u64,
     /// When the next step of the first operation ends.
     next_at_ns: Option<u64>,
@@ -274,6 +279,13 @@ impl SimulatedDisk {
         if is_read && self.options.read_ns_max > 0 {
             call_ns += self.rng.below(self.options.read_ns_max);
         }
+        if matches!(op, DiskOp::Work { .. }) {
+            // As long as a call or many: other turns go by, and the world may end before.
+            let at_ns = now_ns + call_ns * self.rng.between(1, WORK_CALLS_MAX + 1);
+            let queue = self.queues.entry(key).or_default();
+            queue.work.push((at_ns, op));
+            return;
+        }
         let queue = self.queues.entry(key).or_default();
         if is_read {
             let after = queue
@@ -311,6 +323,7 @@ impl SimulatedDisk {
                     .next_at_ns
                     .into_iter()
                     .chain(queue.reads.iter().map(|read| read.at_ns))
+                    .chain(queue.work.iter().map(|(at_ns, _)| *at_ns))
             })
             .min()
     }
@@ -333,6 +346,7 @@ impl SimulatedDisk {
         while let Some(at_ns) = self.next_at_ns().filter(|&at_ns| at_ns <= now_ns) {
             let keys: Vec<QueueKey> = self.queues.keys().copied().collect();
             for key in keys {
+                self.advance_work(key, at_ns, done);
                 self.advance_reads(key, at_ns, done);
                 if self.queues.get(&key).and_then(|queue| queue.next_at_ns) == Some(at_ns) {
                     self.advance_change(key, at_ns, done);
@@ -542,6 +556,7 @@ fn is_barrier(op: &DiskOp) -> bool {
             | DiskOp::Read { .. }
             | DiskOp::Sync { .. }
             | DiskOp::SyncCleaned { .. }
+            | DiskOp::Work { .. }
             | DiskOp::WriteCleaned { .. }
     )
 }

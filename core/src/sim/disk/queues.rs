@@ -8,6 +8,24 @@ use super::{DirectoryId, QueueKey, SimulatedDisk, is_barrier};
 use crate::storage::{DiskDone, DiskError, DiskOp};
 
 impl SimulatedDisk {
+    /// Does what is due to have been computed by now.
+    pub(super) fn advance_work(&mut self, key: QueueKey, at_ns: u64, done: &mut Vec<DiskDone>) {
+        let Some(queue) = self.queues.get_mut(&key) else {
+            return;
+        };
+        let (due, later) = std::mem::take(&mut queue.work)
+            .into_iter()
+            .partition::<Vec<_>, _>(|(end_ns, _)| *end_ns <= at_ns);
+        queue.work = later;
+        for (_end_ns, op) in due {
+            let DiskOp::Work { work, token, .. } = op else {
+                unreachable!("only work is queued as work");
+            };
+            let result = work.run();
+            done.push(DiskDone::Worked { token, result });
+        }
+    }
+
     pub(super) fn advance_reads(&mut self, key: QueueKey, at_ns: u64, done: &mut Vec<DiskDone>) {
         let Some(queue) = self.queues.get_mut(&key) else {
             return;
@@ -136,7 +154,8 @@ impl SimulatedDisk {
         let gone = matches!(key, QueueKey::Log(log) if !self.logs.contains_key(&log));
         let queue = self.queues.get_mut(&key).expect("the caller found it");
         queue.next_at_ns = (!queue.pending.is_empty()).then_some(at_ns + call_ns);
-        if queue.pending.is_empty() && queue.reads.is_empty() && gone {
+        let is_idle = queue.reads.is_empty() && queue.work.is_empty();
+        if queue.pending.is_empty() && is_idle && gone {
             self.queues.remove(&key);
         }
     }

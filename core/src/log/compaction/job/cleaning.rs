@@ -1,12 +1,8 @@
 //! The second pass: segments are copied without what is superseded, and put in place.
 
-use bytes::Bytes;
-
-use super::super::filter::{Rules, filter_batch};
 use super::super::output::Output;
 use super::super::transactions::CleanedTransactions;
 use super::{Compaction, CompactionEnd, Stage};
-use crate::ids::Offset;
 use crate::limits::COMPACTION_SYNC_BYTES;
 use crate::log::Log;
 use crate::log::index::IndexEntry;
@@ -17,9 +13,9 @@ use crate::storage::DiskOp;
 impl Compaction {
     /// The map is made: cleans every segment that it says something of.
     pub(super) fn begin_cleaning(&mut self, log: &mut Log, out: &mut Vec<DiskOp>) {
-        let end = self.map_end;
+        let end = self.workshop().map_end;
         self.sources.retain(|source| source.base_offset < end);
-        self.transactions = CleanedTransactions::new(&self.aborted);
+        self.workshop().transactions = CleanedTransactions::new(&self.aborted);
         self.begin_group(0, log, out);
     }
 
@@ -34,7 +30,8 @@ impl Compaction {
         {
             return self.begin_group(end, log, out);
         }
-        self.output = Output::new(first.base_offset, self.now);
+        let workshop = self.workshop();
+        workshop.output = Output::new(first.base_offset, workshop.now);
         self.begin_source(group, group, end, log, out);
     }
 
@@ -72,47 +69,10 @@ impl Compaction {
         log: &mut Log,
         out: &mut Vec<DiskOp>,
     ) {
-        self.input.begin(&self.sources[at]);
+        let source = self.sources[at];
+        self.workshop().input.begin(&source);
         self.stage = Stage::Clean { group, at, end };
         self.read_on(at, log, out);
-    }
-
-    /// Takes what stays of the batches that came into the output.
-    pub(super) fn clean(
-        &mut self,
-        (at, end): (usize, usize),
-        log: &Log,
-        bytes: &Bytes,
-    ) -> Result<(), String> {
-        let source = self.sources[at];
-        let is_last = self.sources[at + 1..end]
-            .iter()
-            .all(|later| later.size_bytes == 0);
-        self.input.add(&source, bytes)?;
-        while let Some((header, batch)) = self.input.next_batch(&source)? {
-            let is_end = is_last && self.input.is_over(&source);
-            let rules = Rules {
-                map: &self.map,
-                map_end: self.map_end,
-                now: self.now,
-                delete_retention_ms: self.delete_retention_ms,
-                live: &self.live,
-                end_offset: if is_end {
-                    header.next_offset()
-                } else {
-                    Offset::NONE
-                },
-            };
-            let rooms = (&mut self.scratch, &mut self.output.buffer);
-            let kept = filter_batch(&batch, &header, &rules, &mut self.transactions, rooms)
-                .map_err(|error| error.to_string())?;
-            let Some(info) = kept else { continue };
-            if !self.output.has_room(info.size_bytes) {
-                return Err("what stays is larger than a segment can be".to_owned());
-            }
-            self.output.on_batch(&info, &log.settings);
-        }
-        Ok(())
     }
 
     pub(super) fn after_clean(
@@ -121,13 +81,14 @@ impl Compaction {
         log: &mut Log,
         out: &mut Vec<DiskOp>,
     ) {
-        let is_over = self.input.is_over(&self.sources[at]);
+        let workshop = self.workshop.as_mut().expect("it is back");
+        let is_over = workshop.input.is_over(&self.sources[at]);
         if is_over && at + 1 == end {
-            let aborted = self.transactions.take_kept();
-            self.output.finish(&aborted, &mut self.writes);
+            let aborted = workshop.transactions.take_kept();
+            workshop.output.finish(&aborted, &mut self.writes);
             self.stage = Stage::Finish { group, end };
-        } else if self.output.is_write_due() {
-            self.output.take_writes(&mut self.writes);
+        } else if workshop.output.is_write_due() {
+            workshop.output.take_writes(&mut self.writes);
         }
         self.go_on(log, out);
     }
@@ -138,9 +99,10 @@ impl Compaction {
             return self.ask(log, |log, token| write.op(log, token));
         }
         let is_finished = matches!(self.stage, Stage::Finish { .. });
-        if is_finished || self.output.unsynced_bytes >= COMPACTION_SYNC_BYTES {
-            self.output.unsynced_bytes = 0;
-            let segment = self.output.base();
+        let output = &mut self.workshop().output;
+        if is_finished || output.unsynced_bytes >= COMPACTION_SYNC_BYTES {
+            output.unsynced_bytes = 0;
+            let segment = output.base();
             return self.ask(log, |log, token| DiskOp::SyncCleaned {
                 log,
                 segment,
@@ -150,7 +112,8 @@ impl Compaction {
         let Stage::Clean { group, at, end } = self.stage else {
             unreachable!("only cleaning reads and writes");
         };
-        if self.input.is_over(&self.sources[at]) {
+        let source = self.sources[at];
+        if self.workshop().input.is_over(&source) {
             self.begin_source(group, at + 1, end, log, out);
         } else {
             self.read_on(at, log, out);
@@ -161,7 +124,8 @@ impl Compaction {
         match self.stage {
             Stage::Clean { .. } => self.go_on(log, out),
             Stage::Finish { group, end } => {
-                if self.writes.is_empty() && self.output.unsynced_bytes == 0 {
+                let is_synced = self.workshop().output.unsynced_bytes == 0;
+                if self.writes.is_empty() && is_synced {
                     self.stage = Stage::Ready { group, end };
                 } else {
                     self.go_on(log, out);
@@ -176,9 +140,10 @@ impl Compaction {
 
     /// Every group is swapped in.
     pub(super) fn complete(&mut self, log: &mut Log, out: &mut Vec<DiskOp>) {
-        self.done.end_offset = self.map_end;
+        let map_end = self.workshop().map_end;
+        self.done.end_offset = map_end;
         if log.generation == self.generation {
-            log.on_cleaned(self.map_end);
+            log.on_cleaned(map_end);
             self.finish(CompactionEnd::Done(self.done), out);
         } else {
             self.abandon("the log was cut meanwhile", out);

@@ -9,7 +9,7 @@ use crate::log::batch::{BatchInfo, HEADER_BYTES};
 use crate::wire::batch::BatchHeader;
 
 /// Where in a source the round is.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub(super) struct Input {
     /// Bytes that came and were not taken apart yet.
     pub(super) gathered: BytesMut,

@@ -1,4 +1,4 @@
-//! A round over one log: a job made of reads and writes, a piece of the log in each turn.
+//! A round over one log: a job made of reads, work and writes, a piece of the log at a time.
 //!
 //! It holds no log: whoever runs it lends it one with each answer of the disk, and emits what
 //! [`Compaction::take_op`] hands out, one operation at a time, when the throttle allows. It gives
@@ -8,11 +8,15 @@
 mod cleaning;
 mod input;
 mod keys;
+mod workshop;
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use input::Input;
+pub use workshop::{Piece, PieceDone};
+use workshop::{Task, Workshop};
 
 use super::dirty::Dirtiness;
 use super::filter::{LiveProducers, Scratch};
@@ -21,8 +25,8 @@ use super::output::{Output, Write};
 use super::transactions::{AbortedTransaction, CleanedTransactions};
 use crate::ids::{Generation, LogId, Offset};
 use crate::log::{ClosedSegment, Log, LogMemory, LogState};
-use crate::storage::{DiskDone, DiskOp, FailureScope, Token};
-use crate::time::{Now, Timestamp};
+use crate::storage::{DiskDone, DiskOp, FailureScope, Token, Work, WorkDone};
+use crate::time::Now;
 
 /// What a round is told by the broker's configuration.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -64,23 +68,16 @@ pub enum CompactionEnd {
 pub struct Compaction {
     log: LogId,
     generation: Generation,
-    now: Timestamp,
-    delete_retention_ms: i64,
     options: CompactionOptions,
     /// The segments of the round, oldest first.
     sources: Vec<ClosedSegment>,
     /// Segments that may tell of aborted transactions: the sources and all after them.
     tellers: Vec<Offset>,
-    first_dirty: Offset,
-    map: KeyMap,
-    map_end: Offset,
-    live: LiveProducers,
     aborted: Vec<AbortedTransaction>,
-    transactions: CleanedTransactions,
-    scratch: Scratch,
+    /// `None` while it is lent out with a piece.
+    workshop: Option<Box<Workshop>>,
+    key_map_bytes: u64,
     stage: Stage,
-    input: Input,
-    output: Output,
     writes: VecDeque<Write>,
     /// To be emitted.
     op: Option<DiskOp>,
@@ -125,23 +122,27 @@ impl Compaction {
         let keys_expected = found.end_offset.0.saturating_sub(found.first_dirty.0);
         let keys_expected = u64::try_from(keys_expected).unwrap_or(0);
         let (bytes, load) = (options.key_map_bytes, options.load_millionths);
-        let mut round = Self {
-            log: log.id,
-            generation: log.generation,
+        let workshop = Workshop {
             now: now.wall,
             delete_retention_ms: log.settings.delete_retention_ms,
-            options,
-            tellers: closed.chain([log.active.base_offset]).collect(),
             first_dirty: found.first_dirty,
             map: KeyMap::new(bytes, load, keys_expected, options.salt),
             map_end: found.end_offset,
             live: LiveProducers::of(&log.producers),
-            aborted: Vec::new(),
             transactions: CleanedTransactions::default(),
             scratch: Scratch::default(),
-            stage: Stage::Aborted(0),
             input: Input::default(),
             output: Output::new(sources[0].base_offset, now.wall),
+        };
+        let mut round = Self {
+            log: log.id,
+            generation: log.generation,
+            options,
+            tellers: closed.chain([log.active.base_offset]).collect(),
+            aborted: Vec::new(),
+            key_map_bytes: workshop.map.heap_bytes(),
+            workshop: Some(Box::new(workshop)),
+            stage: Stage::Aborted(0),
             sources,
             writes: VecDeque::new(),
             op: None,
@@ -192,7 +193,14 @@ impl Compaction {
     /// Memory of the keys, in bytes.
     #[must_use]
     pub fn key_map_bytes(&self) -> u64 {
-        self.map.heap_bytes()
+        self.key_map_bytes
+    }
+
+    /// Whether the round's memory is with a piece of work that was emitted, and is to come back
+    /// with its answer, even where the round is over.
+    #[must_use]
+    pub fn is_lent(&self) -> bool {
+        self.workshop.is_none() && self.op.is_none() && self.awaited.is_some()
     }
 
     /// What the round was begun with.
@@ -207,7 +215,7 @@ impl Compaction {
     }
 
     /// Takes in an answer that it awaits.
-    pub fn on_done(&mut self, log: &mut Log, done: &DiskDone, out: &mut Vec<DiskOp>) {
+    pub fn on_done(&mut self, log: &mut Log, done: DiskDone, out: &mut Vec<DiskOp>) {
         self.awaited = None;
         if self.end.is_some() {
             return;
@@ -221,10 +229,14 @@ impl Compaction {
         }
         match done {
             DiskDone::Read { result, .. } => match result {
-                Ok(bytes) => self.on_bytes(log, bytes, out),
+                Ok(bytes) => self.on_bytes(log, &bytes, out),
                 Err(error) => self.abandon(&error.to_string(), out),
             },
             DiskDone::Saved { .. } => self.on_saved(log, out),
+            DiskDone::Worked { result, .. } => {
+                let WorkDone::Compaction(done) = result;
+                self.on_piece(log, done, out);
+            }
             DiskDone::Failed {
                 scope: FailureScope::Save(_),
                 error,
@@ -249,28 +261,32 @@ impl Compaction {
         if log.generation != self.generation || !log.holds(sources) {
             return self.abandon("segments were removed meanwhile", out);
         }
-        let next = Output::new(self.output.base(), self.now);
-        let made = std::mem::replace(&mut self.output, next);
+        let sources = sources.to_vec();
+        let workshop = self.workshop();
+        let next = Output::new(workshop.output.base(), workshop.now);
+        let made = std::mem::replace(&mut workshop.output, next);
         let before = sources.iter().map(|source| u64::from(source.size_bytes));
         self.done.before_bytes += before.sum::<u64>();
         self.done.after_bytes += u64::from(made.segment.marks.size_bytes);
         let token = log.saves.next_token();
         self.awaited = Some(token);
-        log.replace_segments(sources, made.segment, token, (memory, out));
+        log.replace_segments(&sources, made.segment, token, (memory, out));
         self.stage = Stage::Swap { end };
     }
 
     fn finish(&mut self, end: CompactionEnd, out: &mut Vec<DiskOp>) {
-        self.op = None;
+        if self.op.take().is_some() {
+            // It was never asked, so nothing is awaited.
+            self.awaited = None;
+        }
         self.writes.clear();
-        let is_making = matches!(
-            self.stage,
-            Stage::Clean { .. } | Stage::Finish { .. } | Stage::Ready { .. }
-        );
-        if is_making {
+        if let Stage::Clean { group, .. }
+        | Stage::Finish { group, .. }
+        | Stage::Ready { group, .. } = self.stage
+        {
             out.push(DiskOp::RemoveCleaned {
                 log: self.log,
-                segment: self.output.base(),
+                segment: self.sources[group].base_offset,
             });
         }
         self.end = Some(end);
@@ -283,30 +299,61 @@ impl Compaction {
         self.op = Some(op(self.log, token));
     }
 
+    /// What is made and noted; nothing is lent out.
+    fn workshop(&mut self) -> &mut Workshop {
+        let workshop = self.workshop.as_mut();
+        workshop.expect("it is lent out only while its piece is awaited")
+    }
+
     fn on_bytes(&mut self, log: &mut Log, bytes: &Bytes, out: &mut Vec<DiskOp>) {
-        match self.stage {
-            Stage::Aborted(teller) => self.on_aborted(teller, log, bytes, out),
-            Stage::Keys(at) => {
-                if !self.is_there(log, at) {
-                    return self.abandon("a segment was removed meanwhile", out);
-                }
-                match self.note_keys(at, bytes) {
-                    Ok(is_full) => self.after_keys(at, is_full, log, out),
-                    Err(damage) => self.on_damage(at, &damage, out),
-                }
-            }
-            Stage::Clean { group, at, end } => {
-                if !self.is_there(log, at) {
-                    return self.abandon("a segment was removed meanwhile", out);
-                }
-                match self.clean((at, end), log, bytes) {
-                    Ok(()) => self.after_clean((group, at, end), log, out),
-                    Err(damage) => self.on_damage(at, &damage, out),
-                }
+        let (at, task) = match self.stage {
+            Stage::Aborted(teller) => return self.on_aborted(teller, log, bytes, out),
+            Stage::Keys(at) => (at, Task::Keys),
+            Stage::Clean { at, end, .. } => {
+                let mut later = self.sources[at + 1..end].iter();
+                let task = Task::Clean {
+                    is_last: later.all(|source| source.size_bytes == 0),
+                    settings: Arc::clone(&log.settings),
+                };
+                (at, task)
             }
             Stage::Finish { .. } | Stage::Ready { .. } | Stage::Swap { .. } => {
                 unreachable!("nothing is read then")
             }
+        };
+        if !self.is_there(log, at) {
+            return self.abandon("a segment was removed meanwhile", out);
+        }
+        let workshop = self.workshop.take();
+        let piece = Piece {
+            task,
+            source: self.sources[at],
+            bytes: bytes.clone(),
+            workshop: workshop.expect("one piece at a time"),
+        };
+        self.ask(log, |log, token| DiskOp::Work {
+            log,
+            work: Work::Compaction(piece),
+            token,
+        });
+    }
+
+    /// The workshop is back.
+    fn on_piece(&mut self, log: &mut Log, done: PieceDone, out: &mut Vec<DiskOp>) {
+        assert!(self.workshop.is_none(), "it was lent out");
+        self.workshop = Some(done.workshop);
+        let (Stage::Keys(at) | Stage::Clean { at, .. }) = self.stage else {
+            unreachable!("only these stages lend it out")
+        };
+        if !self.is_there(log, at) {
+            return self.abandon("a segment was removed meanwhile", out);
+        }
+        match (done.outcome, self.stage) {
+            (Err(damage), _stage) => self.on_damage(at, &damage, out),
+            (Ok(_is_full), Stage::Clean { group, at, end }) => {
+                self.after_clean((group, at, end), log, out);
+            }
+            (Ok(is_full), _keys) => self.after_keys(at, is_full, log, out),
         }
     }
 
@@ -316,7 +363,7 @@ impl Compaction {
 
     fn on_damage(&mut self, at: usize, damage: &str, out: &mut Vec<DiskOp>) {
         let base = self.sources[at].base_offset;
-        let offset = self.input.expected;
+        let offset = self.workshop().input.expected;
         let what = format!("segment {base}, at offset {offset} or after it: {damage}");
         self.finish(CompactionEnd::Uncleanable(what), out);
     }

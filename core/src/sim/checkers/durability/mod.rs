@@ -145,6 +145,7 @@ impl DurabilityChecker {
             | DiskOp::SaveLogFile { .. }
             | DiskOp::Sync { .. }
             | DiskOp::SyncCleaned { .. }
+            | DiskOp::Work { .. }
             | DiskOp::WriteCleaned { .. } => {}
         }
     }
