@@ -52,7 +52,7 @@ pub const STEPS: &[Step] = &[
     },
     Step {
         name: "release",
-        what: "the broker and the browser's module build as they are released",
+        what: "the broker builds as it is released, and the browser's module beside it",
         run: release,
     },
     Step {
@@ -143,7 +143,7 @@ fn doc(workshop: &Workshop) -> Result<Tally, String> {
     run(cargo(workshop, 600, &arguments).env("RUSTDOCFLAGS", "-D warnings"))
 }
 
-/// Two builds side by side: each is optimised as a whole, so each keeps one processor for minutes.
+/// Two builds side by side: where one waits for a single crate, the other has the processor.
 fn release(workshop: &Workshop) -> Result<Tally, String> {
     thread::scope(|scope| {
         let module = scope.spawn(|| wasm::module(workshop));
