@@ -107,8 +107,16 @@ fn without_any_directory_left_it_ends_at_once_and_says_so() {
     let mut broker = Broker::start(&binary(), &folder, &settings).expect("the broker starts");
     let mut client = WireClient::connect(&broker.address()).expect("the broker accepts");
     client.create_topic("kept", 4).expect("a topic");
+    for partition in 0..4 {
+        let sent = client.send_batch("kept", partition, batch(&["a"]));
+        sent.expect("a batch is sent");
+        client.receive_produced().expect("an answer");
+    }
+    // Every file is there, so that nothing but the stop finds them gone.
+    // One call takes each away: while files are removed one by one, the broker may make another.
     for directory in ["data", "other"] {
-        fs::remove_dir_all(folder.join(directory)).expect("a folder of our own");
+        let gone = folder.join(format!("{directory}-gone"));
+        fs::rename(folder.join(directory), gone).expect("a folder of our own");
     }
     broker.signal("TERM").expect("a signal");
     let status = broker.wait_for_end().expect("it ends");
