@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use super::command::{cargo, command, quiet, run};
+use super::lanes::show;
 use super::{Tally, Workshop, go, results, setup};
 use crate::broker::Broker;
 
@@ -93,7 +94,7 @@ pub(super) fn end(broker: Broker, tally: &mut Tally) -> Result<(), String> {
         tally.add(failure(format!("the broker complained: {line}")));
     }
     if tally.failed > 0 {
-        println!("{}", log.join("\n"));
+        show(log.join("\n"));
     }
     Ok(())
 }
@@ -102,7 +103,7 @@ pub(super) fn end(broker: Broker, tally: &mut Tally) -> Result<(), String> {
 pub fn clients_against(workshop: &Workshop, address: &str) -> Vec<(&'static str, Tally)> {
     let mut tallies = Vec::new();
     for (name, client) in all(workshop, address) {
-        println!("-- {name}");
+        show(format_args!("-- {name}"));
         let counted = client.and_then(|mut client| run(&mut client));
         let tally = counted.unwrap_or_else(|problem| failure(format!("{name}: {problem}")));
         tallies.push((name, tally));
@@ -204,7 +205,7 @@ fn start_with_nothing(binary: &Path, folder: &Path) -> Result<Broker, String> {
     let mut command = Command::new(binary);
     let mut broker = Broker::spawn(command.current_dir(folder), 9092).map_err(|e| e.to_string())?;
     let line = broker.wait_for_line(":9092")?;
-    println!("{line}");
+    show(&line);
     for text in [
         env!("CARGO_PKG_VERSION"),
         "127.0.0.1:9092",
@@ -267,12 +268,12 @@ fn dump_files(workshop: &Workshop, files: &[PathBuf], flag: &str) -> Result<Tall
         {
             None => tally.add(Tally::counted(1, 0)),
             Some(line) => {
-                println!("FAIL dump {name}: {line}");
+                show(format_args!("FAIL dump {name}: {line}"));
                 tally.add(failure(format!("{name}: {line}")));
             }
         }
     }
-    println!("{} files read by the dump tool", names.len());
+    show(format_args!("{} files read by the dump tool", names.len()));
     Ok(tally)
 }
 

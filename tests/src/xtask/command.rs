@@ -8,6 +8,7 @@ use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
 
 use super::Workshop;
+use super::lanes::show;
 
 /// How many checks passed and failed.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
@@ -103,7 +104,7 @@ pub fn run(command: &mut Command) -> Result<Tally, String> {
     for line in BufReader::new(stdout).split(b'\n') {
         let line = line.map_err(|error| format!("{name}: {error}"))?;
         let line = String::from_utf8_lossy(&line);
-        println!("{line}");
+        show(&line);
         tally.count_line(&line);
     }
     let status = child.wait().map_err(|error| format!("{name}: {error}"))?;

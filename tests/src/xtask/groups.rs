@@ -15,6 +15,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use super::clients::{binary, empty_folder, end, failure};
 use super::command::quiet;
 use super::go::{FRANZ, KAFKA_GO, KAFKA_GO_OLD, LIBRDKAFKA_1, Program, SARAMA_2_1, SARAMA_2_8};
+use super::lanes::{self, show};
 use super::{Tally, Workshop, results, setup};
 use crate::broker::Broker;
 use crate::groups::clients::Feature::{self, Commit, CommitAsync, Pattern, Pause, Seek, Static};
@@ -143,9 +144,11 @@ fn is_able_to_mix(client: &Client) -> bool {
 /// Each client's scenarios in order, a few clients side by side.
 fn every_client(stage: Stage<'_>, clients: &[Client], counted: &Mutex<Counted>) {
     let waiting = Mutex::new(clients.iter().enumerate());
+    let label = lanes::label();
     thread::scope(|scope| {
         for _ in 0..CLIENTS_AT_ONCE {
             scope.spawn(|| {
+                lanes::set_label(label);
                 let next = || waiting.lock().expect("nobody panics holding it").next();
                 while let Some((number, client)) = next() {
                     let run = format!("{}-{number}", stage.run);
@@ -165,11 +168,11 @@ fn every_client(stage: Stage<'_>, clients: &[Client], counted: &Mutex<Counted>) 
 fn verdict(client: &str, check: &str, outcome: Result<(), String>) -> Tally {
     match outcome {
         Ok(()) => {
-            println!("PASS {client}: {check}");
+            show(format_args!("PASS {client}: {check}"));
             Tally::counted(1, 0)
         }
         Err(problem) => {
-            println!("FAIL {client}: {check} {problem}");
+            show(format_args!("FAIL {client}: {check} {problem}"));
             failure(format!("{client}: {check} {problem}"))
         }
     }

@@ -14,6 +14,7 @@ pub mod command;
 mod go;
 pub mod groups;
 pub mod java;
+pub mod lanes;
 pub mod report;
 pub mod results;
 pub mod setup;
@@ -26,7 +27,7 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 pub use command::Tally;
-pub use steps::{STEPS, Step};
+pub use steps::{PHASES, Step};
 pub use workshop::Workshop;
 
 const USAGE: &str = "\
@@ -53,23 +54,27 @@ pub fn main(arguments: &[String]) -> ExitCode {
     match words.as_slice() {
         ["test"] => {
             results::forget(&workshop);
-            run_steps(&workshop, STEPS.iter().collect())
+            conclude(&lanes::run_steps(&workshop, |_| true))
         }
         ["test", "--list"] => {
-            for step in STEPS {
+            for step in steps::all() {
                 println!("{:<12} {}", step.name, step.what);
             }
             ExitCode::SUCCESS
         }
         ["test", "--only", names @ ..] if !names.is_empty() => match unknown(names) {
             Some(name) => refuse(&format!("no step `{name}`; see `cargo xtask test --list`")),
-            None => run_steps(&workshop, chosen(|step| names.contains(&step.name))),
+            None => conclude(&lanes::run_steps(&workshop, |step| {
+                names.contains(&step.name)
+            })),
         },
         ["test", "--skip", names @ ..] if !names.is_empty() => match unknown(names) {
             Some(name) => refuse(&format!("no step `{name}`; see `cargo xtask test --list`")),
-            None => run_steps(&workshop, chosen(|step| !names.contains(&step.name))),
+            None => conclude(&lanes::run_steps(&workshop, |step| {
+                !names.contains(&step.name)
+            })),
         },
-        ["setup"] => run_steps(&workshop, chosen(|step| step.name == "setup")),
+        ["setup"] => conclude(&lanes::run_steps(&workshop, |step| step.name == "setup")),
         ["clients", address] => against("clients", || {
             let mut tally = Tally::default();
             for (_, counted) in clients::clients_against(&workshop, address) {
@@ -96,12 +101,8 @@ pub fn main(arguments: &[String]) -> ExitCode {
     }
 }
 
-fn chosen(wanted: impl Fn(&Step) -> bool) -> Vec<&'static Step> {
-    STEPS.iter().filter(|step| wanted(step)).collect()
-}
-
 fn unknown<'a>(names: &[&'a str]) -> Option<&'a str> {
-    let is_known = |name: &&str| STEPS.iter().any(|step| step.name == *name);
+    let is_known = |name: &&str| steps::all().any(|step| step.name == *name);
     names.iter().copied().find(|name| !is_known(name))
 }
 
@@ -110,23 +111,13 @@ fn refuse(text: &str) -> ExitCode {
     ExitCode::from(2)
 }
 
-fn run_steps(workshop: &Workshop, steps: Vec<&'static Step>) -> ExitCode {
-    let mut report = report::Report::default();
-    for step in steps {
-        println!("\n== {}: {}", step.name, step.what);
-        let started = Instant::now();
-        let outcome = (step.run)(workshop);
-        report.add(step.name, started.elapsed(), outcome);
-    }
-    conclude(&report)
-}
-
 /// One run of checks outside the list of steps.
 fn against(name: &'static str, checks: impl FnOnce() -> Result<Tally, String>) -> ExitCode {
     let mut report = report::Report::default();
     let started = Instant::now();
     let outcome = checks();
-    report.add(name, started.elapsed(), outcome);
+    report.took = started.elapsed();
+    report.add(name, report.took, outcome);
     conclude(&report)
 }
 

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs;
 use std::path::PathBuf;
+use std::sync::Mutex;
 
 use super::clients::failure;
 use super::{Tally, Workshop};
@@ -15,6 +16,9 @@ use super::{Tally, Workshop};
 /// Where the table stands in the README.
 const START: &str = "<!-- results of the test command: cargo xtask table -->\n";
 const END: &str = "<!-- end of the results -->\n";
+
+/// Held while a note is added to the others: steps run side by side.
+static NOTING: Mutex<()> = Mutex::new(());
 
 /// Passed and failed checks by client and kind, in the order of names.
 type Results = BTreeMap<(String, String), (u32, u32)>;
@@ -31,6 +35,7 @@ pub(super) fn note(
     tally: &Tally,
 ) -> Result<(), String> {
     let path = counted(workshop);
+    let _alone = NOTING.lock().expect("nobody panics holding it");
     let mut results =
         fs::read_to_string(&path).map_or_else(|_| Results::new(), |text| parse(&text));
     results.insert(

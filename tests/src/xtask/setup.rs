@@ -11,6 +11,7 @@ use std::thread;
 use std::time::Duration;
 
 use super::command::{command, quiet};
+use super::lanes::show;
 use super::{Tally, Workshop, go, wasm};
 
 /// Tries of an apt command before it is called failed: another process may hold its locks, and
@@ -183,7 +184,7 @@ pub fn debian(workshop: &Workshop, packages: &[&str]) -> Result<(), String> {
     }
     let _lock = lock(workshop, "apt")?;
     let wanted: Vec<&str> = packages.iter().filter(missing).copied().collect();
-    println!("apt: {}", wanted.join(" "));
+    show(format_args!("apt: {}", wanted.join(" ")));
     let apt = |arguments: &[&str]| {
         let mut apt = command(workshop, 900, "apt-get");
         apt.args([
@@ -206,7 +207,7 @@ pub fn debian(workshop: &Workshop, packages: &[&str]) -> Result<(), String> {
         if outcome.is_ok() {
             break;
         }
-        println!("apt: try {attempt} of {APT_TRIES} failed");
+        show(format_args!("apt: try {attempt} of {APT_TRIES} failed"));
         thread::sleep(Duration::from_secs(APT_PAUSE_S));
     }
     outcome
@@ -240,7 +241,7 @@ pub fn once(
     if is_complete() {
         return Ok(());
     }
-    println!("installing: {}", name.display());
+    show(format_args!("installing: {}", name.display()));
     let problem = |error: std::io::Error| format!("{}: {error}", folder.display());
     if folder.exists() {
         fs::remove_dir_all(folder).map_err(problem)?;

@@ -1,5 +1,9 @@
 //! The steps of `cargo xtask test`, in the order they run: the quick and the strict first.
 //!
+//! They come in phases, one after the other. A phase has lanes that run side by side where one
+//! would leave the processors idle: downloads beside compilers, and clients, which mostly wait for
+//! their own timers, beside each other. The steps of a lane run in order.
+//!
 //! What a step checks lives with the thing checked; here is only how it is called.
 
 use std::process::Command;
@@ -28,94 +32,116 @@ const FRESH_SEEDS: u32 = 60;
 /// Worlds in which a mutant is looked for that is not found where it was last.
 const MUTANT_SEEDS: u32 = 400;
 
-/// Every step, in order.
-pub const STEPS: &[Step] = &[
-    Step {
-        name: "setup",
-        what: "what the steps need is installed",
-        run: setup::everything,
-    },
-    Step {
-        name: "fmt",
-        what: "rustfmt would change nothing",
-        run: fmt,
-    },
-    Step {
-        name: "clippy",
-        what: "no lint fires, in any target, with any feature",
-        run: clippy,
-    },
-    Step {
-        name: "doc",
-        what: "the documentation builds, with every link leading somewhere",
-        run: doc,
-    },
-    Step {
-        name: "release",
-        what: "the broker builds as it is released, and the browser's module beside it",
-        run: release,
-    },
-    Step {
-        name: "test",
-        what: "unit, golden, property, style and real-process tests",
-        run: test,
-    },
-    Step {
-        name: "simulation",
-        what: "worlds with faults keep every promise, known and fresh ones; mutants are found",
-        run: simulation,
-    },
-    Step {
-        name: "exhaustive",
-        what: "a crash between any two calls is survived, and no bytes make a decoder fail",
-        run: exhaustive,
-    },
-    Step {
-        name: "wasm",
-        what: "the simulator runs under Node as it runs here",
-        run: wasm::check,
-    },
-    Step {
-        name: "introduction",
-        what: "the introduction's example works word for word",
-        run: clients::introduction,
-    },
-    Step {
-        name: "clients",
-        what: "real clients in five languages do what they do with Kafka",
-        run: clients::clients,
-    },
-    Step {
-        name: "dump",
-        what: "Kafka's own dump tool reads every file the clients left behind",
-        run: clients::dump,
-    },
-    Step {
-        name: "groups",
-        what: "groups of every client share, rebalance and commit, over a crash of the broker too",
-        run: groups::groups,
-    },
-    Step {
-        name: "tools",
-        what: "Kafka's own tools print what they print with Kafka",
-        run: java::tools,
-    },
-    Step {
-        name: "streams",
-        what: "Kafka Streams counts words, Kafka Connect copies a file",
-        run: java::streams_and_connect,
-    },
-    Step {
-        name: "table",
-        what: "the README's table of clients is what these steps counted",
-        run: results::is_current,
-    },
-    Step {
-        name: "suites",
-        what: "the client suites beside the repository, where there are any",
-        run: suites::suites,
-    },
+/// Steps that run one after the other.
+pub type Lane = &'static [Step];
+
+/// Every step: phases one after the other, each of lanes side by side.
+pub const PHASES: &[&[Lane]] = &[
+    &[
+        &[Step {
+            name: "setup",
+            what: "what the steps need is installed",
+            run: setup::everything,
+        }],
+        &[
+            Step {
+                name: "fmt",
+                what: "rustfmt would change nothing",
+                run: fmt,
+            },
+            Step {
+                name: "clippy",
+                what: "no lint fires, in any target, with any feature",
+                run: clippy,
+            },
+            Step {
+                name: "doc",
+                what: "the documentation builds, with every link leading somewhere",
+                run: doc,
+            },
+            Step {
+                name: "release",
+                what: "the broker builds as it is released, and the browser's module beside it",
+                run: release,
+            },
+        ],
+    ],
+    &[&[
+        Step {
+            name: "test",
+            what: "unit, golden, property, style and real-process tests",
+            run: test,
+        },
+        Step {
+            name: "simulation",
+            what: "worlds with faults keep every promise, known and fresh ones; mutants are found",
+            run: simulation,
+        },
+        Step {
+            name: "exhaustive",
+            what: "a crash between any two calls is survived, and no bytes make a decoder fail",
+            run: exhaustive,
+        },
+        Step {
+            name: "wasm",
+            what: "the simulator runs under Node as it runs here",
+            run: wasm::check,
+        },
+    ]],
+    &[
+        &[
+            Step {
+                name: "introduction",
+                what: "the introduction's example works word for word",
+                run: clients::introduction,
+            },
+            Step {
+                name: "clients",
+                what: "real clients in five languages do what they do with Kafka",
+                run: clients::clients,
+            },
+            Step {
+                name: "dump",
+                what: "Kafka's own dump tool reads every file the clients left behind",
+                run: clients::dump,
+            },
+        ],
+        &[Step {
+            name: "groups",
+            what: "every client's groups share, rebalance, commit, and survive a crash of the broker",
+            run: groups::groups,
+        }],
+        &[
+            Step {
+                name: "tools",
+                what: "Kafka's own tools print what they print with Kafka",
+                run: java::tools,
+            },
+            Step {
+                name: "streams",
+                what: "Kafka Streams counts words, Kafka Connect copies a file",
+                run: java::streams_and_connect,
+            },
+        ],
+    ],
+    &[&[
+        Step {
+            name: "table",
+            what: "the README's table of clients is what these steps counted",
+            run: results::is_current,
+        },
+        Step {
+            name: "suites",
+            what: "the client suites beside the repository, where there are any",
+            run: suites::suites,
+        },
+    ]],
 ];
+
+/// Every step, in order.
+pub fn all() -> impl Iterator<Item = &'static Step> {
+    PHASES.iter().copied().flatten().copied().flatten()
+}
 
 fn fmt(workshop: &Workshop) -> Result<Tally, String> {
     run(&mut cargo(workshop, 60, &["fmt", "--all", "--", "--check"]))

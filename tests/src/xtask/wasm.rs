@@ -7,6 +7,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::Mutex;
 
 use super::command::{cargo, command, quiet, run};
 use super::{Tally, Workshop, setup};
@@ -17,6 +18,9 @@ const TARGET: &str = "wasm32-unknown-unknown";
 const DEBIAN: &[&str] = &["rustc-web", "rust-web-src", "lld-22"];
 const DEBIAN_RUSTC: &str = "/usr/bin/rustc";
 const DEBIAN_LINKER: &str = "wasm-ld-22";
+
+/// Held while Debian's is looked for: the step that installs runs beside the one that builds.
+static FINDING: Mutex<()> = Mutex::new(());
 
 /// Seeds whose hash under Node must be the native one.
 const SEEDS: u32 = 20;
@@ -58,6 +62,7 @@ pub fn sysroot(workshop: &Workshop) -> Result<Sysroot, String> {
     ) {
         return Ok(Sysroot::Own);
     }
+    let _alone = FINDING.lock().expect("nobody panics holding it");
     setup::debian(workshop, DEBIAN)?;
     let version = quiet(command(workshop, 30, DEBIAN_RUSTC).arg("-vV"))?;
     let input = workshop.cache.join("rustc-version");
