@@ -108,7 +108,7 @@ pub const PHASES: &[&[Lane]] = &[
         ],
         &[Step {
             name: "groups",
-            what: "every client's groups share, rebalance, commit, and survive a crash of the broker",
+            what: "every client's groups share, rebalance, commit, and survive the broker's crash",
             run: groups::groups,
         }],
         &[
