@@ -3,6 +3,7 @@ import kafka
 from kafka import ConsumerRebalanceListener, KafkaConsumer, TopicPartition
 from kafka.coordinator.assignors.range import RangePartitionAssignor
 from kafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssignor
+from kafka.errors import CommitFailedError, RebalanceInProgressError
 from kafka.structs import OffsetAndMetadata
 
 import member
@@ -64,6 +65,8 @@ class Client:
                 # Of a topic that it does not know yet, 3.0 assigns itself nothing and joins again.
                 self.consumer.partitions_for_topic(topic)
             self.consumer.subscribe(topics=topics, listener=listener)
+            # It joins once more, at any later time, if it learns of its topics after it has joined.
+            self.consumer.topics()
 
     def poll(self):
         """Reads what there is."""
@@ -85,10 +88,16 @@ class Client:
         }
 
     def commit(self):
-        """Commits and waits."""
-        due = self.due()
-        self.consumer.commit(due)
-        member.say_committed({at: data.offset for at, data in due.items()})
+        """Commits and waits; a rebalance on the way ends first."""
+        while True:
+            due = self.due()
+            try:
+                self.consumer.commit(due)
+            except (CommitFailedError, RebalanceInProgressError):
+                self.poll()
+            else:
+                member.say_committed({at: data.offset for at, data in due.items()})
+                return
 
     def commit_async(self):
         """Commits; a later poll learns of the answer."""
