@@ -27,6 +27,21 @@ const ALL: &[&str] = &[
 /// Settings that the suites assume.
 const SETTINGS: &[&str] = &["num.partitions=4", "group.initial.rebalance.delay.ms=1000"];
 
+/// Checks that their own client fails now and then, with Apache Kafka too: a failed one is run
+/// again, alone.
+///
+/// This one sets a callback on a queue right after `assign`, and counts its calls before anything
+/// was sent. librdkafka's main thread puts a barrier of its own into that queue then; when that
+/// comes after the callback is set, one call is one too many. On a busy machine 5 of 120 runs ended
+/// so with Apache Kafka 4.3.1, and 4 of 120 with Ottla.
+const FICKLE: &[(&str, &str)] = &[(
+    "rdkafka-crate",
+    "test_low_consumers::test_produce_consume_message_queue_nonempty_callback",
+)];
+
+/// Runs of such a check after which it counts as failed.
+const TRIES: u32 = 3;
+
 /// Seconds for one suite, with the installing of its client.
 const LIMIT_S: u32 = 1_800;
 
@@ -68,16 +83,22 @@ pub fn suites_against(workshop: &Workshop, address: &str) -> Result<Tally, Strin
         println!("-- {suite}");
         let of_suite = |(name, _): &&Check| name == suite;
         let due: Vec<&Check> = expected.difference(&not_yet).filter(of_suite).collect();
-        let names: Vec<&str> = due.iter().map(|(_, check)| check.as_str()).collect();
-        let mut client = command(workshop, LIMIT_S, "bash");
-        client
-            .arg(suites.join(format!("suite-{suite}")))
-            .arg(address);
-        client
-            .env("ONLY", names.join(","))
-            .env("SUITE_CACHE", workshop.cache.join("suites"));
-        client.env("PYTHONDONTWRITEBYTECODE", "1");
-        let counted = run(&mut client).unwrap_or_else(failure);
+        let names = due.iter().map(|(_, check)| check.as_str());
+        let (fickle, steady): (Vec<&str>, Vec<&str>) =
+            names.partition(|check| FICKLE.contains(&(suite, check)));
+        let run_only = |names: &[&str]| {
+            let program = suites.join(format!("suite-{suite}"));
+            let mut client = command(workshop, LIMIT_S, "bash");
+            client.arg(program).arg(address);
+            client.env("ONLY", names.join(","));
+            client.env("SUITE_CACHE", workshop.cache.join("suites"));
+            client.env("PYTHONDONTWRITEBYTECODE", "1");
+            run(&mut client).unwrap_or_else(failure)
+        };
+        let mut counted = run_only(&steady);
+        for check in fickle {
+            counted.add(until_passed(TRIES, || run_only(&[check])));
+        }
         let seen = counted.passed + counted.failed;
         tally.add(counted);
         if seen as usize != due.len() {
@@ -88,6 +109,19 @@ pub fn suites_against(workshop: &Workshop, address: &str) -> Result<Tally, Strin
         }
     }
     Ok(tally)
+}
+
+/// Runs something until it does not fail, at most `tries` times, and gives the last outcome.
+fn until_passed(tries: u32, attempt: impl Fn() -> Tally) -> Tally {
+    let mut tally = attempt();
+    for _ in 1..tries {
+        if tally.failed == 0 {
+            break;
+        }
+        println!("-- once more, for its own client fails it now and then");
+        tally = attempt();
+    }
+    tally
 }
 
 /// A suite and one of its checks.
@@ -104,4 +138,29 @@ fn read_checks(path: &Path) -> Result<BTreeSet<Check>, String> {
         .filter(|line| !line.starts_with('#'))
         .filter_map(check)
         .collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use super::*;
+
+    #[test]
+    fn a_fickle_check_fails_when_it_fails_each_time() {
+        let check = |failures: u32, expected_runs: u32, expected: Tally| {
+            let runs = Cell::new(0);
+            let outcome = until_passed(3, || {
+                runs.set(runs.get() + 1);
+                match runs.get() > failures {
+                    true => Tally::counted(1, 0),
+                    false => Tally::counted(0, 1),
+                }
+            });
+            assert_eq!((runs.get(), outcome), (expected_runs, expected));
+        };
+        check(0, 1, Tally::counted(1, 0));
+        check(2, 3, Tally::counted(1, 0));
+        check(3, 3, Tally::counted(0, 1));
+    }
 }
