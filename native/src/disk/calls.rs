@@ -10,23 +10,21 @@ use std::io::{self, IoSlice};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
+use rustix::fs::OFlags;
 use rustix::io::Errno;
 
 /// What the disk asks of the operating system. Every method has the real call as its default.
 pub(crate) trait SystemCalls: Send + Sync + fmt::Debug {
     /// Opens a file for reading and writing; it must exist.
     fn open(&self, path: &Path) -> io::Result<File> {
-        OpenOptions::new().read(true).write(true).open(path)
+        open_untimed(OpenOptions::new().read(true).write(true), path)
     }
 
     /// Opens a file for reading and writing, and makes it if it is not there; its content stays.
     fn create(&self, path: &Path) -> io::Result<File> {
-        OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .open(path)
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).create(true).truncate(false);
+        open_untimed(&mut options, path)
     }
 
     /// Makes a folder; one that is there already is no error.
@@ -114,6 +112,27 @@ pub(crate) trait SystemCalls: Send + Sync + fmt::Debug {
         }
     }
 }
+
+/// Opens a file without having the time of its reads noted, where the system allows that: to its
+/// owner. Nobody asks for that time, and the first read after a write costs twice as much with it.
+fn open_untimed(options: &mut OpenOptions, path: &Path) -> io::Result<File> {
+    use std::os::unix::fs::OpenOptionsExt as _;
+    options.custom_flags(UNTIMED.bits().cast_signed());
+    match options.open(path) {
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+            options.custom_flags(0).open(path)
+        }
+        other => other,
+    }
+}
+
+/// Reads are not noted.
+#[cfg(target_os = "linux")]
+pub(crate) const UNTIMED: OFlags = OFlags::NOATIME;
+
+/// Elsewhere they are.
+#[cfg(not(target_os = "linux"))]
+pub(crate) const UNTIMED: OFlags = OFlags::empty();
 
 /// The operating system itself.
 #[derive(Debug, Default)]

@@ -16,6 +16,8 @@ use ottla_core::storage::{DirectoryFile, DirectoryListing, FolderListing, LogFil
 use rustix::fs::{AtFlags, Dir, DirEntry, FileType, Mode, OFlags, Stat};
 use rustix::io::{Errno, retry_on_intr};
 
+use super::calls::UNTIMED;
+
 /// Largest of a directory's own files that is read at boot: a checkpoint of a million partitions
 /// with names of 60 characters.
 const DIRECTORY_FILE_BYTES_MAX: u64 = 64 * 1024 * 1024;
@@ -141,7 +143,13 @@ impl Directory {
 
     fn open(&self, path: &str, flags: OFlags) -> io::Result<OwnedFd> {
         let flags = OFlags::RDONLY | OFlags::CLOEXEC | flags;
-        let opened = retry_on_intr(|| rustix::fs::openat(&self.0, path, flags, Mode::empty()));
+        let open =
+            |flags| retry_on_intr(|| rustix::fs::openat(&self.0, path, flags, Mode::empty()));
+        let opened = match open(flags | UNTIMED) {
+            // To the file's owner alone.
+            Err(Errno::PERM) => open(flags),
+            other => other,
+        };
         opened.map_err(|error| about(path, error.into()))
     }
 

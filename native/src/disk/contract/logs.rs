@@ -189,6 +189,26 @@ fn reads_end_where_the_file_does() {
     assert_eq!(rig.next(), read_answer(4, &[]));
     rig.run([read(LogFile::PartitionMetadata, 0, 8, 5)]);
     assert_eq!(rig.next(), read_answer(5, b"version:"));
+    rig.run([read(LogFile::PartitionMetadata, 0, 1_000, 6)]);
+    assert_eq!(rig.next(), read_answer(6, b"version: 0\n"));
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn reading_a_file_is_not_noted_in_it() {
+    let mut rig = Rig::with_log();
+    let path = rig.path("t-0").join(LogFile::PartitionMetadata.name());
+    let long_ago = std::time::UNIX_EPOCH + std::time::Duration::from_secs(1);
+    let times = fs::FileTimes::new().set_accessed(long_ago);
+    fs::File::options()
+        .write(true)
+        .open(&path)
+        .and_then(|file| file.set_times(times))
+        .unwrap();
+    rig.run([read(LogFile::PartitionMetadata, 0, 1_000, 1)]);
+    assert_eq!(rig.next(), read_answer(1, b"version: 0\n"));
+    crate::disk::listing::list(&rig.folder.0).unwrap();
+    assert_eq!(fs::metadata(&path).unwrap().accessed().unwrap(), long_ago);
 }
 
 #[test]
