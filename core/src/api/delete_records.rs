@@ -10,6 +10,7 @@ use kafka_wire::delete_records_response::{
 use kafka_wire_core::StrBytes;
 
 use super::{Handled, Requester};
+use crate::controller::internal_topics;
 use crate::error::ErrorCode;
 use crate::ids::{Offset, PartitionIndex};
 use crate::log::LogState;
@@ -80,11 +81,15 @@ fn delete(
     (is_moved, out): (&mut bool, &mut Outbox),
 ) -> Result<Offset, ErrorCode> {
     let index = PartitionIndex(asked.partition_index);
+    let name = topic;
     let topic = broker
-        .topic_id(topic)
+        .topic_id(name)
         .ok_or(ErrorCode::UnknownTopicOrPartition)?;
     let log = broker.partitions.log_of(topic, index);
     let log = log.ok_or_else(|| broker.missing(topic, index))?;
+    if internal_topics::is_internal(name) {
+        return Err(ErrorCode::InvalidTopicException);
+    }
     let partition = broker
         .partitions
         .get_mut(log)

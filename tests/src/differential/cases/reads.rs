@@ -12,7 +12,7 @@ use kafka_wire_core::{StrBytes, Uuid};
 use super::super::session::{Session, Stopped};
 use super::batches::{START_MS, at_times, batch};
 use super::produce::{KEPT, request};
-use super::{Case, UNKNOWN_ID, message, text};
+use super::{Case, UNKNOWN_ID, groups, message, text};
 
 pub(super) const CASES: &[Case] = &[
     Case {
@@ -337,6 +337,9 @@ fn delete_records(session: &mut Session) -> Result<(), Stopped> {
     ask(session, "partition 9", (name, 9), 0)?;
     ask(session, "compacted", (&compacted.0, 0), 1)?;
     ask(session, "no policy", (&neither.0, 0), 1)?;
+    groups::group(session, "g")?;
+    let own = text("__consumer_offsets");
+    ask(session, "of a topic of Kafka's own", (&own, 0), 0)?;
     let nowhere = session.name("nowhere");
     ask(session, "unknown", (&nowhere, 0), 0)
 }

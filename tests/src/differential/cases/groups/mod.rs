@@ -38,7 +38,7 @@ struct Member {
 }
 
 /// A group of the script's own whose coordinator answers.
-fn group(session: &mut Session, short: &str) -> Result<StrBytes, Stopped> {
+pub(super) fn group(session: &mut Session, short: &str) -> Result<StrBytes, Stopped> {
     let name = session.name(short);
     let find = message!(FindCoordinatorRequest { key: name.clone() });
     session.until("a coordinator", |session| {
