@@ -29,6 +29,8 @@ pub(crate) struct Mailbox {
     pub(crate) owing_since_ms: AtomicU64,
     /// Bytes the peer moved since then.
     pub(crate) owing_moved_bytes: AtomicU64,
+    /// What the peer owes is room for output.
+    pub(crate) is_room_owed: AtomicBool,
     /// The task was told that the connection is quiet, and nothing has moved since.
     pub(crate) is_quiet: AtomicBool,
 }
@@ -79,6 +81,7 @@ impl Mailbox {
             moved_ms: AtomicU64::new(now_ms),
             owing_since_ms: AtomicU64::new(0),
             owing_moved_bytes: AtomicU64::new(0),
+            is_room_owed: AtomicBool::new(false),
             is_quiet: AtomicBool::new(false),
         }
     }

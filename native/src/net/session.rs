@@ -312,9 +312,11 @@ impl Session {
         let is_reading = !self.is_all_read && self.connection.wants_input();
         let is_owing = self.is_blocked || is_reading && self.connection.has_partial_frame();
         let since = &self.mailbox.owing_since_ms;
+        let was_room = &self.mailbox.is_room_owed;
+        let is_another = was_room.swap(self.is_blocked, Ordering::Relaxed) != self.is_blocked;
         if !is_owing {
             since.store(0, Ordering::Relaxed);
-        } else if since.load(Ordering::Relaxed) == 0 {
+        } else if is_another || since.load(Ordering::Relaxed) == 0 {
             self.mailbox.owing_moved_bytes.store(0, Ordering::Relaxed);
             since.store(self.net.driver.now_ms(), Ordering::Relaxed);
         }

@@ -21,9 +21,13 @@ const PERIOD: Duration = Duration::from_secs(1);
 /// After this time without a byte a connection gives its buffers back.
 const QUIET_MS: u64 = 2_000;
 
-/// What a peer may owe for this time at any speed: the rest of a frame it began, or room for output
-/// it asked for.
-const OWING_MS: u64 = 10_000;
+/// A peer may owe the rest of a frame it began for this time, at any speed.
+const FRAME_MS: u64 = 10_000;
+
+/// A peer may owe room for output it asked for for this time, at any speed. Many clients read while
+/// they are polled and not while their user works on what they got; most give a request up after
+/// 30 seconds, librdkafka after 60.
+const ROOM_MS: u64 = 60_000;
 
 /// The least speed of a peer that owes more than that.
 const OWING_BYTES_PER_MS: u64 = 1;
@@ -73,7 +77,9 @@ fn verdict(mailbox: &Mailbox, now_ms: u64, idle_ms: u64, idle_ms_max: u64) -> Op
     }
     let owing_ms = now_ms.saturating_sub(since);
     let moved_bytes = mailbox.owing_moved_bytes.load(Ordering::Relaxed);
-    let earned_ms = OWING_MS + moved_bytes / OWING_BYTES_PER_MS;
+    let is_room_owed = mailbox.is_room_owed.load(Ordering::Relaxed);
+    let patience_ms = if is_room_owed { ROOM_MS } else { FRAME_MS };
+    let earned_ms = patience_ms + moved_bytes / OWING_BYTES_PER_MS;
     (owing_ms > earned_ms).then_some("its peer sends or takes bytes too slowly")
 }
 
@@ -102,5 +108,8 @@ mod tests {
         mailbox.owing_moved_bytes.store(5_000, Ordering::Relaxed);
         check(16_000, None);
         check(16_001, Some("slowly"));
+        mailbox.is_room_owed.store(true, Ordering::Relaxed);
+        check(66_000, None);
+        check(66_001, Some("slowly"));
     }
 }
