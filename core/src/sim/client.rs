@@ -37,6 +37,8 @@ pub struct SimulatedClient {
     unwanted: Vec<ConnectionId>,
     /// When it is to be stepped, as last planned.
     pub step_planned_ns: Option<u64>,
+    /// How often a node died.
+    deaths: u64,
 }
 
 /// What a client asks of the world.
@@ -80,7 +82,13 @@ impl SimulatedClient {
             connections: BTreeMap::new(),
             unwanted: Vec::new(),
             step_planned_ns: None,
+            deaths: 0,
         }
+    }
+
+    /// A node died: some of what the actor finds is no fault then.
+    pub fn on_node_died(&mut self) {
+        self.deaths += 1;
     }
 
     /// A connection stands, or did not come about. One that nobody waits for any more is answered
@@ -182,6 +190,7 @@ impl SimulatedClient {
             now,
             network: &mut self.network,
             rng: &mut self.rng,
+            deaths: self.deaths,
             complaints,
         };
         let mut actor_at = self.actor.step(&mut stage);

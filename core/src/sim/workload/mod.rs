@@ -55,6 +55,8 @@ pub struct Stage<'a> {
     pub network: &'a mut Network,
     /// The actor's randomness.
     pub rng: &'a mut Rng,
+    /// How often a node died: for what an actor finds wrong, not for what it does.
+    pub deaths: u64,
     /// What actors find wrong.
     pub complaints: &'a mut Vec<String>,
 }

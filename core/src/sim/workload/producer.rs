@@ -78,6 +78,17 @@ struct Unresolved {
     records: i32,
     call: Option<CallId>,
     attempts: u32,
+    /// How often a node had died when a later batch was first sent.
+    overtaken_after: Option<u64>,
+}
+
+impl Unresolved {
+    /// Whether a node died after a later batch was sent. Of each producer its newest batch alone is
+    /// in the snapshot of a log, so a broker that starts again knows no older one that is written
+    /// already: a retry of it is out of order (Kafka 4.3.1, `ProducerStateManager.readSnapshot`).
+    fn may_be_forgotten(&self, deaths: u64) -> bool {
+        self.overtaken_after.is_some_and(|before| before < deaths)
+    }
 }
 
 /// One partition it writes to.
@@ -294,6 +305,7 @@ impl Producer {
             records,
             call: None,
             attempts: 0,
+            overtaken_after: None,
         });
     }
 
@@ -385,10 +397,12 @@ impl Producer {
             };
             let topic_id = (self.options.produce_version >= 13).then_some(known.topic_id);
             let room = in_flight_max.saturating_sub(under_way);
+            let mut last_sent = None;
             let unsent = lane.batches.iter_mut().enumerate();
             let unsent = unsent.filter(|(_, batch)| batch.call.is_none());
             for (index, batch) in unsent.take(room) {
                 lane.is_overtaken |= index > 0;
+                last_sent = Some(index);
                 let timeout_ms = i32::try_from(stage.rng.between(100, 3_000)).expect("small");
                 let records = batch.bytes.clone();
                 let mut request = produce_request(topic, topic_id, *partition, records);
@@ -396,6 +410,9 @@ impl Producer {
                 request.timeout_ms = timeout_ms;
                 batch.call = Some(stage.call(ClientRequest::Produce(request)));
                 batch.attempts += 1;
+            }
+            for batch in lane.batches.iter_mut().take(last_sent.unwrap_or(0)) {
+                batch.overtaken_after.get_or_insert(stage.deaths);
             }
         }
         next_at
@@ -438,9 +455,11 @@ impl Producer {
             Some(Some(code)) if !code.is_retriable() => {
                 // All batches before the first are acknowledged, and none of them was lost.
                 let may_be_lost = lane.is_overtaken && lane.batches[index].attempts > 1;
+                let may_be_forgotten = lane.batches[index].may_be_forgotten(stage.deaths);
                 if code == ErrorCode::OutOfOrderSequenceNumber
                     && index == 0
                     && self.options.keeps_order
+                    && !may_be_forgotten
                     && (lane.has_begun || !(self.options.is_refused || may_be_lost))
                 {
                     let what = format!("{key:?}: the sequence that is due is out of order");
@@ -508,4 +527,23 @@ fn produce_request(
 fn partition_code(response: &ProduceResponse) -> Option<ErrorCode> {
     let partition = response.responses.first()?.partition_responses.first()?;
     Some(ErrorCode::from_code(partition.error_code).unwrap_or(ErrorCode::UnknownServerError))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_start_forgets_was_overtaken_before_it() {
+        let batch = |overtaken_after| Unresolved {
+            bytes: Bytes::new(),
+            records: 1,
+            call: None,
+            attempts: 2,
+            overtaken_after,
+        };
+        assert!(!batch(None).may_be_forgotten(3), "it is the newest");
+        assert!(!batch(Some(3)).may_be_forgotten(3), "nobody died since");
+        assert!(batch(Some(2)).may_be_forgotten(3));
+    }
 }

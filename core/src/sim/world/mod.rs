@@ -513,6 +513,9 @@ impl World {
     fn after_death(&mut self, node: u32) {
         self.nodes[node as usize].disk_mut().make_space();
         self.turns_planned.remove(&node);
+        self.clients
+            .iter_mut()
+            .for_each(SimulatedClient::on_node_died);
         let mut planned = Vec::new();
         let now_ns = self.now_ns();
         self.network.node_died(now_ns, node, &mut planned);
