@@ -26,6 +26,7 @@ use crate::ids::{ConnectionId, ListenerId};
 use crate::limits::REQUESTS_IN_FLIGHT_MAX;
 use crate::node::Node;
 use crate::node::door::{Input, Outbox};
+use crate::rng::Rng;
 use crate::storage::{DiskDone, DiskOp, FailureScope, Slice};
 use crate::time::Now;
 use crate::wire::request::Piece;
@@ -39,6 +40,8 @@ struct Running {
     door: DoorChecker,
     is_stopping: bool,
     turns: u64,
+    /// What the last turn took, if that was measured.
+    last_turn_ns: Option<u64>,
 }
 
 /// Turns from one look at a node's accounts to the next.
@@ -75,12 +78,19 @@ pub struct SimulatedNode {
     topics: TopicChecker,
     /// What was found in its accounts.
     accounts: Vec<Violation>,
+    /// How long its turns are said to have taken.
+    stopwatch: Rng,
 }
 
 impl SimulatedNode {
     /// A node that was never started.
     #[must_use]
-    pub fn new(number: u32, disk: SimulatedDisk, clock: NodeClock, options: &Options) -> Self {
+    pub fn new(
+        number: u32,
+        disk: SimulatedDisk,
+        (clock, stopwatch): (NodeClock, Rng),
+        options: &Options,
+    ) -> Self {
         Self {
             number,
             disk,
@@ -94,6 +104,7 @@ impl SimulatedNode {
             saved: SavedChecker::default(),
             topics: TopicChecker::default(),
             accounts: Vec::new(),
+            stopwatch,
         }
     }
 
@@ -161,6 +172,7 @@ impl SimulatedNode {
             door: DoorChecker::default(),
             is_stopping: false,
             turns: 0,
+            last_turn_ns: None,
         });
         self.carry_out(world_ns, outbox, durability)
     }
@@ -274,12 +286,22 @@ impl SimulatedNode {
         let Some(running) = &mut self.running else {
             return TurnEffects::default();
         };
+        let took_ns = running.last_turn_ns.take();
+        running
+            .inbox
+            .extend(took_ns.map(|took_ns| Input::TurnMeasured { took_ns }));
+        self.judges.quotas.on_turn(now.instant, took_ns);
         let inputs = running.inbox.len() as u64;
         let tells_loss = running.inbox.iter().any(is_loss);
         let mut outbox = Outbox::default();
         running.node.turn(now, &mut running.inbox, &mut outbox);
         running.inbox.clear();
         running.turns += 1;
+        // As a driver does, it measures while that matters to anybody.
+        let broker = running.node.broker();
+        if broker.is_some_and(|broker| broker.throttle.is_measured()) {
+            running.last_turn_ns = Some(turn_ns(&mut self.stopwatch));
+        }
         if running.turns.is_multiple_of(ACCOUNTS_EVERY) && !running.is_stopping {
             self.accounts.extend(running.check_accounts());
         }
@@ -500,4 +522,10 @@ fn work_ns(frame_bytes: u32) -> u64 {
     const REQUEST_NANOS: u64 = 10_000;
     const KIBIBYTE_NANOS: u64 = 600;
     REQUEST_NANOS + u64::from(frame_bytes / 1024) * KIBIBYTE_NANOS
+}
+
+/// What a turn is said to have taken: from a microsecond to a millisecond and more, because each
+/// share of a busy one is to matter.
+fn turn_ns(dice: &mut Rng) -> u64 {
+    (1_000 << dice.below(11)) + dice.below(1_000)
 }

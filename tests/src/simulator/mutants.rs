@@ -37,7 +37,7 @@ const KNOWN: &[(Name, u64)] = &[
     (Name::M55, 0x6),
     (Name::M56, 0x1),
     (Name::M57, 0x1),
-    (Name::M58, 0xc),
+    (Name::M58, 0x3),
     (Name::M59, 0x6),
 ];
 

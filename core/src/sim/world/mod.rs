@@ -99,7 +99,8 @@ impl World {
                 start_ns: dice.below(1 << 40),
                 wall_skew_ms: i64::try_from(options.wall_skew_ms).unwrap_or(0),
             };
-            SimulatedNode::new(number, disk, clock, &options)
+            let stopwatch = root.child("stopwatch", index);
+            SimulatedNode::new(number, disk, (clock, stopwatch), &options)
         };
         Self {
             schedule: Schedule::default(),

@@ -5,7 +5,8 @@
 //! longer than what was done takes by the limit, less what has passed; and not less. It is told so
 //! in the answer; then the connection is not read, as long as was said and no longer (KIP-219). A
 //! reader that is too fast gets nothing, but where nobody read anything lately. The time of a
-//! request is what came with it, and never makes one wait for longer than a sample.
+//! request is what came with it, and a share of what the turn took in which it came; it never makes
+//! one wait for longer than a sample.
 //!
 //! That nothing is lost, answered twice or out of order by it is what the other judges say.
 
@@ -30,6 +31,9 @@ use crate::wire::request::{Reply, Request, RequestHead};
 const PRODUCE: i16 = 0;
 const FETCH: i16 = 1;
 
+/// Parts of a second, by which its time is limited.
+const NANOS_OF_SECOND: u128 = 1_000_000_000;
+
 /// What a request is known by.
 type RequestKey = (ConnectionId, RequestSequence);
 
@@ -43,6 +47,10 @@ struct Asked {
     /// Whether somebody was limited when it came, so that the broker noted it.
     is_noted: bool,
 }
+
+/// A request that came, as far as the time of its turn goes: its client id, and whether the broker
+/// noted it.
+type Comer = (String, bool);
 
 /// A wait, in milliseconds at least and at most.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -78,6 +86,9 @@ pub struct QuotaChecker {
     limits: PossibleLimits,
     spent: BTreeMap<Sharers, Spent>,
     asked: BTreeMap<RequestKey, Asked>,
+    /// Requests since the last turn, and those of that turn.
+    came: Vec<Comer>,
+    came_last: Vec<Comer>,
     muted: BTreeMap<ConnectionId, Mute>,
     /// Who is to be muted in this turn.
     due: BTreeMap<ConnectionId, Mute>,
@@ -99,6 +110,8 @@ impl QuotaChecker {
             limits: PossibleLimits::default(),
             spent: BTreeMap::new(),
             asked: BTreeMap::new(),
+            came: Vec::new(),
+            came_last: Vec::new(),
             muted: BTreeMap::new(),
             due: BTreeMap::new(),
             largest_bytes: 0,
@@ -123,6 +136,8 @@ impl QuotaChecker {
         self.limits.on_crash();
         self.spent.clear();
         self.asked.clear();
+        self.came.clear();
+        self.came_last.clear();
         self.muted.clear();
         self.due.clear();
         self.is_stopping = false;
@@ -156,7 +171,25 @@ impl QuotaChecker {
             work_ns: head.work_ns,
             is_noted: !self.limits.may_be_none(),
         };
+        self.came.push((asked.client_id.clone(), asked.is_noted));
         self.asked.insert(key, asked);
+    }
+
+    /// A turn begins over what came; it is told what the one before it took, if anything.
+    pub fn on_turn(&mut self, now: Instant, took_ns: Option<u64>) {
+        let came = std::mem::take(&mut self.came);
+        let sharing = std::mem::replace(&mut self.came_last, came);
+        let Some(took_ns) = took_ns.filter(|_| !self.limits.is_untouched()) else {
+            return;
+        };
+        // Whose requests were not noted have no share, and the shares of others are larger.
+        let noted = sharing.iter().filter(|(_, is_noted)| *is_noted).count() as u64;
+        let is_sure = noted == sharing.len() as u64;
+        let share = took_ns / noted.max(1) * 100;
+        for (client_id, _) in &sharing {
+            let of = (Limited::Request, NANOS_OF_SECOND);
+            let _wait = self.count((client_id, is_sure), of, share, now.0 / 1_000_000);
+        }
     }
 
     /// Judges an answer.
@@ -213,10 +246,11 @@ impl QuotaChecker {
         }
         let now_ms = now.0 / 1_000_000;
         let mut wait = Wait::default();
+        let who = (&*asked.client_id, asked.is_noted);
         match asked.api_key {
             PRODUCE => {
                 let of = (Limited::Produce, 1);
-                wait = self.count(asked, of, asked.frame_bytes, now_ms);
+                wait = self.count(who, of, asked.frame_bytes, now_ms);
             }
             FETCH => wait = self.judge_read(asked, answer_bytes.unwrap_or(0), now_ms),
             _other => {}
@@ -224,8 +258,8 @@ impl QuotaChecker {
         if answer_bytes.is_some() {
             // Of a second, a percent is a hundredth.
             let amount = asked.work_ns * 100;
-            let of = (Limited::Request, 1_000_000_000);
-            let its = self.count(asked, of, amount, now_ms);
+            let of = (Limited::Request, NANOS_OF_SECOND);
+            let its = self.count(who, of, amount, now_ms);
             let bound = |ms: u64| ms.min(self.samples.length_ms);
             wait = wait.and(Wait {
                 least_ms: bound(its.least_ms),
@@ -248,7 +282,8 @@ impl QuotaChecker {
             let spent = sharers.and_then(|sharers| spent.get(sharers));
             spent.is_some_and(|spent| spent.least(now_ms, samples) > 0)
         });
-        let mut wait = self.count(asked, (Limited::Consume, 1), bytes, now_ms);
+        let who = (&*asked.client_id, asked.is_noted);
+        let mut wait = self.count(who, (Limited::Consume, 1), bytes, now_ms);
         if bytes > 0 {
             if has_read && wait.least_ms > 0 && asked.is_noted && !self.is_stopping {
                 self.complain(format!(
@@ -274,17 +309,17 @@ impl QuotaChecker {
     /// Counts so much for those who share the client's limit, of which so many parts are a unit.
     fn count(
         &mut self,
-        asked: &Asked,
+        (client_id, is_noted): (&str, bool),
         (limited, parts): (Limited, u128),
         amount: u64,
         now_ms: u64,
     ) -> Wait {
-        let who = (ANONYMOUS, &*asked.client_id);
+        let who = (ANONYMOUS, client_id);
         let found = self.limits.of_client(limited, who);
         let mut sharers: Vec<&Sharers> = found.iter().flatten().map(|(of, _)| of).collect();
         sharers.dedup();
         let is_sure = !found.contains(&None) && sharers.len() == 1;
-        let is_known = is_sure && asked.is_noted && !self.is_stopping;
+        let is_known = is_sure && is_noted && !self.is_stopping;
         for of in sharers {
             let spent = self.spent.entry(of.clone()).or_default();
             spent.note(now_ms, amount, is_known, self.samples);
@@ -293,6 +328,11 @@ impl QuotaChecker {
             None => Wait::default(),
             Some((of, rate)) => {
                 let (spent, samples) = (&self.spent[of], self.samples);
+                // A reader that gets nothing may begin a sample all the same.
+                let exact = spent.waits_ms(now_ms, (*rate, parts), samples);
+                if let Some((least_ms, most_ms)) = exact.filter(|_| limited != Limited::Consume) {
+                    return Wait { least_ms, most_ms };
+                }
                 let (least, most) = (spent.least(now_ms, samples), spent.most(now_ms, samples));
                 Wait {
                     least_ms: wait_least_ms(least, *rate, parts, samples),
