@@ -4,6 +4,8 @@
 //! be cloned, forked and run again. It makes no decision by itself: a seed's streams do.
 
 mod faults;
+mod plans;
+mod traffic;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -16,11 +18,11 @@ use crate::sim::checkers::Violation;
 use crate::sim::checkers::durability::DurabilityChecker;
 use crate::sim::checkers::log_files;
 use crate::sim::checkers::log_image::LogImage;
-use crate::sim::client::{ClientWish, FIRST_PORT, SimulatedClient};
+use crate::sim::client::SimulatedClient;
 use crate::sim::clock::NodeClock;
 use crate::sim::disk::{DirectoryId, FileSystem, SimulatedDisk};
 use crate::sim::nemesis::{Fault, Nemesis};
-use crate::sim::network::{Arrival, Direction, Network, Planned};
+use crate::sim::network::{Direction, Network};
 use crate::sim::node::{SimulatedNode, TurnEffects};
 use crate::sim::numbers::{done_numbers, hash_of_op, op_numbers};
 use crate::sim::options::Options;
@@ -35,9 +37,6 @@ const TURN_SLACK: Duration = Duration::from_millis(20);
 /// For how long a late reply is excused by a read of the disk: one waits for all that was asked of
 /// its log before a segment was begun or swapped, and may be followed by others.
 const READ_SLACK_NS: u64 = 50_000_000;
-
-/// Latency of a refused or accepted connection attempt, at least.
-const CONNECT_NS_MIN: u64 = 10_000;
 
 /// Is told what happens, as it does: for one who wants to read along, even where a run panics.
 pub type Listener = fn(&str);
@@ -369,129 +368,6 @@ impl World {
         self.plan_turn(node);
     }
 
-    fn arrive(&mut self, connection: ConnectionId, direction: Direction) {
-        let now_ns = self.now_ns();
-        let Some(node) = self.network.node_of(connection) else {
-            return;
-        };
-        let client = self.owners[&connection];
-        for arrival in self.network.arrivals(now_ns, connection, direction) {
-            match (direction, arrival) {
-                (Direction::ToClient, Arrival::Bytes(bytes)) => {
-                    self.clients[client as usize].on_bytes(now_ns, connection, bytes);
-                }
-                (Direction::ToClient, Arrival::Closed) => {
-                    self.clients[client as usize].on_closed(now_ns, connection);
-                    self.end(connection, Direction::ToNode);
-                }
-                (Direction::ToNode, Arrival::Bytes(bytes)) => {
-                    let length = bytes.len() as u64;
-                    self.note(
-                        node,
-                        TraceKind::Delivery,
-                        connection.0,
-                        length,
-                        hash_of(&bytes),
-                    );
-                    let at = &mut self.nodes[node as usize];
-                    if !at.on_bytes(now_ns, connection, &bytes) {
-                        self.end(connection, Direction::ToClient);
-                    }
-                }
-                (Direction::ToNode, Arrival::Closed) => {
-                    self.nodes[node as usize].on_closed(connection);
-                    self.end(connection, Direction::ToClient);
-                }
-            }
-        }
-        match direction {
-            Direction::ToClient => self.step(client),
-            Direction::ToNode => self.plan_turn(node),
-        }
-    }
-
-    fn end(&mut self, connection: ConnectionId, direction: Direction) {
-        let mut planned = Vec::new();
-        let now_ns = self.now_ns();
-        self.network
-            .close(now_ns, connection, direction, &mut planned);
-        self.plan_arrivals(&planned);
-    }
-
-    fn connect(&mut self, client: u32, link: LinkId, port: u16) {
-        let now_ns = self.now_ns();
-        let node = u32::from(port.wrapping_sub(FIRST_PORT));
-        let is_ready = self
-            .nodes
-            .get(node as usize)
-            .is_some_and(SimulatedNode::is_ready);
-        let connection = is_ready.then(|| self.network.connect(node));
-        if let Some(connection) = connection {
-            self.owners.insert(connection, client);
-            self.nodes[node as usize].on_connected(connection, client);
-            self.note(
-                node,
-                TraceKind::Connection,
-                connection.0,
-                u64::from(client),
-                0,
-            );
-            self.plan_turn(node);
-        }
-        self.clients[client as usize].on_connected(now_ns, link, connection);
-        self.step(client);
-    }
-
-    fn step(&mut self, client: u32) {
-        let now_ns = self.now_ns();
-        let mut wishes = Vec::new();
-        let mut complaints = Vec::new();
-        let at = &mut self.clients[client as usize];
-        if at.step_planned_ns.is_some_and(|planned| planned <= now_ns) {
-            at.step_planned_ns = None;
-        }
-        let next_ns = at.step(now_ns, &mut wishes, &mut complaints);
-        if let Some(next_ns) = next_ns
-            && at.step_planned_ns.is_none_or(|planned| next_ns < planned)
-        {
-            at.step_planned_ns = Some(next_ns);
-            self.schedule.at(next_ns, Event::Step(client));
-        }
-        for what in complaints {
-            self.violations
-                .push(Violation::new("client", format!("client {client}: {what}")));
-        }
-        let mut planned = Vec::new();
-        for wish in wishes {
-            match wish {
-                ClientWish::Close(connection) => {
-                    self.network
-                        .close(now_ns, connection, Direction::ToNode, &mut planned);
-                }
-                ClientWish::Connect(link, port) => {
-                    let most_ns = self.options.latency_us_max * 1_000;
-                    let delay_ns = CONNECT_NS_MIN + self.rng.below(most_ns + 1);
-                    self.schedule
-                        .after(delay_ns, Event::Connect(client, link, port));
-                }
-                ClientWish::Send(connection, bytes) => {
-                    let length = bytes.len() as u64;
-                    self.note(
-                        client,
-                        TraceKind::Client,
-                        connection.0,
-                        length,
-                        hash_of(&bytes),
-                    );
-                    let direction = Direction::ToNode;
-                    self.network
-                        .send(now_ns, connection, direction, bytes, &mut planned);
-                }
-            }
-        }
-        self.plan_arrivals(&planned);
-    }
-
     fn on_stopped(&mut self, node: u32, incarnation: u64) {
         let at = &mut self.nodes[node as usize];
         if !at.is_up() || at.incarnation() != incarnation {
@@ -540,55 +416,6 @@ impl World {
         self.violations.extend(self.durability.take_violations());
         let found = self.nodes[node as usize].take_violations();
         self.violations.extend(found);
-    }
-
-    fn plan_fault(&mut self, fault: Fault) {
-        if let Some(pause_ns) = self.nemesis.pause_ns(fault, &self.options) {
-            let event = Event::Fault(fault, self.phase);
-            self.schedule.after(pause_ns, event);
-        }
-    }
-
-    fn plan_arrivals(&mut self, planned: &[Planned]) {
-        for plan in planned {
-            let event = Event::Arrive(plan.connection, plan.direction);
-            self.schedule.at(plan.time_ns, event);
-        }
-    }
-
-    fn plan_disk(&mut self, node: u32) {
-        let Some(at_ns) = self.nodes[node as usize].disk().next_at_ns() else {
-            return;
-        };
-        let planned = self.disks_planned.entry(node).or_default();
-        // As with turns: an earlier one plans the later one again, if there is none then.
-        if planned.first().is_none_or(|first| at_ns < *first) && planned.insert(at_ns) {
-            self.schedule.at(at_ns, Event::Disk(node));
-        }
-    }
-
-    /// Sees to it that a node gets a turn: soon where inputs wait, else when it asked for one.
-    fn plan_turn(&mut self, node: u32) {
-        let now_ns = self.now_ns();
-        let at = &self.nodes[node as usize];
-        if !at.is_up() {
-            return;
-        }
-        let incarnation = at.incarnation();
-        let at_ns = if at.has_inputs() {
-            let most_ns = self.options.turn_delay_ns_max;
-            now_ns + self.rng.below(most_ns + 1)
-        } else {
-            match at.next_turn_ns() {
-                Some(at_ns) => at_ns.max(now_ns),
-                None => return,
-            }
-        };
-        let planned = self.turns_planned.entry(node).or_default();
-        // An earlier turn plans the later one again, if it is still wanted then.
-        if planned.first().is_none_or(|first| at_ns < *first) && planned.insert(at_ns) {
-            self.schedule.at(at_ns, Event::Turn(node, incarnation));
-        }
     }
 
     fn note(&mut self, place: u32, kind: TraceKind, a: u64, b: u64, payload: u64) {
