@@ -10,7 +10,10 @@ mod cleaned;
 pub mod content;
 mod execute;
 pub mod files;
+mod listing;
 pub mod loss;
+mod options;
+mod planning;
 mod queues;
 mod steps;
 
@@ -23,13 +26,12 @@ use bytes::Bytes;
 pub use self::content::Content;
 pub use self::files::{DirectoryId, Entry, FileSystem};
 pub use self::loss::PowerLoss;
+pub use self::options::DiskOptions;
 use self::steps::Step;
 use super::disk_contract::DiskContract;
 use crate::ids::{DirectoryIndex, Generation, LogId, Offset};
 use crate::rng::Rng;
-use crate::storage::{
-    DirectoryFile, DirectoryListing, DiskDone, DiskOp, DiskSpace, FolderListing, LogFile, Slice,
-};
+use crate::storage::{DiskDone, DiskOp, DiskSpace, LogFile, Slice};
 
 /// The room on a simulated disk: what is full is decided by faults, not by counting.
 const SPACE: DiskSpace = DiskSpace {
@@ -39,45 +41,6 @@ const SPACE: DiskSpace = DiskSpace {
 
 /// How many times as long as a call a computation may take.
 const WORK_CALLS_MAX: u64 = 64;
-
-/// How a simulated disk behaves.
-#[derive(Clone, Debug)]
-pub struct DiskOptions {
-    /// Shortest and longest time of a read or write, in nanoseconds.
-    pub call_ns: (u64, u64),
-    /// Shortest and longest time of a sync, in nanoseconds.
-    pub sync_ns: (u64, u64),
-    /// One call in this many takes a hundred times as long; 0 for never.
-    pub slow_one_in: u64,
-    /// How much longer a job's read may take, in nanoseconds.
-    pub read_ns_max: u64,
-    /// Bytes that fit; `None` for no limit.
-    pub capacity_bytes: Option<u64>,
-    /// Whether a limit may come later.
-    pub may_fill: bool,
-    /// Whether a sync of a log takes its index files along.
-    pub sync_takes_indexes: bool,
-    /// Whether consecutive acknowledgements may be given as one.
-    pub coalesces: bool,
-    /// One sync in this many fails with EIO, losing the pages it was for; 0 for never (D8).
-    pub sync_error_one_in: u64,
-}
-
-impl Default for DiskOptions {
-    fn default() -> Self {
-        Self {
-            call_ns: (2_000, 50_000),
-            sync_ns: (100_000, 2_000_000),
-            slow_one_in: 0,
-            read_ns_max: 0,
-            capacity_bytes: None,
-            may_fill: false,
-            sync_takes_indexes: false,
-            coalesces: true,
-            sync_error_one_in: 0,
-        }
-    }
-}
 
 /// Operations that are carried out in order.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
@@ -226,39 +189,6 @@ impl SimulatedDisk {
     pub fn folder_of(&self, log: LogId) -> Option<(DirectoryIndex, &Arc<str>)> {
         let opened = self.logs.get(&log)?;
         Some((opened.directory, &opened.folder_name))
-    }
-
-    /// What a node is told of a data directory at boot. As every driver has to (see
-    /// [`DirectoryListing`]), it makes all of that durable first, unless the stop was clean.
-    #[must_use]
-    pub fn list_at_boot(&mut self, directory: DirectoryIndex) -> DirectoryListing {
-        let listing = self.listing(directory);
-        if listing.file(DirectoryFile::CleanShutdown).is_none() && !listing.folders.is_empty() {
-            self.files_mut(directory).sync_all();
-        }
-        listing
-    }
-
-    /// What a data directory holds, durable or not.
-    #[must_use]
-    pub fn listing(&self, directory: DirectoryIndex) -> DirectoryListing {
-        let files = self.files(directory);
-        let mut listing = DirectoryListing {
-            space: Some(SPACE),
-            ..DirectoryListing::default()
-        };
-        for (name, entry) in files.names(DirectoryId::ROOT) {
-            match entry {
-                Entry::File(_) => {
-                    let content = files.content(DirectoryId::ROOT, name);
-                    if let (Some(file), Some(content)) = (DirectoryFile::parse(name), content) {
-                        listing.files.push((file, content.to_vec().into()));
-                    }
-                }
-                Entry::Folder(folder) => listing.folders.push(folder_listing(files, folder, name)),
-            }
-        }
-        listing
     }
 
     /// Takes an operation, at `now_ns`. Operations come in the order the core emitted them.
@@ -494,44 +424,6 @@ impl SimulatedDisk {
             full: None,
         };
         self.logs.insert(log, opened);
-    }
-
-    /// Lengths of the `.log` files of the folder an `OpenLog` names.
-    fn lengths_at_boot(&self, op: &DiskOp) -> BTreeMap<Offset, u32> {
-        let DiskOp::OpenLog {
-            directory, folder, ..
-        } = op
-        else {
-            return BTreeMap::new();
-        };
-        let files = self.files(*directory);
-        let folder = files
-            .folder(folder)
-            .expect("OpenLog names a folder that is there");
-        files
-            .names(folder)
-            .filter_map(|(name, _)| {
-                let Some(LogFile::Log(base)) = LogFile::parse(name) else {
-                    return None;
-                };
-                Some((base, files.content(folder, name)?.length()))
-            })
-            .collect()
-    }
-}
-
-fn folder_listing(files: &FileSystem, folder: DirectoryId, name: &str) -> FolderListing {
-    let metadata = files.content(folder, &LogFile::PartitionMetadata.name());
-    FolderListing {
-        name: name.to_owned(),
-        files: files
-            .names(folder)
-            .filter_map(|(name, _)| {
-                let content = files.content(folder, name)?;
-                Some((name.to_string(), u64::from(content.length())))
-            })
-            .collect(),
-        partition_metadata: metadata.map_or_else(Bytes::new, |content| content.to_vec().into()),
     }
 }
 

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use super::*;
-use crate::storage::{DiskError, FailureScope, StampedBatch, Token};
+use crate::storage::{DirectoryFile, DiskError, FailureScope, StampedBatch, Token};
 
 const LOG: LogId = LogId(1);
 const DIRECTORY: DirectoryIndex = DirectoryIndex(0);
