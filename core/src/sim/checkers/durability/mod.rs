@@ -7,49 +7,22 @@
 //! The next process must then go on exactly where the intact run of batches ends: less loses
 //! records, more invents them.
 
+mod facts;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
+pub use self::facts::records_hash;
+use self::facts::{LogFacts, fact_of, whole_batches, whole_slices};
 use super::Violation;
 use super::checkpoint::read_checkpoint;
 use super::cleaned::CleanedSegments;
 use super::compaction::CompactionChecker;
-use super::log_image::{
-    FoundBatch, FoundLog, LogImage, i32_at, i64_at, is_compacted, is_crc_right,
-};
+use super::log_image::{FoundLog, LogImage, i64_at, is_compacted, is_crc_right};
 use crate::ids::{LogId, Offset, TopicId};
 use crate::sim::disk::{DirectoryId, FileSystem};
-use crate::sim::trace::hash_of;
 use crate::storage::{DirectoryFile, DiskDone, DiskOp, StampedBatch};
-
-/// What is known of one batch.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-struct BatchFact {
-    last_offset: Offset,
-    records_hash: u64,
-}
-
-/// What is known of one log.
-#[derive(Clone, Debug, Default)]
-struct LogFacts {
-    topic_id: Option<TopicId>,
-    /// By base offset; the batches ever asked to be written there, the latest last. More than one
-    /// only where a truncation came between, which a crash may undo.
-    batches: BTreeMap<Offset, Vec<BatchFact>>,
-    segments: BTreeSet<Offset>,
-    /// Where the next batch belongs.
-    end: Offset,
-    /// Where the intact run of batches ended at the last boot.
-    intact_end: Offset,
-    /// Below this, records were acknowledged or served: they survive the process.
-    crash_safe_end: Offset,
-    /// Below this, they survive the power.
-    power_safe_end: Offset,
-    /// Whether nothing was appended since the boot: the first change must agree with the files.
-    resuming: bool,
-}
 
 /// The logs of all nodes of a world.
 #[derive(Clone, Debug, Default)]
@@ -472,125 +445,4 @@ impl DurabilityChecker {
             }
         }
     }
-}
-
-impl LogFacts {
-    fn promise(&mut self, end: Offset, survives_power: bool) {
-        self.crash_safe_end = self.crash_safe_end.max(end);
-        if survives_power {
-            self.power_safe_end = self.power_safe_end.max(end);
-        }
-    }
-
-    fn promised(&self, power: bool) -> Offset {
-        if power {
-            self.power_safe_end
-        } else {
-            self.crash_safe_end
-        }
-    }
-
-    /// R50: nothing promised is gone, nothing is there that was never written.
-    fn judge(&self, folder: &str, found: Option<&FoundLog>, power: bool) -> Result<(), Violation> {
-        let promised = self.promised(power);
-        let violation = |what| Err(Violation::new("R50", format!("{folder}: {what}")));
-        let Some(found) = found else {
-            return match promised {
-                Offset::ZERO => Ok(()),
-                _some => violation(format!("gone, promised up to {promised}")),
-            };
-        };
-        if found.end_offset() < promised {
-            return violation(format!(
-                "intact up to {}, promised up to {promised}: {:?}",
-                found.end_offset(),
-                found.damage
-            ));
-        }
-        let start = self.segments.first().copied().unwrap_or(self.end);
-        if found.start_offset() > start && start < promised {
-            return violation(format!("begins at {}, not {start}", found.start_offset()));
-        }
-        for batch in found
-            .batches
-            .iter()
-            .filter(|batch| batch.base_offset >= start)
-        {
-            let variants = self.batches.get(&batch.base_offset);
-            let variants = variants.map_or(&[][..], Vec::as_slice);
-            let fact = BatchFact::from(batch);
-            let is_right = if batch.last_offset < promised && !is_compacted(folder) {
-                variants.last() == Some(&fact)
-            } else {
-                variants.contains(&fact)
-            };
-            if !is_right {
-                let base = batch.base_offset;
-                return violation(format!("{fact:?} at {base}, written were {variants:?}"));
-            }
-        }
-        Ok(())
-    }
-
-    /// From now on, the files are what the log must go on from.
-    /// Where records were deleted up to a point that the files do not reach, it goes on there.
-    fn adopt(&mut self, found: &FoundLog, start_offset: Option<Offset>) {
-        self.batches = found
-            .batches
-            .iter()
-            .map(|batch| (batch.base_offset, vec![BatchFact::from(batch)]))
-            .collect();
-        self.segments = found.segments.iter().map(|(base, _)| *base).collect();
-        self.intact_end = found.end_offset();
-        self.end = self.intact_end.max(start_offset.unwrap_or(Offset::ZERO));
-        self.crash_safe_end = self.crash_safe_end.min(self.intact_end);
-        self.power_safe_end = self.power_safe_end.min(self.intact_end);
-        self.resuming = true;
-    }
-}
-
-impl From<&FoundBatch> for BatchFact {
-    fn from(batch: &FoundBatch) -> Self {
-        Self {
-            last_offset: batch.last_offset,
-            records_hash: batch.records_hash,
-        }
-    }
-}
-
-/// Bytes of a batch from its magic byte to its records.
-const BODY_BEFORE_RECORDS: usize = 45;
-
-/// Base offset and facts of a batch, from its two parts.
-fn fact_of(stamp: &[u8], body: &[u8]) -> (Offset, BatchFact) {
-    let base = Offset(i64_at(stamp, 0));
-    let fact = BatchFact {
-        last_offset: base.plus(i64::from(i32_at(body, 7))),
-        records_hash: hash_of(&body[BODY_BEFORE_RECORDS..]),
-    };
-    (base, fact)
-}
-
-/// Hash of the records of a batch as a producer sent it.
-#[must_use]
-pub fn records_hash(batch: &[u8]) -> u64 {
-    hash_of(batch.get(BODY_BEFORE_RECORDS + 16..).unwrap_or_default())
-}
-
-/// The whole batches at the front of what was served; the last may be cut.
-fn whole_slices(mut bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
-    std::iter::from_fn(move || {
-        if bytes.len() < BODY_BEFORE_RECORDS + 16 {
-            return None;
-        }
-        let size = usize::try_from(i64::from(i32_at(bytes, 8)) + 12).ok()?;
-        let batch = bytes.get(..size)?;
-        bytes = &bytes[size..];
-        Some(batch)
-    })
-}
-
-/// The facts of whole batches, one after the other.
-fn whole_batches(bytes: &[u8]) -> impl Iterator<Item = (Offset, BatchFact)> {
-    whole_slices(bytes).map(|batch| fact_of(&batch[..16], &batch[16..]))
 }
