@@ -4,14 +4,16 @@
 //! together, slices resolved before the disk is told anything, replies to bytes. A process begins
 //! from what its disk lists and nothing else: there is no other way for state to survive.
 
+mod running;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 
+use self::running::Running;
 use super::boot::boot;
 use super::checkers::Violation;
-use super::checkers::accounts::{self, Seen};
 use super::checkers::door::{DoorChecker, Promise};
 use super::checkers::durability::DurabilityChecker;
 use super::checkers::saved::SavedChecker;
@@ -23,26 +25,9 @@ use super::options::Options;
 use crate::connection::{Connection, ConnectionLimits};
 use crate::event::Event;
 use crate::ids::{ConnectionId, ListenerId};
-use crate::limits::REQUESTS_IN_FLIGHT_MAX;
-use crate::node::Node;
 use crate::node::door::{Input, Outbox};
 use crate::rng::Rng;
-use crate::storage::{DiskDone, DiskOp, FailureScope, Slice};
-use crate::time::Now;
-use crate::wire::request::Piece;
-
-/// A process that runs.
-#[derive(Clone, Debug)]
-struct Running {
-    node: Node,
-    connections: BTreeMap<ConnectionId, Connection>,
-    inbox: Vec<Input>,
-    door: DoorChecker,
-    is_stopping: bool,
-    turns: u64,
-    /// What the last turn took, if that was measured.
-    last_turn_ns: Option<u64>,
-}
+use crate::storage::{DiskDone, DiskOp, FailureScope};
 
 /// Turns from one look at a node's accounts to the next.
 const ACCOUNTS_EVERY: u64 = 4;
@@ -419,109 +404,6 @@ fn is_loss(input: &Input) -> bool {
             ..
         })
     )
-}
-
-impl Running {
-    /// R92: compares what the node accounts for with its bounds.
-    fn check_accounts(&self) -> Option<Violation> {
-        let seen = Seen {
-            connections: self.connections.len() as u64,
-            pending: self.door.pending(),
-        };
-        let mut machines = self.connections.values();
-        if let Some(full) = machines.find(|of| of.requests_in_flight() > REQUESTS_IN_FLIGHT_MAX) {
-            let what = format!("{:?} has too many requests", full.id());
-            return Some(Violation::new("R92", what));
-        }
-        accounts::check(&self.node.broker()?.survey(), seen)
-    }
-
-    /// Moves whole requests to the inbox; `false` where the connection ends by what it sent.
-    fn take_requests(&mut self, connection: ConnectionId, now: Now, judges: &mut Judges) -> bool {
-        let Some(machine) = self.connections.get_mut(&connection) else {
-            return false;
-        };
-        loop {
-            match machine.next_request() {
-                Ok(Some(mut received)) => {
-                    received.head.work_ns = work_ns(received.head.frame_bytes);
-                    self.door.on_request(
-                        connection,
-                        received.sequence,
-                        &received.request,
-                        now.instant,
-                    );
-                    let key = (connection, received.sequence);
-                    judges.on_request(key, (&received.head, &received.request), now);
-                    self.inbox.push(Input::Request {
-                        connection,
-                        sequence: received.sequence,
-                        head: received.head,
-                        request: received.request,
-                    });
-                }
-                Ok(None) => return true,
-                Err(_malformed) => {
-                    self.drop_connection(connection, judges);
-                    return false;
-                }
-            }
-        }
-    }
-
-    fn drop_connection(&mut self, connection: ConnectionId, judges: &mut Judges) {
-        if self.connections.remove(&connection).is_some() {
-            self.door.on_disconnected(connection);
-            judges.on_disconnected(connection);
-            self.inbox.push(Input::Disconnected { connection });
-        }
-    }
-
-    /// Collects what the connections have to say.
-    fn flush(&mut self, disk: &SimulatedDisk, judges: &mut Judges, effects: &mut TurnEffects) {
-        let mut finished = Vec::new();
-        for (connection, machine) in &mut self.connections {
-            let mut pieces = Vec::new();
-            let length = machine.take_output(&mut pieces);
-            if length > 0 {
-                let mut bytes = BytesMut::with_capacity(length);
-                for piece in &pieces {
-                    match piece {
-                        Piece::Bytes(part) => bytes.extend_from_slice(part),
-                        Piece::File {
-                            log,
-                            segment,
-                            position,
-                            length,
-                        } => bytes.extend_from_slice(&disk.resolve(&Slice::File {
-                            log: *log,
-                            segment: *segment,
-                            position: *position,
-                            length: *length,
-                        })),
-                    }
-                }
-                assert_eq!(bytes.len(), length, "a connection counts what it gives out");
-                machine.wrote(length);
-                effects.outgoing.push((*connection, bytes.freeze()));
-            }
-            if machine.is_done() || machine.is_closed() {
-                finished.push(*connection);
-            }
-        }
-        for connection in finished {
-            self.drop_connection(connection, judges);
-            effects.closed.push(connection);
-        }
-    }
-}
-
-/// What a simulated driver is said to have done for a request: about what was measured with a real
-/// one for requests of one record and for bulk.
-fn work_ns(frame_bytes: u32) -> u64 {
-    const REQUEST_NANOS: u64 = 10_000;
-    const KIBIBYTE_NANOS: u64 = 600;
-    REQUEST_NANOS + u64::from(frame_bytes / 1024) * KIBIBYTE_NANOS
 }
 
 /// What a turn is said to have taken: from a microsecond to a millisecond and more, because each
