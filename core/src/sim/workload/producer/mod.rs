@@ -5,7 +5,10 @@
 //! numbers out of order, as librdkafka does. What became of a batch is judged at the broker's door
 //! and in its files, not here.
 
-use std::collections::{BTreeMap, VecDeque};
+mod lane;
+mod records;
+
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -13,15 +16,13 @@ use kafka_wire::produce_request::{PartitionProduceData, TopicProduceData};
 use kafka_wire::{InitProducerIdRequest, ProduceRequest, ProduceResponse};
 use kafka_wire_core::StrBytes;
 
-use super::{Stage, TopicView, is_compacted};
+use self::lane::{Lane, Unresolved};
+use super::{Stage, TopicView};
 use crate::client::message::{Call, ClientRequest, ClientResponse};
 use crate::client::network::{Answer, CallError, CallId};
 use crate::error::ErrorCode;
 use crate::ids::{ProducerEpoch, ProducerId, Sequence, TopicId};
-use crate::sim::checkers::log_image::BOUNDED;
-use crate::time::{Instant, Timestamp};
-use crate::wire::batch::Compression;
-use crate::wire::builder::BatchBuilder;
+use crate::time::Instant;
 
 /// Wall-clock time of a producer whose clock is right, when the world begins.
 pub(super) const WALL_BEGINS_MS: i64 = 1_767_225_600_000;
@@ -69,46 +70,6 @@ pub struct ProducerOptions {
     pub first_sequence: i32,
     /// Whether it sends nothing as long as it is told to wait.
     pub honours_quotas: bool,
-}
-
-/// A batch that was not acknowledged yet.
-#[derive(Clone, Debug)]
-struct Unresolved {
-    bytes: Bytes,
-    records: i32,
-    call: Option<CallId>,
-    attempts: u32,
-    /// How often a node had died when a later batch was first sent.
-    overtaken_after: Option<u64>,
-}
-
-impl Unresolved {
-    /// Whether a node died after a later batch was sent. Of each producer its newest batch alone is
-    /// in the snapshot of a log, so a broker that starts again knows no older one that is written
-    /// already: a retry of it is out of order (Kafka 4.3.1, `ProducerStateManager.readSnapshot`).
-    fn may_be_forgotten(&self, deaths: u64) -> bool {
-        self.overtaken_after.is_some_and(|before| before < deaths)
-    }
-}
-
-/// One partition it writes to.
-#[derive(Clone, Debug, Default)]
-struct Lane {
-    /// In the order of their sequences.
-    batches: VecDeque<Unresolved>,
-    next_sequence: i32,
-    /// Something failed: nothing is sent until all that is under way is answered.
-    draining: bool,
-    /// Whether the first batch of this identity was acknowledged.
-    has_begun: bool,
-    /// Whether a batch was sent before the first was acknowledged. Where the first was lost on its
-    /// way, the log may have begun with this one: whoever is unknown to it may begin anywhere.
-    is_overtaken: bool,
-    not_before: Instant,
-    /// How often its topic was not to be found.
-    misses: u32,
-    /// What became of the last attempt that failed.
-    last_trouble: String,
 }
 
 /// The actor; see the module.
@@ -307,58 +268,6 @@ impl Producer {
             attempts: 0,
             overtaken_after: None,
         });
-    }
-
-    fn build(&mut self, stage: &mut Stage<'_>, sequence: i32, topic: &str) -> (Bytes, i32) {
-        let is_compacted = is_compacted(topic);
-        // No LZ4: its encoder hashes eight bytes on a 64-bit machine and four on a 32-bit one, so
-        // the same batch would have other bytes in WebAssembly.
-        let codec = match stage.rng.below(12) {
-            0 => Compression::Gzip,
-            1 => Compression::Snappy,
-            2 => Compression::Zstd,
-            _most => Compression::None,
-        };
-        let mut builder = BatchBuilder::new(codec);
-        if let Some((id, epoch)) = self.identity {
-            builder = builder.producer(id, epoch, Sequence(sequence));
-        }
-        let passed_ms = i64::try_from(stage.now.0 / 1_000_000).expect("a world is short");
-        // Some batches have records whose times are about as far off as they may be.
-        let is_odd = topic.contains(BOUNDED) && stage.rng.chance(1, 12);
-        for _ in 0..stage.rng.between(1, self.options.batch_records_max + 1) {
-            let early_ms = i64::try_from(stage.rng.below(20)).expect("small");
-            let off_ms = if is_odd { self.odd_ms(stage) } else { 0 };
-            let timestamp = Timestamp(WALL_BEGINS_MS + passed_ms - early_ms + off_ms);
-            let key = format!("{}-{}", self.options.name, self.counter);
-            self.counter += 1;
-            let mut value = key.clone().into_bytes();
-            let length = stage.rng.below(self.options.value_bytes_max + 1);
-            let filler = stage.rng.next_u64().to_le_bytes();
-            value.extend(filler.iter().cycle().take(length as usize));
-            if is_compacted {
-                let key = format!("key {}", stage.rng.below(self.options.compacted_keys));
-                let value = stage.rng.chance(4, 5).then_some(&value[..]);
-                builder.push(timestamp, Some(key.as_bytes()), value);
-                continue;
-            }
-            let key = stage.rng.chance(3, 4).then_some(key.as_bytes());
-            builder.push(timestamp, key, Some(&value));
-        }
-        let records = builder.records_count();
-        (builder.build(), records)
-    }
-
-    /// How far off a record of an odd batch is: not at all, or about as far as it may be.
-    fn odd_ms(&self, stage: &mut Stage<'_>) -> i64 {
-        let (before_ms, after_ms) = self.options.timestamp_bounds_ms;
-        let bound = |bound_ms| i64::try_from(bound_ms).expect("some minutes");
-        let around_ms = i64::try_from(stage.rng.below(400)).expect("small") - 200;
-        match stage.rng.below(8) {
-            0 => around_ms + bound(after_ms),
-            1 => around_ms - bound(before_ms),
-            _most => 0,
-        }
     }
 
     /// Sends what may be sent; answers when the next may.
