@@ -1,6 +1,7 @@
 //! A shard with a log that the test owns: what it writes is committed, or lost, when the test says.
 
 mod histories;
+mod joiner;
 mod offsets;
 mod rebalances;
 mod recovery;
@@ -20,6 +21,7 @@ use kafka_wire::{
 };
 use kafka_wire_core::{ApiVersion, KafkaEncode as _, StrBytes};
 
+use self::joiner::{Joiner, joiner, subscription};
 use super::{
     Caller, GroupEffects, GroupRecord, GroupReply, GroupSettings, GroupWrite, MemberId, Shard,
 };
@@ -36,71 +38,6 @@ use crate::waiting::ReplyTo;
 
 /// The request that a reply answers.
 type Ticket = u64;
-
-/// What a client brings to a JoinGroup.
-#[derive(Clone, Debug)]
-struct Joiner {
-    client: &'static str,
-    member_id: MemberId,
-    instance: Option<&'static str>,
-    version: i16,
-    protocols: Vec<(&'static str, Bytes)>,
-    rebalance_timeout_ms: i32,
-}
-
-/// A consumer that subscribes to topic `t`.
-fn joiner(client: &'static str) -> Joiner {
-    Joiner {
-        client,
-        member_id: MemberId::default(),
-        instance: None,
-        version: 9,
-        protocols: vec![("range", subscription(&["t"]))],
-        rebalance_timeout_ms: 60_000,
-    }
-}
-
-impl Joiner {
-    fn with_id(mut self, member_id: &MemberId) -> Self {
-        self.member_id = member_id.clone();
-        self
-    }
-
-    fn of_instance(mut self, instance: &'static str) -> Self {
-        self.instance = Some(instance);
-        self
-    }
-
-    fn version(mut self, version: i16) -> Self {
-        self.version = version;
-        self
-    }
-
-    fn protocols(mut self, names: &[&'static str]) -> Self {
-        let metadata = |name: &&'static str| (*name, subscription(&["t"]));
-        self.protocols = names.iter().map(metadata).collect();
-        self
-    }
-
-    fn topics(mut self, topics: &[&str]) -> Self {
-        self.protocols = vec![("range", subscription(topics))];
-        self
-    }
-}
-
-/// The metadata of a consumer.
-fn subscription(topics: &[&str]) -> Bytes {
-    let mut bytes = vec![0, 0];
-    let count = i32::try_from(topics.len()).expect("few");
-    bytes.extend_from_slice(&count.to_be_bytes());
-    for topic in topics {
-        let length = i16::try_from(topic.len()).expect("short");
-        bytes.extend_from_slice(&length.to_be_bytes());
-        bytes.extend_from_slice(topic.as_bytes());
-    }
-    bytes.extend_from_slice(&(-1i32).to_be_bytes());
-    Bytes::from(bytes)
-}
 
 /// Topics `t` and `u` of four partitions each.
 fn image() -> Image {
