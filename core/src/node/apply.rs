@@ -59,6 +59,7 @@ impl Broker {
     /// The part of a change that concerns what is hosted here.
     fn on_delta(&mut self, now: Now, delta: &Delta, out: &mut Outbox) {
         for (&id, topic) in &delta.deleted_topics {
+            self.forget_demand(&topic.name, id);
             self.on_topic_of_groups_gone(now, topic, out);
             self.remove_topic(now, id, out);
         }
@@ -206,6 +207,7 @@ impl Broker {
         let Some(topic) = self.image.topic(name).cloned() else {
             return;
         };
+        self.note_demand(name, topic.id, &config.whole);
         for (index, _image) in topic.indexed() {
             if let Some(partition) = self.partitions.find_mut(topic.id, index) {
                 partition.reconfigure(config.clone());
@@ -216,6 +218,7 @@ impl Broker {
     /// The broker's dynamic configuration changed: everything that follows from it does too.
     fn reconfigure_broker(&mut self) {
         self.take_dynamic_configuration();
+        self.learn_demands();
         let names: Vec<TopicName> = self
             .image
             .topics()

@@ -347,6 +347,7 @@ impl Boot {
             config: Arc::clone(&self.config),
             settings: Arc::clone(&self.settings),
             topic_defaults: TopicConfig::of(Arc::clone(&self.config.log_defaults)),
+            demands: Arc::default(),
             controller_image: Arc::clone(&image),
             spaces: self.directories.spaces(),
             throttle: Throttle::new(self.config.quotas, &image),

@@ -31,6 +31,7 @@ impl Boot {
     pub(super) fn begin_open_logs(&mut self, now: Now, mut broker: Broker, out: &mut Outbox) {
         let hosted = broker.hosted_partitions();
         broker.is_hosting = true;
+        broker.learn_demands();
         let mut logs = Logs::default();
         let mut missing = Vec::new();
         let mut absent = Vec::new();

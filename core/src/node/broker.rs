@@ -25,6 +25,7 @@ use crate::node::lookups::{LookupFor, Lookups, PendingLookup, PendingSearch, Sea
 use crate::node::moves::Moves;
 use crate::node::producer_ids::ProducerIds;
 use crate::node::wait::{AdminWait, Wait};
+use crate::partition::opening::Demands;
 use crate::partition::{PartitionTable, TopicConfig, Wakeups};
 use crate::quorum::Quorum;
 use crate::quota::throttle::Throttle;
@@ -45,6 +46,8 @@ pub struct Broker {
     pub settings: Arc<Settings>,
     /// What topics without configurations of their own are configured as.
     pub topic_defaults: TopicConfig,
+    /// What topics ask of the records inside batches: a driver keeps the newest.
+    pub demands: Arc<Demands>,
     /// The metadata that is committed and applied here.
     pub image: Arc<Image>,
     /// The metadata with what is proposed and not committed: what the controller decides upon.

@@ -12,6 +12,7 @@ mod boot_logs;
 pub mod broker;
 mod checkpoints;
 pub mod compaction;
+mod demands;
 mod disk_done;
 mod dispatch;
 pub mod door;

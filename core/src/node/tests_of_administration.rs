@@ -10,10 +10,13 @@ use kafka_wire::incremental_alter_configs_request as incremental;
 use kafka_wire::update_features_request::FeatureUpdateKey;
 
 use super::tests::{Bench, empty_disk};
-use crate::ids::DirectoryIndex;
+use crate::ids::{DirectoryIndex, PartitionIndex};
 use crate::node::door::Input;
 use crate::storage::DiskSpace;
 use crate::time::{Instant, Now, Timestamp};
+use crate::wire::batch::{Compression, PreparedBatch};
+use crate::wire::builder::BatchBuilder;
+use crate::wire::produce::{ProduceInput, ProducePartition, ProduceTopic};
 use crate::wire::request::{Reply, Request};
 
 fn bench() -> Bench {
@@ -206,4 +209,63 @@ fn a_change_too_large_for_one_batch_is_refused_whole() {
         .controller_image
         .fingerprint();
     assert_eq!(before, after);
+}
+
+/// Sets `compression.type` of a resource: a topic, or the default of all brokers.
+fn set_codec(bench: &mut Bench, sequence: u64, (kind, name): (i8, &str), codec: &str) {
+    let mut config = incremental::AlterableConfig::default();
+    config.name = "compression.type".into();
+    config.value = Some(codec.into());
+    let mut resource = incremental::AlterConfigsResource::default();
+    resource.resource_type = kind;
+    resource.resource_name = name.into();
+    resource.configs = vec![config];
+    let mut request = kafka_wire::IncrementalAlterConfigsRequest::default();
+    request.resources = vec![resource];
+    bench.ask(sequence, 1, Request::IncrementalAlterConfigs(request));
+    bench.run();
+    assert_eq!(error_of(&bench.replies()[0].1), 0);
+}
+
+/// Whether a batch of gzip that goes to a topic would be opened before the turn.
+fn is_opened(bench: &Bench, name: &str) -> bool {
+    let mut builder = BatchBuilder::new(Compression::Gzip);
+    builder.push(Timestamp(1), None, Some(b"value"));
+    let mut topic = ProduceTopic {
+        name: name.into(),
+        ..ProduceTopic::default()
+    };
+    topic.partitions.push(ProducePartition {
+        index: PartitionIndex(0),
+        batch: PreparedBatch::from_client(builder.build(), 9),
+    });
+    let mut input = ProduceInput::default();
+    input.topics.push(topic);
+    bench.node.broker().expect("it runs").demands.asks(&input)
+}
+
+#[test]
+fn what_topics_ask_of_batches_follows_their_configuration() {
+    let mut bench = bench();
+    bench.write_topic("topic");
+    assert!(!is_opened(&bench, "topic"));
+    set_codec(&mut bench, 0, (2, "topic"), "zstd");
+    assert!(is_opened(&bench, "topic"));
+    assert!(!is_opened(&bench, "other"));
+    set_codec(&mut bench, 1, (4, ""), "lz4");
+    assert!(is_opened(&bench, "other"));
+    set_codec(&mut bench, 2, (2, "topic"), "gzip");
+    assert!(!is_opened(&bench, "topic"), "it is in this codec already");
+    let (disk, now) = bench.stop();
+    let mut bench = Bench::boot(disk, now);
+    bench.connect();
+    assert!(!is_opened(&bench, "topic"), "after a restart");
+    assert!(is_opened(&bench, "other"), "after a restart");
+    let mut state = kafka_wire::delete_topics_request::DeleteTopicState::default();
+    state.name = Some("topic".into());
+    let mut request = kafka_wire::DeleteTopicsRequest::default();
+    request.topics = vec![state];
+    bench.ask(3, 6, Request::DeleteTopics(request));
+    bench.run();
+    assert!(is_opened(&bench, "topic"), "its demand is gone with it");
 }

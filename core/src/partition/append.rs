@@ -5,6 +5,7 @@
 
 use bytes::Bytes;
 
+use super::opening::Demand;
 use super::{Partition, conform};
 use crate::config::LogConfig;
 use crate::error::ErrorCode;
@@ -138,7 +139,8 @@ impl Partition {
         batch: PreparedBatch,
     ) -> Result<(PreparedBatch, Timestamp), AppendRefusal> {
         self.check_size(&batch)?;
-        let facts = conform::facts_for(&self.config, &batch)?;
+        let demand = Demand::of(&self.config);
+        let facts = conform::facts_for(demand, &batch).map_err(conform::refusal)?;
         if self.config.compact {
             self.check_keys(facts.as_ref())?;
         }
@@ -147,7 +149,7 @@ impl Partition {
             check_timestamps(now, &batch, facts.as_ref(), &self.config)?;
         }
         let size_sent = batch.size_bytes();
-        let batch = conform::recompress(&self.config, batch)?;
+        let batch = conform::recompress(demand, batch).map_err(conform::refusal)?;
         if batch.size_bytes() != size_sent {
             self.check_size(&batch)?;
         }

@@ -7,6 +7,7 @@
 
 mod append;
 mod conform;
+pub mod opening;
 mod read;
 mod settings;
 mod table;

@@ -147,6 +147,8 @@ options! {
     offsets_segment_bytes,
     /// How many of the topics, of either kind, are stamped with the time of the append.
     stamped_topics,
+    /// How many of the topics, of either kind, store a codec of their own.
+    recoded_topics,
     /// How far the times of records may be off the broker's clock in the topics that are not,
     /// beside what that is off itself, in milliseconds; 0 where it does not matter.
     timestamp_bound_ms,
@@ -187,6 +189,7 @@ impl Options {
         let mut whether = rng.child("whether there are groups", 0);
         let mut times = rng.child("options of times", 0);
         let mut quotas = rng.child("options of quotas", 0);
+        let mut codecs = rng.child("options of codecs", 0);
         let mut rng = rng.child("options", 0);
         let mut options = Self::sizes(&mut rng);
         options.rates(&mut rng);
@@ -202,6 +205,7 @@ impl Options {
         options.timestamp_bound_ms =
             u64::from(times.chance(1, 4)) * log_uniform(&mut times, 1_000, 600_000);
         options.quotas(&mut quotas);
+        options.recoded_topics = u64::from(codecs.chance(1, 4)) * codecs.between(1, 3);
         match rng.below(10) {
             0 => options.keep_only(None),
             1 | 2 => {

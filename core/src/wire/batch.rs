@@ -231,8 +231,11 @@ pub struct PreparedBatch {
     pub header: BatchHeader,
     /// The whole batch, as the client sent it.
     pub bytes: Bytes,
-    /// What walking the records found; `None` for compressed records, which were not opened.
+    /// What walking the records found; `None` for compressed records that were not opened.
     pub facts: Option<RecordFacts>,
+    /// What is wrong with the records, where they were opened in vain: told by the append, in its
+    /// place among the other checks, and only where it must look into them.
+    pub flaw: Option<BatchError>,
     /// Size of the read buffer that `bytes` keeps alive, itself at least: what holding it costs.
     pub pinned_bytes: usize,
 }
@@ -293,6 +296,7 @@ impl PreparedBatch {
             pinned_bytes: bytes.len(),
             bytes,
             facts: None,
+            flaw: None,
         })
     }
 
@@ -310,6 +314,7 @@ impl PreparedBatch {
             pinned_bytes: bytes.len(),
             bytes,
             facts,
+            flaw: None,
         };
         // Kafka corrects a maximum that the records do not bear out, and clears the bit of
         // LogAppendTime, which is the broker's to set.
@@ -343,6 +348,7 @@ impl PreparedBatch {
             pinned_bytes: bytes.len(),
             bytes: bytes.freeze(),
             facts: self.facts,
+            flaw: self.flaw,
         }
     }
 }

@@ -195,9 +195,10 @@ impl PreparedBatch {
     /// [`BatchError::Count`] or [`BatchError::Record`] where the records do not bear the header
     /// out.
     pub fn deep_facts(&self) -> Result<RecordFacts, BatchError> {
-        match self.facts {
-            Some(facts) => Ok(facts),
-            None => walk_records(&self.header, &open_records(&self.header, &self.bytes)?),
+        match (self.facts, self.flaw) {
+            (Some(facts), _) => Ok(facts),
+            (None, Some(flaw)) => Err(flaw),
+            (None, None) => walk_records(&self.header, &open_records(&self.header, &self.bytes)?),
         }
     }
 }

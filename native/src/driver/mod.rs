@@ -23,6 +23,7 @@ use std::time::Duration;
 use ottla_core::ids::ConnectionId;
 use ottla_core::node::Node;
 use ottla_core::node::door::{Input, Outbox};
+use ottla_core::partition::opening::Demands;
 use ottla_core::storage::DiskDone;
 use ottla_core::time::Instant;
 use tokio::sync::{Notify, watch};
@@ -70,6 +71,8 @@ pub(crate) struct Driver {
     /// Rung by one who leaves although there may be more to turn over.
     relay: Notify,
     phase: watch::Sender<Phase>,
+    /// What topics ask of batches.
+    demands: watch::Sender<Arc<Demands>>,
     /// Rung when the node's configuration is another.
     reconfigured: Notify,
     events: EventFigures,
@@ -112,6 +115,7 @@ impl Driver {
             },
             relay: Notify::new(),
             phase: watch::Sender::new(Phase::Booting),
+            demands: watch::Sender::default(),
             reconfigured: Notify::new(),
             events: EventFigures::default(),
             turning_ns: AtomicU64::new(0),
@@ -285,6 +289,9 @@ impl Driver {
         if let Some(phase) = room.new_phase() {
             self.phase.send_replace(phase);
         }
+        if let Some(demands) = room.new_demands() {
+            self.demands.send_replace(demands);
+        }
         if room.is_reconfigured() {
             self.reconfigured.notify_one();
         }
@@ -387,6 +394,11 @@ impl Driver {
         let mut phases = self.phase.subscribe();
         let reached = phases.wait_for(is_wanted).await;
         reached.expect("the driver holds the other end").clone()
+    }
+
+    /// What topics ask of batches, as the last turn left it.
+    pub(crate) fn demands(&self) -> Arc<Demands> {
+        Arc::clone(&self.demands.borrow())
     }
 
     /// Waits until the node's configuration is another than when this was last answered; for one.

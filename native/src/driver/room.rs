@@ -13,6 +13,7 @@ use ottla_core::ids::ConnectionId;
 use ottla_core::map::LookupMap;
 use ottla_core::node::Node;
 use ottla_core::node::door::{Input, Outbox, ReplyEffect};
+use ottla_core::partition::opening::Demands;
 use ottla_core::storage::{DiskDone, Slice};
 use ottla_core::time::{Instant, Now};
 use ottla_core::wire::request::Reply;
@@ -87,6 +88,7 @@ pub(crate) struct Room {
     last_turn_ns: u64,
     known_phase: Phase,
     known_config: Option<Arc<BrokerConfig>>,
+    known_demands: Arc<Demands>,
     pub(crate) door: DiskDoor,
     inbox: Inbox,
     outbox: Outbox,
@@ -114,6 +116,7 @@ impl Room {
             last_turn_ns: 0,
             known_phase: Phase::Booting,
             known_config: None,
+            known_demands: Arc::default(),
             door,
             inbox: Inbox::default(),
             outbox: Outbox::default(),
@@ -206,6 +209,16 @@ impl Room {
         }
         self.known_phase = phase.clone();
         Some(phase)
+    }
+
+    /// What topics ask of batches, where that is not what it was when this was last asked.
+    pub(crate) fn new_demands(&mut self) -> Option<Arc<Demands>> {
+        let broker = self.brain.node().and_then(Node::broker)?;
+        if Arc::ptr_eq(&self.known_demands, &broker.demands) {
+            return None;
+        }
+        self.known_demands = Arc::clone(&broker.demands);
+        Some(Arc::clone(&self.known_demands))
     }
 
     /// Whether the node's configuration is another than when this was last asked.

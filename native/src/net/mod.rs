@@ -20,6 +20,7 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use ottla_core::config::{BrokerConfig, Settings};
@@ -27,7 +28,7 @@ use ottla_core::connection::{Connection, ConnectionLimits};
 use ottla_core::ids::{ConnectionId, ListenerId};
 use ottla_core::node::door::Input;
 use tokio::net::TcpStream;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, Semaphore};
 
 pub(crate) use doors::{Doors, Wanted};
 pub(crate) use listener::{Listener, SocketOptions, is_of_one_connection};
@@ -73,6 +74,9 @@ pub(crate) struct Net {
     pub(crate) limits: NetLimits,
     pub(crate) budget: Budget,
     pub(crate) figures: NetFigures,
+    /// A place for each request whose batches may be opened at a time: one for a processor, for no
+    /// more can work; so many batches are in memory, opened.
+    openings: Semaphore,
     next_connection: AtomicU64,
     open: Mutex<Open>,
     pace: Mutex<Pace>,
@@ -112,6 +116,7 @@ impl Net {
             driver,
             figures: NetFigures::default(),
             budget: Budget::new(limits.in_flight_bytes_max),
+            openings: Semaphore::new(thread::available_parallelism().map_or(1, usize::from)),
             next_connection: AtomicU64::new(1),
             open: Mutex::new(Open {
                 admission: limits.admission.clone(),

@@ -13,7 +13,8 @@ use std::task::{Context, Poll};
 use futures::Future;
 use ottla_core::connection::{Connection, ConnectionError};
 use ottla_core::node::door::Input;
-use ottla_core::wire::request::Piece;
+use ottla_core::partition::opening::Demands;
+use ottla_core::wire::request::{Piece, Request};
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
 
@@ -136,11 +137,10 @@ impl Session {
         }
         loop {
             self.read_mail()?;
-            let has_requests = self.take_requests()?;
+            let has_requests = self.take_requests().await?;
             if has_requests {
                 self.busy_rounds = self.busy_rounds.saturating_add(1);
-                self.work.share(self.net.driver.now_ns(), &mut self.inputs);
-                self.submit();
+                self.hand_in();
                 self.read_mail()?;
             }
             self.write()?;
@@ -201,20 +201,36 @@ impl Session {
             .map(|result| result.map(Arrival::Bytes))
     }
 
-    /// Decodes what has arrived. Whether there was a request.
-    fn take_requests(&mut self) -> Result<bool, Ending> {
+    /// Decodes what has arrived. Whether there was a request that is not handed in.
+    async fn take_requests(&mut self) -> Result<bool, Ending> {
+        while let Some(demands) = self.decode()? {
+            self.open_newest(&demands).await;
+        }
+        Ok(!self.inputs.is_empty())
+    }
+
+    /// Decodes requests up to one whose batches its topics want opened: that one is left alone
+    /// among the inputs, with what they ask for.
+    fn decode(&mut self) -> Result<Option<Arc<Demands>>, Ending> {
         loop {
             match self.connection.next_request() {
                 Ok(Some(received)) => {
                     self.latency.begin(received.sequence, received.head.api_key);
+                    let demands = self.asked_of(&received.request);
+                    if demands.is_some() && !self.inputs.is_empty() {
+                        self.hand_in();
+                    }
                     self.inputs.push(Input::Request {
                         connection: self.connection.id(),
                         sequence: received.sequence,
                         head: received.head,
                         request: received.request,
                     });
+                    if demands.is_some() {
+                        return Ok(demands);
+                    }
                 }
-                Ok(None) => return Ok(!self.inputs.is_empty()),
+                Ok(None) => return Ok(None),
                 Err(error) => {
                     // Requests before the bad one are decided, though nothing is answered.
                     if !self.inputs.is_empty() {
@@ -224,6 +240,37 @@ impl Session {
                 }
             }
         }
+    }
+
+    /// What topics ask for, where a request has batches to open.
+    fn asked_of(&self, request: &Request) -> Option<Arc<Demands>> {
+        let Request::Produce(produce) = request else {
+            return None;
+        };
+        Some(self.net.driver.demands()).filter(|demands| demands.asks(produce))
+    }
+
+    /// Opens and compresses the batches of the newest input as their topics ask for it, so that no
+    /// turn has to. The requests behind it wait, which keeps their order.
+    async fn open_newest(&mut self, demands: &Demands) {
+        // It is the broker that does not read: the peer owes nothing.
+        self.mailbox.owing_since_ms.store(0, Ordering::Relaxed);
+        let place = self.net.openings.acquire().await;
+        // Neither the turn nor the wait for a place was work of this task.
+        self.work.resume(self.net.driver.now_ns());
+        if let Some(Input::Request {
+            request: Request::Produce(produce),
+            ..
+        }) = self.inputs.last_mut()
+        {
+            tokio::task::block_in_place(|| demands.open(produce));
+        }
+        drop(place);
+    }
+
+    fn hand_in(&mut self) {
+        self.work.share(self.net.driver.now_ns(), &mut self.inputs);
+        self.submit();
     }
 
     fn submit(&mut self) {

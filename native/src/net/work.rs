@@ -24,10 +24,15 @@ impl Work {
         self.since_ns = None;
     }
 
+    /// What the task did since is told, or was none of its own; what follows is work again.
+    pub(super) fn resume(&mut self, now_ns: u64) {
+        self.since_ns = self.since_ns.map(|_before| now_ns);
+    }
+
     /// Answers were written; what follows is work again. The turn before it was not.
     pub(super) fn note_written(&mut self, start_ns: u64, now_ns: u64) {
         self.untold_ns += now_ns - start_ns;
-        self.since_ns = self.since_ns.map(|_before| now_ns);
+        self.resume(now_ns);
     }
 
     /// Requests were decoded: each has its share of what was done.

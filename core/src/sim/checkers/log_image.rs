@@ -7,9 +7,12 @@
 use std::collections::BTreeMap;
 
 use crate::ids::{LeaderEpoch, Offset, ProducerEpoch, ProducerId, Sequence, TopicId};
+use crate::limits::decompressed_bytes_max;
 use crate::sim::disk::{DirectoryId, FileSystem};
 use crate::sim::trace::hash_of;
 use crate::time::Timestamp;
+use crate::wire::batch::Compression;
+use crate::wire::compression::decompress;
 
 /// Bytes of a batch before its records.
 pub(super) const HEADER: usize = 61;
@@ -22,6 +25,9 @@ pub const STAMPED: &str = "stamped";
 
 /// What the names of topics have within whose records' times must lie near the broker's.
 pub const BOUNDED: &str = "bounded";
+
+/// What the names of topics have within that store zstd, whatever their producers send.
+pub const RECODED: &str = "recoded";
 
 /// The topic of committed offsets, which is compacted too.
 pub const OFFSETS: &str = "__consumer_offsets";
@@ -77,7 +83,7 @@ pub struct FoundBatch {
     pub producer_epoch: ProducerEpoch,
     /// The sequence of its first record.
     pub base_sequence: Sequence,
-    /// Hash of the records as they lie there.
+    /// Hash of the records, opened.
     pub records_hash: u64,
 }
 
@@ -297,8 +303,16 @@ fn read_batch(
         producer_id: ProducerId(i64_at(bytes, 43)),
         producer_epoch: ProducerEpoch(i16_at(bytes, 51)),
         base_sequence: Sequence(i32_at(bytes, 53)),
-        records_hash: hash_of(&bytes[HEADER..size]),
+        records_hash: hash_of_records(i16_at(bytes, 21), &bytes[HEADER..size]),
     })
+}
+
+/// Hash of a batch's records, the same in every codec; of what is there, where that does not open.
+pub(super) fn hash_of_records(attributes: i16, records: &[u8]) -> u64 {
+    let codec = Compression::from_id(attributes & 0x07).filter(|&codec| codec != Compression::None);
+    let size_max = decompressed_bytes_max(records.len());
+    let opened = codec.and_then(|codec| decompress(codec, records, size_max).ok());
+    opened.map_or_else(|| hash_of(records), |opened| hash_of(&opened))
 }
 
 /// The topic's id, in the content of `partition.metadata`.

@@ -3,7 +3,8 @@
 //! Where a topic is stamped with the time of the append, each batch says so, and has the wall clock
 //! of a moment after it was sent, never an earlier one than the batch before in its leader's epoch;
 //! who is acknowledged is told that time. In every other topic a batch is kept as its producer sent
-//! it, its times and its checksum with it, and no time is told, but to one who sends a batch again.
+//! it, its times and its checksum with it, and no time is told, but to one who sends a batch again;
+//! where the topic has a codec of its own, it is kept in that one, and says the same when opened.
 //! Where the times must lie near the broker's clock, a batch is appended only if those of all its
 //! records may, and refused for them only if one may not.
 //!
@@ -14,7 +15,9 @@ use std::collections::BTreeMap;
 use super::Violation;
 use super::compaction::read_batches;
 use super::durability::records_hash;
-use super::log_image::{BOUNDED, COMPACTED, FoundLog, HEADER, STAMPED, i16_at, i32_at, i64_at};
+use super::log_image::{
+    BOUNDED, COMPACTED, FoundLog, HEADER, RECODED, STAMPED, i16_at, i32_at, i64_at,
+};
 use crate::ids::{ConnectionId, LogId, RequestSequence, TopicId};
 use crate::node::door::ReplyEffect;
 use crate::storage::DiskOp;
@@ -26,6 +29,10 @@ const INVALID_TIMESTAMP: i16 = 32;
 
 /// The attribute of a batch that was stamped.
 const STAMP: i16 = 0x08;
+
+/// The attributes that say the codec, and what they say of zstd.
+const CODEC: i16 = 0x07;
+const ZSTD: i16 = 4;
 
 /// Where the part of a batch begins that its producer decides.
 const SENT_FROM: usize = 16;
@@ -39,8 +46,8 @@ type PartitionName = (String, TopicId, i32);
 /// The header of a batch from the magic byte on.
 type Head = [u8; HEADER - SENT_FROM];
 
-/// What a batch is known by, stamped or not: the hash of its records, and its header without what a
-/// stamp changes. Batches of tombstones may have the same records.
+/// What a batch is known by, stamped and recompressed or not: the hash of its records, opened, and
+/// its header without what those change. Batches of tombstones may have the same records.
 type BatchKey = (u64, Head);
 
 /// A batch that a producer sent, maybe several times.
@@ -169,8 +176,12 @@ impl TimeChecker {
         let Some(sent) = self.sent.get(&key_of(bytes)) else {
             return Err(format!("batch {base} was never sent as it is"));
         };
+        let is_recoded = folder.contains(RECODED);
+        if is_recoded && i16_at(bytes, 21) & CODEC != ZSTD {
+            return Err(format!("batch {base} is not in the codec of its topic"));
+        }
         if !is_stamped(folder) {
-            if head_of(bytes) != sent.head {
+            if !is_recoded && head_of(bytes) != sent.head {
                 return Err(format!("batch {base} is not as its producer sent it"));
             }
             let bound_ms = self.bound_ms.filter(|_| folder.contains(BOUNDED));
@@ -334,11 +345,11 @@ fn head_of(bytes: &[u8]) -> Head {
     head
 }
 
-/// What is left of a batch where a stamp is taken off: without checksum, kind and time.
+/// What is left of a batch where a stamp is taken off: without checksum, codec, kind and time.
 fn key_of(bytes: &[u8]) -> BatchKey {
     let mut head = head_of(bytes);
     head[1..5].fill(0);
-    head[6] &= !8;
+    head[6] &= !0x0f;
     head[19..27].fill(0);
     (records_hash(bytes), head)
 }

@@ -7,6 +7,7 @@
 mod running;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -28,6 +29,10 @@ use crate::ids::{ConnectionId, ListenerId};
 use crate::node::door::{Input, Outbox};
 use crate::rng::Rng;
 use crate::storage::{DiskDone, DiskOp, FailureScope};
+
+/// Turns from one look at what topics ask of batches to the next: meanwhile batches are opened as
+/// they were asked for before, or not at all.
+const DEMANDS_EVERY: u64 = 8;
 
 /// Turns from one look at a node's accounts to the next.
 const ACCOUNTS_EVERY: u64 = 4;
@@ -158,6 +163,7 @@ impl SimulatedNode {
             is_stopping: false,
             turns: 0,
             last_turn_ns: None,
+            demands: Arc::default(),
         });
         self.carry_out(world_ns, outbox, durability)
     }
@@ -289,6 +295,11 @@ impl SimulatedNode {
         }
         if running.turns.is_multiple_of(ACCOUNTS_EVERY) && !running.is_stopping {
             self.accounts.extend(running.check_accounts());
+        }
+        if running.turns.is_multiple_of(DEMANDS_EVERY)
+            && let Some(broker) = running.node.broker()
+        {
+            running.demands = Arc::clone(&broker.demands);
         }
         self.judges.groups.on_turn(now);
         let mut effects = self.carry_out(world_ns, outbox, durability);

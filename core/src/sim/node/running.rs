@@ -1,6 +1,7 @@
 //! A process that runs: its connections, and the way in and out.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use bytes::BytesMut;
 
@@ -15,9 +16,10 @@ use crate::ids::ConnectionId;
 use crate::limits::REQUESTS_IN_FLIGHT_MAX;
 use crate::node::Node;
 use crate::node::door::Input;
+use crate::partition::opening::Demands;
 use crate::storage::Slice;
 use crate::time::Now;
-use crate::wire::request::Piece;
+use crate::wire::request::{Piece, Request};
 
 /// A process that runs.
 #[derive(Clone, Debug)]
@@ -30,6 +32,8 @@ pub(super) struct Running {
     pub(super) turns: u64,
     /// What the last turn took, if that was measured.
     pub(super) last_turn_ns: Option<u64>,
+    /// What topics were known to ask of batches, some turns ago.
+    pub(super) demands: Arc<Demands>,
 }
 
 impl Running {
@@ -69,6 +73,9 @@ impl Running {
                     );
                     let key = (connection, received.sequence);
                     judges.on_request(key, (&received.head, &received.request), now);
+                    if let Request::Produce(input) = &mut received.request {
+                        self.demands.open(input);
+                    }
                     self.inbox.push(Input::Request {
                         connection,
                         sequence: received.sequence,

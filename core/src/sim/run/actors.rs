@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::Run;
 use crate::client::group::assignor::Assignor;
-use crate::sim::checkers::log_image::{BOUNDED, COMPACTED, STAMPED};
+use crate::sim::checkers::log_image::{BOUNDED, COMPACTED, RECODED, STAMPED};
 use crate::sim::client::SimulatedClient;
 use crate::sim::workload::Actor;
 use crate::sim::workload::group::{CommitKind, Member, MemberOptions};
@@ -26,9 +26,13 @@ impl Run {
             () if options.timestamp_bound_ms > 0 => format!("-{BOUNDED}"),
             () => String::new(),
         };
-        let plain = (0..options.topics).map(|number| format!("topic{}-{number}", kind(number)));
-        let compacted = (0..options.compacted_topics)
-            .map(|number| format!("{COMPACTED}{}-{number}", kind(number)));
+        let codec = |number| match number < options.recoded_topics {
+            true => format!("-{RECODED}"),
+            false => String::new(),
+        };
+        let name = |what, number| format!("{what}{}{}-{number}", kind(number), codec(number));
+        let plain = (0..options.topics).map(|number| name("topic", number));
+        let compacted = (0..options.compacted_topics).map(|number| name(COMPACTED, number));
         plain.chain(compacted).map(Arc::from).collect()
     }
 

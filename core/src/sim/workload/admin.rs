@@ -17,7 +17,7 @@ use kafka_wire_core::StrBytes;
 use super::{Stage, TopicView, is_compacted};
 use crate::client::message::{Call, ClientRequest};
 use crate::client::network::{Answer, CallId};
-use crate::sim::checkers::log_image::{BOUNDED, STAMPED};
+use crate::sim::checkers::log_image::{BOUNDED, RECODED, STAMPED};
 use crate::time::Instant;
 
 /// How an administrator behaves.
@@ -165,6 +165,12 @@ impl Admin {
                     } else {
                         "compact,delete"
                     })),
+                }));
+            }
+            if name.contains(RECODED) {
+                configs.push(made!(CreatableTopicConfig {
+                    name: StrBytes::from("compression.type"),
+                    value: Some(StrBytes::from("zstd")),
                 }));
             }
             configs.extend(self.configs_of_times(name));

@@ -3,9 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::super::Violation;
-use super::super::log_image::{FoundBatch, FoundLog, i32_at, i64_at, is_compacted};
+use super::super::log_image::{
+    FoundBatch, FoundLog, hash_of_records, i16_at, i32_at, i64_at, is_compacted,
+};
 use crate::ids::{Offset, TopicId};
-use crate::sim::trace::hash_of;
 
 /// What is known of one batch.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -131,15 +132,15 @@ pub(super) fn fact_of(stamp: &[u8], body: &[u8]) -> (Offset, BatchFact) {
     let base = Offset(i64_at(stamp, 0));
     let fact = BatchFact {
         last_offset: base.plus(i64::from(i32_at(body, 7))),
-        records_hash: hash_of(&body[BODY_BEFORE_RECORDS..]),
+        records_hash: hash_of_records(i16_at(body, 5), &body[BODY_BEFORE_RECORDS..]),
     };
     (base, fact)
 }
 
-/// Hash of the records of a batch as a producer sent it.
+/// Hash of the records of a whole batch, opened.
 #[must_use]
 pub fn records_hash(batch: &[u8]) -> u64 {
-    hash_of(batch.get(BODY_BEFORE_RECORDS + 16..).unwrap_or_default())
+    hash_of_records(i16_at(batch, 21), &batch[BODY_BEFORE_RECORDS + 16..])
 }
 
 /// The whole batches at the front of what was served; the last may be cut.
