@@ -4,11 +4,7 @@ use crate::cli::failure::Failure;
 
 /// Milliseconds of `PnDTnHnMnS`; seconds may have a fraction, each number a sign.
 pub(crate) fn duration_ms(given: &str) -> Result<i64, Failure> {
-    let refused = || {
-        Failure::refused(format!(
-            "java.time.format.DateTimeParseException: Text cannot be parsed to a Duration: {given}"
-        ))
-    };
+    let refused = || Failure::refused("Text cannot be parsed to a Duration");
     let upper = given.trim().to_uppercase();
     let (sign, rest) = match upper.strip_prefix('-') {
         Some(rest) => (-1_i128, rest),
@@ -69,9 +65,15 @@ fn thousandths(text: &str, may_have_fraction: bool) -> Option<i64> {
 /// Milliseconds since 1970 of `YYYY-MM-DDTHH:MM:SS[.sss]` with a zone (`Z`, `+01:00`), or in UTC.
 pub(crate) fn datetime_ms(given: &str) -> Result<i64, Failure> {
     let refused = || {
-        Failure::refused(format!(
-            "java.text.ParseException: Unparseable date: \"{given}\""
-        ))
+        // Kafka 4.3.1 looks for the T itself and leaves the rest to Java.
+        Failure::refused(match given.contains('T') {
+            true => format!("java.text.ParseException: Unparseable date: \"{given}\""),
+            false => {
+                "java.text.ParseException: Error parsing timestamp. It does not contain a 'T' \
+                      according to ISO8601 format"
+                    .to_owned()
+            }
+        })
     };
     parse_datetime(given).ok_or_else(refused)
 }
@@ -213,5 +215,28 @@ mod tests {
         ] {
             assert!(datetime_ms(bad).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn what_is_wrong_is_said_as_kafka_says_it() {
+        let check = |result: Result<i64, Failure>, expected: &str| {
+            let Err(Failure::Refused(message)) = result else {
+                panic!("{result:?}");
+            };
+            assert_eq!(message, expected);
+        };
+        check(
+            duration_ms("nonsense"),
+            "Text cannot be parsed to a Duration",
+        );
+        check(
+            datetime_ms("nonsense"),
+            "java.text.ParseException: Error parsing timestamp. It does not contain a 'T' \
+             according to ISO8601 format",
+        );
+        check(
+            datetime_ms("xT1:2:3"),
+            "java.text.ParseException: Unparseable date: \"xT1:2:3\"",
+        );
     }
 }

@@ -146,7 +146,7 @@ pub(super) fn topic_and_partitions(asked: &str) -> Result<(String, Option<Vec<i3
     for word in list.split(',') {
         let index = word.trim().parse().map_err(|_not_a_number| {
             Failure::usage(format!(
-                "Invalid partition '{word}' specified in topic arg '{asked}'"
+                "Invalid partition '{word}' specified in topic arg '{asked}''"
             ))
         })?;
         partitions.push(index);
