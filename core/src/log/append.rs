@@ -257,6 +257,9 @@ impl Log {
             return false;
         }
         match self.settings.flush_policy {
+            // Kafka makes partition.metadata durable before the first append (4.3.1,
+            // `UnifiedLog.maybeFlushMetadataFile`).
+            _any if !self.is_named => true,
             FlushPolicy::Ack => true,
             FlushPolicy::Interval { messages, .. } => {
                 let unsynced = self.log_end_offset.0 - self.sync_requested.0;

@@ -73,8 +73,9 @@ impl Log {
         if end_offset > self.written && self.in_flight.front().is_some() {
             self.on_appended(generation, end_offset, memory);
         }
+        let was_named = std::mem::replace(&mut self.is_named, true);
         if end_offset <= self.flushed {
-            return false;
+            return !was_named;
         }
         assert!(
             end_offset <= self.written,

@@ -113,6 +113,9 @@ pub struct Log {
     /// How to take back the producers' state, batch by batch, down to `written`.
     undos: VecDeque<(Offset, ProducerUndo)>,
 
+    /// Whether the folder says, and will after a power cut, whose log it is: a log that does not is
+    /// nobody's at the next boot, with all that is in it.
+    is_named: bool,
     /// End offset of the last sync asked for.
     sync_requested: Offset,
     /// When the oldest append after `sync_requested` was made, for `flush.ms`.
@@ -187,6 +190,7 @@ impl Log {
     /// Makes a new log: its folder and its first segment. Usable at once.
     #[must_use]
     pub fn create(now: Now, creation: LogCreation, out: &mut Vec<DiskOp>) -> Self {
+        let is_named = creation.partition_metadata.is_empty();
         out.push(DiskOp::CreateLog {
             log: creation.id,
             directory: creation.directory,
@@ -200,13 +204,14 @@ impl Log {
             segment: creation.start_offset,
         });
         let active = ActiveSegment::new(creation.start_offset, now.wall);
-        Self::empty(
+        let log = Self::empty(
             creation.id,
             creation.folder,
             creation.settings,
             generation,
             active,
-        )
+        );
+        Self { is_named, ..log }
     }
 
     /// A log of one empty segment.
@@ -242,6 +247,7 @@ impl Log {
             pending: Vec::new(),
             in_flight: VecDeque::new(),
             undos: VecDeque::new(),
+            is_named: true,
             sync_requested: start,
             unsynced_since: None,
             saves: Saves::new(id),
@@ -319,12 +325,14 @@ impl Log {
     }
 
     /// The end offset this replica reports for acks=all: durable under the `ack` policy, written
-    /// under the others (design: the flush policy names the mark).
+    /// under the others (design: the flush policy names the mark). A new log reports only what is
+    /// durable until it is synced for the first time, under every policy.
     #[must_use]
     pub fn reported_end_offset(&self) -> Offset {
         match self.settings.flush_policy {
             FlushPolicy::Ack if mutant!(M2) => self.written,
             FlushPolicy::Ack => self.flushed,
+            FlushPolicy::Interval { .. } | FlushPolicy::Os if !self.is_named => self.flushed,
             FlushPolicy::Interval { .. } | FlushPolicy::Os => self.written,
         }
     }

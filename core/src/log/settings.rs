@@ -15,7 +15,8 @@ pub enum FlushPolicy {
         /// Age an unsynced append may reach, in milliseconds.
         age_ms: i64,
     },
-    /// When a segment is rolled, and on a clean stop; otherwise the operating system decides.
+    /// When a segment is rolled, for the first append of a new log, and on a clean stop; otherwise
+    /// the operating system decides.
     Os,
 }
 

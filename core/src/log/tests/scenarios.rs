@@ -1,11 +1,14 @@
 //! Small histories, told one by one.
 
+use std::sync::Arc;
+
+use super::disk::folder;
 use super::rig::{Rig, info};
-use crate::ids::{Generation, LeaderEpoch, Offset, ProducerId};
+use crate::ids::{DirectoryIndex, Generation, LeaderEpoch, LogId, Offset, ProducerId, TopicId};
 use crate::limits::INDEX_ENTRIES_KEPT;
 use crate::log::{
-    AppendError, BadRange, ClosedSegment, FlushPolicy, Log, LogSettings, LogState, ReadOutcome,
-    ReadRequest, SequenceError,
+    AppendError, BadRange, ClosedSegment, FlushPolicy, Log, LogCreation, LogSettings, LogState,
+    ReadOutcome, ReadRequest, SequenceError, partition_metadata,
 };
 use crate::storage::{DiskOp, LogFile, Slice};
 use crate::time::Instant;
@@ -80,6 +83,43 @@ fn flush_ms_asks_for_a_turn_and_then_syncs() {
     assert_eq!(rig.log.next_deadline(), None);
     fill(&mut rig, 10, 10);
     assert_eq!(rig.log.flushed(), Offset(13));
+}
+
+#[test]
+fn a_new_log_acknowledges_nothing_before_its_folder_says_whose_it_is() {
+    let interval = FlushPolicy::Interval {
+        messages: 1_000,
+        age_ms: 1_000,
+    };
+    for flush_policy in [interval, FlushPolicy::Os] {
+        let settings = LogSettings {
+            flush_policy,
+            ..LogSettings::default()
+        };
+        let mut rig = Rig::new(settings, 1 << 20);
+        let creation = LogCreation {
+            id: LogId(0),
+            directory: DirectoryIndex(0),
+            folder: folder(),
+            partition_metadata: partition_metadata::to_text(TopicId([7; 16])).into(),
+            settings: Arc::clone(&rig.settings),
+            start_offset: Offset::ZERO,
+        };
+        let mut out = Vec::new();
+        rig.log = Log::create(rig.now, creation, &mut out);
+        rig.disk.queue = out.into();
+        rig.append(&[1], None, 10).unwrap();
+        rig.settle();
+        while rig.log.written() == Offset(0) {
+            rig.run_disk(1);
+        }
+        assert_eq!(rig.log.reported_end_offset(), Offset(0));
+        fill(&mut rig, 1, 10);
+        assert_eq!(rig.log.flushed(), Offset(2), "with the first record");
+        fill(&mut rig, 1, 10);
+        let marks = (rig.log.flushed(), rig.log.reported_end_offset());
+        assert_eq!(marks, (Offset(2), Offset(3)), "the policy decides again");
+    }
 }
 
 #[test]
