@@ -64,3 +64,13 @@ fn records_that_were_found_before_a_compaction_are_looked_for_again() {
     assert!(result.violations.is_empty(), "{:?}", result.violations);
     assert!(result.replaced_segments > 0, "segments are compacted");
 }
+
+/// A sync fails when everybody but the members of groups is done, and the power goes with it: there
+/// is less to read than there was.
+#[test]
+fn records_may_be_lost_while_groups_come_to_rest() {
+    let mut options = options_of(0x10046);
+    (options.producers, options.groups) = (1, 2);
+    let result = run_with(0x10046, options, Watch::default());
+    assert!(result.violations.is_empty(), "{:?}", result.violations);
+}

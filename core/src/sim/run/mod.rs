@@ -226,19 +226,20 @@ impl Run {
 
     /// Members read everything, commit it and leave.
     fn settle_groups(&mut self) -> Option<()> {
-        let ends: BTreeMap<TopicPartition, Offset> = self
-            .images()
-            .iter()
-            .filter_map(|image| Some((partition_of(&image.folder)?, image.read().end_offset())))
-            .collect();
         let names = self.groups();
         let end_ns = self.world.now_ns() + HEAL_NS;
-        let is_settled = |world: &World| {
-            names
-                .iter()
-                .all(|name| unsettled(&members(world, name), &ends).is_empty())
+        let ends = loop {
+            let ends = self.ends();
+            let incarnation = self.world.nodes()[0].incarnation();
+            let is_same = |world: &World| world.nodes()[0].incarnation() == incarnation;
+            let is_over = |world: &World| !is_same(world) || at_rest(world, &names, &ends);
+            // A sync that was to fail may do so as late as now. The power goes with it, and takes
+            // records: the ends are others then.
+            if !self.world.run_until(end_ns, is_over) || is_same(&self.world) {
+                break ends;
+            }
         };
-        if !self.world.run_until(end_ns, is_settled) && self.world.violations().is_empty() {
+        if !at_rest(&self.world, &names, &ends) && self.world.violations().is_empty() {
             let left = names
                 .iter()
                 .flat_map(|name| unsettled(&members(&self.world, name), &ends));
@@ -378,6 +379,14 @@ impl Run {
         self.held()
     }
 
+    /// Where the logs end.
+    fn ends(&self) -> BTreeMap<TopicPartition, Offset> {
+        let images = self.images();
+        let ends = images.iter();
+        ends.filter_map(|image| Some((partition_of(&image.folder)?, image.read().end_offset())))
+            .collect()
+    }
+
     fn images(&self) -> Vec<LogImage> {
         let files = self.world.nodes()[0].file_systems();
         files.into_iter().flat_map(LogImage::take_all).collect()
@@ -420,6 +429,12 @@ fn members<'a>(world: &'a World, group: &str) -> Vec<&'a Member> {
     members
         .filter(|member| **member.group() == *group)
         .collect()
+}
+
+/// Whether the members of all groups have read everything.
+fn at_rest(world: &World, groups: &[Arc<str>], ends: &BTreeMap<TopicPartition, Offset>) -> bool {
+    let mut groups = groups.iter();
+    groups.all(|name| unsettled(&members(world, name), ends).is_empty())
 }
 
 /// The partition whose folder this is.
