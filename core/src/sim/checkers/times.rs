@@ -10,7 +10,7 @@
 //!
 //! What kind of a topic it is, its name says in every workload.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::Violation;
 use super::compaction::read_batches;
@@ -53,7 +53,9 @@ type BatchKey = (u64, Head);
 /// A batch that a producer sent, maybe several times.
 #[derive(Clone, Debug)]
 struct Sent {
-    head: Head,
+    /// Each way it was sent: one who is no idempotent producer may send the same records twice, in
+    /// different codecs.
+    heads: BTreeSet<Head>,
     /// The least and the greatest time of its records, where that matters.
     times: Option<(i64, i64)>,
     /// When it first came.
@@ -130,11 +132,12 @@ impl TimeChecker {
     fn note_sent(&mut self, bytes: &[u8], arrived: Timestamp) -> BatchKey {
         let key = key_of(bytes);
         let is_bounded = self.bound_ms.is_some();
-        self.sent.entry(key).or_insert_with(|| Sent {
-            head: head_of(bytes),
+        let sent = self.sent.entry(key).or_insert_with(|| Sent {
+            heads: BTreeSet::new(),
             times: is_bounded.then(|| times_of(bytes)).flatten(),
             arrived,
         });
+        sent.heads.insert(head_of(bytes));
         key
     }
 
@@ -181,7 +184,7 @@ impl TimeChecker {
             return Err(format!("batch {base} is not in the codec of its topic"));
         }
         if !is_stamped(folder) {
-            if !is_recoded && head_of(bytes) != sent.head {
+            if !is_recoded && !sent.heads.contains(&head_of(bytes)) {
                 return Err(format!("batch {base} is not as its producer sent it"));
             }
             let bound_ms = self.bound_ms.filter(|_| folder.contains(BOUNDED));
@@ -374,7 +377,11 @@ mod tests {
     const BOUNDED_LOG: &str = "topic-bounded-0-0";
 
     fn batch(times: &[i64]) -> Vec<u8> {
-        let mut builder = BatchBuilder::new(Compression::None);
+        batch_in(Compression::None, times)
+    }
+
+    fn batch_in(codec: Compression, times: &[i64]) -> Vec<u8> {
+        let mut builder = BatchBuilder::new(codec);
         for time in times {
             let value = format!("{times:?}");
             builder.push(Timestamp(*time), None, Some(value.as_bytes()));
@@ -408,6 +415,17 @@ mod tests {
         let changed = stamped(&sent, 1_005);
         assert!(checker.judge_batch(PLAIN, &changed, now).is_err());
         assert!(checker.judge_batch(PLAIN, &batch(&[6]), now).is_err());
+    }
+
+    #[test]
+    fn the_same_records_stand_in_each_codec_they_were_sent_in() {
+        let [first, second, never] = [Compression::None, Compression::Lz4, Compression::Gzip]
+            .map(|codec| batch_in(codec, &[5, 7]));
+        let mut checker = checker(&[&first, &second]);
+        let mut judge = |bytes: &[u8]| checker.judge_batch(PLAIN, bytes, Timestamp(1_010));
+        assert_eq!(judge(&first), Ok(()));
+        assert_eq!(judge(&second), Ok(()));
+        assert!(judge(&never).is_err());
     }
 
     #[test]
