@@ -221,6 +221,9 @@ fn both_formats_are_well_formed_and_tell_the_same() {
     let (broker, address) = start("formats", &[]);
     let mut client = WireClient::connect(&broker.address()).expect("it listens");
     client.create_topic("one", 1).expect("a topic");
+    // Counted after its answer is sent: both pages are to know it.
+    let counted = "ottla_request_latency_seconds_count{request=\"CreateTopics\"}";
+    scrape_until(&address, counted, 1.0);
     let accept = "Accept: application/openmetrics-text;version=1.0.0,text/plain;q=0.5\r\n";
     let answer = get(&address, "/metrics", accept);
     assert!(
