@@ -52,6 +52,9 @@ class Client:
             "metadata_max_age_ms": 1000,
             "partition_assignment_strategy": [assignor(options["assignor"])],
         }
+        if "api_version_auto_timeout_ms" in KafkaConsumer.DEFAULT_CONFIG:
+            # Before 3.0 it gives a broker up that has not told its versions after 2 s.
+            settings["api_version_auto_timeout_ms"] = 30_000
         if "instance" in options:
             settings["group_instance_id"] = options["instance"]
         self.positions = {}
