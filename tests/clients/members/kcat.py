@@ -35,12 +35,16 @@ def main():
         command + ["-G", options["group"], *topics],
         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
     )
-    lines = threading.Thread(target=pass_on, args=(kcat.stdout,), daemon=True)
-    lines.start()
-    threading.Thread(target=tell_of_rebalances, args=(kcat.stderr,), daemon=True).start()
+    telling = [
+        threading.Thread(target=pass_on, args=(kcat.stdout,), daemon=True),
+        threading.Thread(target=tell_of_rebalances, args=(kcat.stderr,), daemon=True),
+    ]
+    for thread in telling:
+        thread.start()
     threading.Thread(target=wait_for_leave, args=(kcat,), daemon=True).start()
     status = kcat.wait()
-    lines.join()
+    for thread in telling:
+        thread.join()
     if status == 0:
         member.say("left")
     sys.exit(status)

@@ -18,9 +18,13 @@ import sys
 import threading
 
 
+OUTPUT = threading.Lock()
+
+
 def say(*words):
-    """Prints one event."""
-    print(*words, flush=True)
+    """Prints one event, whole: a line and its end are two writes, and threads would mix them."""
+    with OUTPUT:
+        print(*words, flush=True)
 
 
 def say_assigned(partitions):
