@@ -9,7 +9,17 @@ use crate::cli::console::Console;
 use crate::cli::failure::Failure;
 
 /// The broker's script, which is not among the tools.
-const SERVER_SCRIPT: &str = "kafka-server-start.sh";
+const SERVER_SCRIPT: &str = "server-start";
+
+const USAGE_OF_LINKS: &str = "\
+Usage: ottla links DIR
+
+DIR gets links for each of Kafka's scripts, such as kafka-topics.sh and kafka-topics; put it on
+your PATH. Links that are there are replaced, files are not.
+
+Examples:
+  ottla links ~/.local/bin
+  ottla links ./bin && PATH=$PWD/bin:$PATH kafka-topics.sh --list";
 
 /// Prints what the binary can do.
 pub(super) fn print(console: &mut Console<'_>) -> Result<(), Failure> {
@@ -62,11 +72,13 @@ pub(super) fn print(console: &mut Console<'_>) -> Result<(), Failure> {
 /// Makes a link for every script in a directory.
 pub(super) fn make_links(args: &[OsString], console: &mut Console<'_>) -> Result<(), Failure> {
     let [directory] = args else {
-        return Err(Failure::refused(
-            "Usage: ottla links DIR. DIR gets a link for each of Kafka's scripts, such as \
-             kafka-topics.sh; put it on your PATH.",
-        ));
+        return Err(Failure::refused(USAGE_OF_LINKS));
     };
+    match directory.to_str() {
+        Some("--help" | "-h") => return console.line(USAGE_OF_LINKS),
+        Some(option) if option.starts_with('-') => return Err(Failure::refused(USAGE_OF_LINKS)),
+        Some(_) | None => {}
+    }
     let directory = PathBuf::from(directory);
     let refused = |what: &str, error: std::io::Error| {
         Failure::refused(format!(
@@ -76,11 +88,10 @@ pub(super) fn make_links(args: &[OsString], console: &mut Console<'_>) -> Result
     let binary = std::env::current_exe().map_err(|error| refused("find this program", error))?;
     let making = format!("make the directory {}", directory.display());
     fs::create_dir_all(&directory).map_err(|error| refused(&making, error))?;
-    let mut scripts: Vec<String> = TOOLS
-        .iter()
-        .map(|tool| format!("kafka-{}.sh", tool.name))
+    let names = TOOLS.iter().map(|tool| tool.name).chain([SERVER_SCRIPT]);
+    let scripts: Vec<String> = names
+        .flat_map(|name| [format!("kafka-{name}.sh"), format!("kafka-{name}")])
         .collect();
-    scripts.push(SERVER_SCRIPT.to_owned());
     for script in &scripts {
         make_link(&binary, &directory.join(script))?;
     }
@@ -131,17 +142,30 @@ mod tests {
             assert!(result.is_ok(), "{result:?}");
             assert!(out.starts_with("Made "));
         }
+        let is_link = |path: &Path| fs::symlink_metadata(path).is_ok_and(|it| it.is_symlink());
+        for name in ["kafka-topics", "kafka-server-start.sh"] {
+            assert!(is_link(&directory.join(name)), "{name}");
+        }
         let script = directory.join("kafka-topics.sh");
-        assert!(
-            fs::symlink_metadata(&script)
-                .expect("it was made")
-                .is_symlink()
-        );
+        assert!(is_link(&script));
         fs::remove_file(&script).expect("it is ours");
         fs::write(&script, "precious").expect("the directory is ours");
         let (result, _out, _err) = with_console(|console| make_links(&args, console));
         assert!(matches!(result, Err(Failure::Refused(_))));
         assert_eq!(fs::read(&script).expect("it was left"), b"precious");
         fs::remove_dir_all(&directory).expect("the directory is ours");
+    }
+
+    #[test]
+    fn help_is_no_directory() {
+        let ask = |option: &str| {
+            let (result, out, _err) =
+                with_console(|console| make_links(&[OsString::from(option)], console));
+            assert!(!Path::new(option).exists());
+            (result.is_ok(), out)
+        };
+        let (is_well, out) = ask("--help");
+        assert!(is_well && out.contains("Examples:"), "{out}");
+        assert!(!ask("--hlp").0);
     }
 }
