@@ -1,13 +1,17 @@
 //! What the data directories say at boot: whose they are, and what of each log was on record.
 
+mod ownership;
+mod strays;
+
 use std::collections::{BTreeMap, BTreeSet};
 
+use self::ownership::{check_metadata_log, owners_of};
+pub(super) use self::strays::remove_future;
 use super::boot::{BootError, BootOptions};
-use super::broker::{Broker, event};
+use super::broker::event;
 use super::door::Outbox;
-use super::folders;
 use crate::event::Severity;
-use crate::ids::{DirectoryId, DirectoryIndex, LogId, Offset, TopicId, TopicPartition};
+use crate::ids::{DirectoryId, DirectoryIndex, Offset, TopicId, TopicPartition};
 use crate::log::checkpoint::parse_offsets;
 use crate::log::partition_metadata;
 use crate::mutants::mutant;
@@ -83,82 +87,6 @@ pub(super) fn inspect(
         directories.read_records(index, out);
     }
     Ok(directories)
-}
-
-/// What `meta.properties` of each directory says; checks that they agree and are this node's.
-fn owners_of(options: &BootOptions) -> Result<Vec<Option<MetaProperties>>, BootError> {
-    let mut owners: Vec<Option<MetaProperties>> = Vec::new();
-    for (listing, path) in options.directories.iter().zip(&options.config.log_dirs) {
-        let Some(bytes) = listing.file(DirectoryFile::MetaProperties) else {
-            if listing
-                .folders
-                .iter()
-                .any(|folder| folder.name == METADATA_FOLDER)
-            {
-                return Err(BootError(format!(
-                    "{path} holds a metadata log but no meta.properties; put the file back or \
-                     choose another directory"
-                )));
-            }
-            owners.push(None);
-            continue;
-        };
-        let owner = MetaProperties::parse(bytes)
-            .map_err(|error| BootError(format!("{path}/meta.properties {error}")))?;
-        if owner.node_id != options.config.node_id {
-            return Err(BootError(format!(
-                "{path} belongs to node {}, and this is node {}; set node.id={} or choose another \
-                 directory",
-                owner.node_id, options.config.node_id, owner.node_id
-            )));
-        }
-        if let Some(other) = owners.iter().flatten().next()
-            && other.cluster_id != owner.cluster_id
-        {
-            return Err(BootError(format!(
-                "{path} belongs to cluster {}, and the directories before it to cluster {}; all \
-                 of log.dirs must be of one cluster",
-                owner.cluster_id, other.cluster_id
-            )));
-        }
-        owners.push(Some(owner));
-    }
-    Ok(owners)
-}
-
-/// The metadata log is in the first directory and in no other, and is not missing where there are
-/// logs of topics: with another one, or an empty one, those would be logs of topics that nobody
-/// knows.
-fn check_metadata_log(options: &BootOptions) -> Result<(), BootError> {
-    let paths = &options.config.log_dirs;
-    let directories = options.directories.iter().zip(paths);
-    let is_metadata = |folder: &FolderListing| folder.name == METADATA_FOLDER;
-    let is_topic = |folder: &FolderListing| {
-        !is_metadata(folder)
-            && partition_of(&folder.name).is_some()
-            && !folder.partition_metadata.is_empty()
-    };
-    let elsewhere = directories.clone().skip(1);
-    let mut elsewhere =
-        elsewhere.filter(|(listing, _path)| listing.folders.iter().any(is_metadata));
-    if let Some((_listing, path)) = elsewhere.next() {
-        return Err(BootError(format!(
-            "there is a metadata log in {path}, and {} is where it belongs, as the first of \
-             log.dirs; put {path} first again, or name it as metadata.log.dir",
-            paths[0]
-        )));
-    }
-    let has_metadata = options.directories[0].folders.iter().any(is_metadata);
-    let mut with_topics = directories.filter(|(listing, _)| listing.folders.iter().any(is_topic));
-    if !has_metadata && let Some((_listing, path)) = with_topics.next() {
-        return Err(BootError(format!(
-            "there are logs of topics in {path}, and no metadata log in {}, the first of \
-             log.dirs, that says whose they are; put back {METADATA_FOLDER}, or choose other \
-             directories",
-            paths[0]
-        )));
-    }
-    Ok(())
 }
 
 impl Directories {
@@ -347,52 +275,6 @@ impl Directories {
         let key = (directory, partition_of(folder)?);
         self.cleaner_offsets.get(&key).copied()
     }
-
-    /// What is left in the listings is no partition's: folders marked as deleted are removed,
-    /// others are put aside under a name that no partition has, for a person to look at.
-    pub(super) fn dispose_of_strays(&mut self, broker: &mut Broker, out: &mut Outbox) {
-        for (folders, index) in self.folders.iter().zip(0u8..) {
-            for folder in folders.values() {
-                if folder.name == METADATA_FOLDER || folder.name.ends_with("-stray") {
-                    continue;
-                }
-                let topic = partition_metadata::parse(&folder.partition_metadata);
-                // A future log that says of which topic it is may be all there is of a partition.
-                let is_deleted = folder.name.ends_with("-delete")
-                    || (folder.name.ends_with(FUTURE) && topic.is_none());
-                if !is_deleted && topic.is_none() {
-                    continue;
-                }
-                let log = broker.take_log_id();
-                out.disk.push(DiskOp::OpenLog {
-                    log,
-                    directory: DirectoryIndex(index),
-                    folder: folder.name.as_str().into(),
-                });
-                if is_deleted {
-                    mark_deleted(log, &folder.name, out);
-                    out.disk.push(DiskOp::RemoveLog { log });
-                    continue;
-                }
-                let aside = match folder.name.strip_suffix(FUTURE) {
-                    // It is as long as a name may be, and no other folder has it.
-                    Some(name) => format!("{name}-stray"),
-                    None => folders::stray(&folder.name, topic.unwrap_or(TopicId::ZERO)),
-                };
-                out.events.push(event(
-                    Severity::Warning,
-                    &folder.name,
-                    format!("belongs to no partition of this node; it is kept as {aside}"),
-                ));
-                out.disk.push(DiskOp::MarkLogDeleted {
-                    log,
-                    folder: aside.as_str().into(),
-                });
-            }
-        }
-        self.listings.clear();
-        self.folders.clear();
-    }
 }
 
 fn folders_by_name(listing: &mut DirectoryListing) -> BTreeMap<String, FolderListing> {
@@ -400,33 +282,6 @@ fn folders_by_name(listing: &mut DirectoryListing) -> BTreeMap<String, FolderLis
     folders
         .map(|folder| (folder.name.clone(), folder))
         .collect()
-}
-
-/// Removes the folder of a future log that counts no more.
-pub(super) fn remove_future(
-    broker: &mut Broker,
-    directory: DirectoryIndex,
-    folder: &str,
-    out: &mut Outbox,
-) {
-    let log = broker.take_log_id();
-    out.disk.push(DiskOp::OpenLog {
-        log,
-        directory,
-        folder: folder.into(),
-    });
-    mark_deleted(log, folder, out);
-    out.disk.push(DiskOp::RemoveLog { log });
-}
-
-/// Gives a folder that is to be removed a name that says so, if it has none.
-fn mark_deleted(log: LogId, folder: &str, out: &mut Outbox) {
-    if let Some(name) = folder.strip_suffix(FUTURE) {
-        out.disk.push(DiskOp::MarkLogDeleted {
-            log,
-            folder: format!("{name}-delete").into(),
-        });
-    }
 }
 
 /// The partition whose log lies in a folder of this name.
@@ -447,56 +302,5 @@ fn random_id(rng: &mut Rng) -> DirectoryId {
         if !id.to_string().starts_with('-') && !id.is_zero() && id != TopicId::METADATA {
             return id;
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::config::{BrokerConfig, Settings};
-    use crate::ids::NodeId;
-
-    fn folder(name: &str, partition_metadata: &'static [u8]) -> FolderListing {
-        FolderListing {
-            name: name.to_owned(),
-            partition_metadata: partition_metadata.into(),
-            ..FolderListing::default()
-        }
-    }
-
-    fn refusal(first: Vec<FolderListing>, second: Vec<FolderListing>) -> Option<String> {
-        let properties = MetaProperties {
-            cluster_id: "c".to_owned(),
-            node_id: NodeId(1),
-            directory_id: TopicId([7; 16]),
-        };
-        let of = |folders| DirectoryListing {
-            files: vec![(DirectoryFile::MetaProperties, properties.to_bytes())],
-            folders,
-            ..DirectoryListing::default()
-        };
-        let settings = Settings::load("log.dirs=a,b", &[]).expect("they are valid");
-        let options = BootOptions {
-            config: BrokerConfig::of(&settings).expect("they go together"),
-            settings,
-            listeners: Vec::new(),
-            directories: vec![of(first), of(second)],
-            seed: 7,
-        };
-        let said = check_metadata_log(&options);
-        said.err().map(|error| error.0)
-    }
-
-    #[test]
-    fn a_metadata_log_in_the_wrong_place_is_left_alone() {
-        let metadata = || folder(METADATA_FOLDER, b"");
-        let topic = || folder("t-0", b"version: 0");
-        assert_eq!(refusal(vec![], vec![]), None);
-        assert_eq!(refusal(vec![metadata()], vec![topic()]), None);
-        let said = refusal(vec![], vec![metadata(), topic()]).expect("b came first before");
-        assert!(said.contains("metadata log in b"), "{said}");
-        let said = refusal(vec![topic()], vec![]).expect("somebody removed it");
-        assert!(said.contains("no metadata log in a"), "{said}");
-        assert_eq!(refusal(vec![folder("lost-1", b"")], vec![]), None);
     }
 }
