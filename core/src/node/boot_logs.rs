@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::boot::{Boot, Stage};
-use super::boot_directories::remove_future;
+use super::boot_directories::remove_folder;
 use super::broker::{Broker, event};
 use super::door::Outbox;
 use crate::event::Severity;
@@ -105,7 +105,7 @@ impl Boot {
                     if *current != directory {
                         broker.resume_move(identity.log, directory);
                     }
-                    remove_future(broker, directory, &folder.name, out);
+                    remove_folder(broker, directory, &folder.name, out);
                 }
                 None if assigned == Some(id) => log = Some((directory, folder)),
                 None => self.directories.put_back(directory, folder),

@@ -16,9 +16,9 @@ pub(super) fn deleted(folder: &str, topic: TopicId) -> Arc<str> {
     capped(folder, &format!(".{}-delete", hex(topic))).into()
 }
 
-/// A name for the folder of a log that is put aside: `topic-0.<id>-stray`.
-pub(super) fn stray(folder: &str, topic: TopicId) -> String {
-    capped(folder, &format!(".{topic}-stray"))
+/// A name for the folder of a log that is put aside: `topic-0.<digits>-stray`.
+pub(super) fn stray(folder: &str, digits: &str) -> String {
+    capped(folder, &format!(".{digits}-stray"))
 }
 
 /// An id as 32 digits.
@@ -50,7 +50,7 @@ mod tests {
         let topic = "x".repeat(TOPIC_NAME_CHARACTERS_MAX);
         for name in [
             |folder: &str| deleted(folder, ID).to_string(),
-            |folder: &str| stray(folder, ID),
+            |folder: &str| stray(folder, &hex(ID)),
         ] {
             let named: Vec<String> = [0, 1, 99_999]
                 .iter()
@@ -67,12 +67,12 @@ mod tests {
     fn short_names_stay_whole() {
         let digits = "ab".repeat(16);
         assert_eq!(&*deleted("a-b-3", ID), format!("a-b-3.{digits}-delete"));
-        assert_eq!(stray("a-b-3", ID), format!("a-b-3.{ID}-stray"));
+        assert_eq!(stray("a-b-3", &digits), format!("a-b-3.{digits}-stray"));
     }
 
     #[test]
     fn a_name_that_is_no_partitions_is_cut_too() {
-        let name = stray(&"ü".repeat(127), ID);
+        let name = stray(&"ü".repeat(127), &hex(ID));
         assert!(name.len() <= CHARACTERS_MAX);
         assert!(name.starts_with("üü"), "{name}");
     }

@@ -36,6 +36,8 @@ mod tests_of_faults;
 mod tests_of_groups;
 #[cfg(all(test, feature = "sim"))]
 mod tests_of_moves;
+#[cfg(all(test, feature = "sim"))]
+mod tests_of_strays;
 mod throttled;
 pub mod wait;
 

@@ -35,7 +35,15 @@ impl Bench {
     }
 
     /// Boots a node and lets the disk rest as soon as it is ready.
-    pub(super) fn boot_until_ready(properties: &str, mut disk: Disk, now: Now) -> Self {
+    pub(super) fn boot_until_ready(properties: &str, disk: Disk, now: Now) -> Self {
+        let mut bench = Self::begin_boot(properties, disk, now);
+        while !bench.node.is_ready() && bench.step() {}
+        assert!(bench.node.is_ready(), "{:?}", bench.node.stopped());
+        bench
+    }
+
+    /// A node that has just begun to boot.
+    pub(super) fn begin_boot(properties: &str, mut disk: Disk, now: Now) -> Self {
         let settings = Settings::load(properties, &[]).expect("they are valid");
         let config = BrokerConfig::of(&settings).expect("defaults are valid");
         let directories: Vec<DirectoryIndex> = disk.directories().collect();
@@ -55,15 +63,12 @@ impl Bench {
         };
         let mut out = Outbox::default();
         let node = Node::boot(now, options, &mut out).expect("the directories are its own");
-        let mut bench = Self {
+        Self {
             node,
             disk,
             now,
             out,
-        };
-        while !bench.node.is_ready() && bench.step() {}
-        assert!(bench.node.is_ready(), "{:?}", bench.node.stopped());
-        bench
+        }
     }
 
     /// Turns until the disk has nothing more to answer.
@@ -95,6 +100,7 @@ impl Bench {
     /// Writes a topic of so many partitions.
     pub(super) fn write_topic_of(&mut self, name: &str, partitions: i32) {
         let topic_id = TopicId([name.as_bytes()[0]; 16]);
+        let directory = self.node.broker().expect("it runs").identity.directories[0];
         let topic = TopicRecord {
             name: name.into(),
             topic_id,
@@ -109,7 +115,7 @@ impl Bench {
                 leader: NodeId(1),
                 leader_epoch: LeaderEpoch(0),
                 partition_epoch: PartitionEpoch(0),
-                directories: vec![TopicId([9; 16])],
+                directories: vec![directory],
                 ..PartitionRecord::default()
             })
         }));

@@ -51,4 +51,6 @@ pub struct FolderListing {
     pub files: Vec<(String, u64)>,
     /// Content of `partition.metadata`; empty where it is not there.
     pub partition_metadata: Bytes,
+    /// Whether there is something in it that is no plain file, or has a name that is no text.
+    pub has_others: bool,
 }

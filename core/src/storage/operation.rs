@@ -44,8 +44,9 @@ pub enum DiskOp {
     },
     /// Makes a log's folder, with its `partition.metadata` if that is not empty, and binds it to
     /// `log`. What an interrupted creation left of a folder of that name is taken over, emptied; a
-    /// log of that name that was marked as deleted before is moved away first. The first sync of
-    /// the log makes `partition.metadata` durable too. Acknowledged by [`DiskDone::Created`].
+    /// log of that name that was marked as deleted or renamed before is moved away first, durably
+    /// where it was renamed. The first sync of the log makes `partition.metadata` durable too.
+    /// Acknowledged by [`DiskDone::Created`].
     CreateLog {
         /// The id the log has from now on.
         log: LogId,

@@ -110,11 +110,13 @@ fn fill(directory: &Directory, listing: &mut FolderListing) -> io::Result<()> {
     let mut path = String::new();
     for entry in directory.entries(&listing.name)? {
         let Ok(name) = entry.file_name().to_str() else {
+            listing.has_others = true;
             continue;
         };
         path.clear();
         path.extend([&listing.name, "/", name]);
         if directory.type_of(&path, &entry)? != FileType::RegularFile {
+            listing.has_others |= name != "." && name != "..";
             continue;
         }
         let size_bytes = if name == LogFile::PartitionMetadata.name() {

@@ -49,7 +49,7 @@ impl MemoryDisk {
                 .iter()
                 .map(|(name, bytes)| (name.clone(), bytes.len() as u64))
                 .collect(),
-            partition_metadata: Bytes::new(),
+            ..FolderListing::default()
         }
     }
 

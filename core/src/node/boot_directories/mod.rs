@@ -6,7 +6,7 @@ mod strays;
 use std::collections::{BTreeMap, BTreeSet};
 
 use self::ownership::{check_metadata_log, owners_of};
-pub(super) use self::strays::remove_future;
+pub(super) use self::strays::remove_folder;
 use super::boot::{BootError, BootOptions};
 use super::broker::event;
 use super::door::Outbox;

@@ -462,7 +462,7 @@ impl Broker {
     }
 
     /// 32 digits that no other folder has.
-    fn random_digits(&mut self) -> String {
+    pub(super) fn random_digits(&mut self) -> String {
         let mut id = [0; 16];
         self.rng.fill(&mut id);
         super::folders::hex(TopicId(id))

@@ -148,13 +148,15 @@ impl LogImage {
         Some(image)
     }
 
-    /// Every log folder of a data directory, leaving out those marked as deleted.
+    /// Every log folder of a data directory, leaving out those marked as deleted, and those put
+    /// aside as a crash left them because they do not say whose they are.
     #[must_use]
     pub fn take_all(files: &FileSystem) -> Vec<Self> {
         let names = files.names(DirectoryId::ROOT);
         names
             .filter(|(name, _)| !name.ends_with("-delete"))
             .filter_map(|(name, _)| Self::take(files, name))
+            .filter(|image| !image.folder.ends_with("-stray") || image.topic_id().is_some())
             .collect()
     }
 

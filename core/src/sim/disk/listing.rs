@@ -21,6 +21,7 @@ fn folder_listing(files: &FileSystem, folder: DirectoryId, name: &str) -> Folder
             })
             .collect(),
         partition_metadata: metadata.map_or_else(Bytes::new, |content| content.to_vec().into()),
+        has_others: false,
     }
 }
 
