@@ -20,7 +20,7 @@ use crate::partition::{Acknowledgement, AppendRefusal, Appended, Partition, Wait
 use crate::time::{Now, from_ms};
 use crate::waiting::{ReplyTo, WaitId};
 use crate::wire::batch::{BatchError, PreparedBatch};
-use crate::wire::produce::{ProduceInput, ProducePartition, ProduceTopic};
+use crate::wire::produce::{ProduceInput, ProduceTopic};
 use crate::wire::request::Reply;
 
 /// The client that may write to Kafka's own topics (Kafka's `AdminUtils.ADMIN_CLIENT_ID`).
@@ -58,12 +58,12 @@ pub fn handle(
     let acks = input.acks;
     let timeout_ms = input.timeout_ms;
     let mut appended = OneOrMany::None;
-    let response = if is_unnamed_transaction(&input) {
+    let response = if input.is_unnamed_transaction() {
         refuse_all(&input, ErrorCode::TransactionalIdAuthorizationFailed)
-    } else if (-1..=1).contains(&acks) {
-        append_all(broker, now, from, input, &mut appended, out)
-    } else {
+    } else if input.has_bad_acks() {
         refuse_all(&input, ErrorCode::InvalidRequiredAcks)
+    } else {
+        append_all(broker, now, from, input, &mut appended, out)
     };
     if acks == 0 {
         let failed = error_of(&response).is_some();
@@ -166,19 +166,6 @@ impl ProduceWait {
             .partition_responses
             .get_mut(part.partition_at as usize)
     }
-}
-
-/// Whether a batch belongs to a transaction that the request does not name (K45).
-fn is_unnamed_transaction(input: &ProduceInput) -> bool {
-    let is_transactional = |partition: &ProducePartition| {
-        let batch = partition.batch.as_ref();
-        batch.is_ok_and(|batch| batch.header.attributes.is_transactional())
-    };
-    input.transactional_id.is_none()
-        && input
-            .topics
-            .iter()
-            .any(|topic| topic.partitions.iter().any(is_transactional))
 }
 
 /// Where an appended batch stands in the answer.

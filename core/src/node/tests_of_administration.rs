@@ -241,7 +241,8 @@ fn is_opened(bench: &Bench, name: &str) -> bool {
     });
     let mut input = ProduceInput::default();
     input.topics.push(topic);
-    bench.node.broker().expect("it runs").demands.asks(&input)
+    let broker = bench.node.broker().expect("it runs");
+    broker.demands.asks(&input, Timestamp(1))
 }
 
 #[test]

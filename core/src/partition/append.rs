@@ -3,20 +3,20 @@
 //! The batch was checked for itself on its connection; here it meets the topic's configuration and
 //! the log's producers. Compare Kafka's `LogValidator` and `UnifiedLog.appendAsLeader`, 4.3.1.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 
-use super::opening::Demand;
+use super::opening::{Demand, TimeBounds};
 use super::{Partition, conform};
 use crate::config::LogConfig;
 use crate::error::ErrorCode;
 use crate::ids::Offset;
-use crate::limits::RECORD_ERRORS_MAX;
 use crate::log::{AppendError, LeaderBatch, LogMemory};
 use crate::mutants::mutant;
 use crate::storage::DiskOp;
 use crate::time::{Now, Timestamp};
 use crate::wire::batch::{PreparedBatch, TimestampType};
-use crate::wire::records::Records;
 use crate::wire::walk::RecordFacts;
 
 /// A batch that is in the log.
@@ -210,40 +210,30 @@ fn check_timestamps(
     facts: Option<&RecordFacts>,
     config: &LogConfig,
 ) -> Result<(), AppendRefusal> {
-    let after_max = now
-        .wall
-        .0
-        .saturating_add(config.message_timestamp_after_max_ms);
-    let before_min = now
-        .wall
-        .0
-        .saturating_sub(config.message_timestamp_before_max_ms);
-    let is_wrong =
-        |time: Timestamp| time != Timestamp::NONE && !(before_min..=after_max).contains(&time.0);
+    let bounds = TimeBounds::of(config, now.wall);
     let known = conform::timestamps(batch, facts);
-    let Some(time) = known.into_iter().find(|time| is_wrong(*time)) else {
+    let Some(time) = known.into_iter().find(|time| !bounds.allow(*time)) else {
         return Ok(());
     };
     Err(AppendRefusal {
         code: ErrorCode::InvalidTimestamp,
         message: format!(
             "Timestamp {time} of a message is out of range. The timestamp should be within \
-             [{before_min}, {after_max}]"
+             [{}, {}]",
+            bounds.first, bounds.last
         ),
-        records: wrong_records(batch, is_wrong),
+        records: wrong_records(batch, &bounds),
     })
 }
 
-/// The records whose times are wrong, the first of them where the batch cannot be opened.
-fn wrong_records(batch: &PreparedBatch, is_wrong: impl Fn(Timestamp) -> bool) -> Vec<i32> {
-    let Ok(records) = Records::open(&batch.bytes) else {
-        return vec![0];
+/// The records whose times are wrong: as they were noted when the batch was opened before the turn,
+/// if it was; the first record where the batch cannot be opened.
+fn wrong_records(batch: &PreparedBatch, bounds: &TimeBounds) -> Vec<i32> {
+    let noted = match &batch.odd_times {
+        Some(noted) => Arc::clone(noted),
+        None => conform::odd_times(batch, bounds),
     };
-    let records = (0..).zip(records.map_while(Result::ok));
-    let wrong = records.filter(|(_, record)| is_wrong(record.timestamp));
-    let indexes: Vec<i32> = wrong
-        .map(|(index, _)| index)
-        .take(RECORD_ERRORS_MAX)
-        .collect();
+    let wrong = noted.iter().filter(|(_, time)| !bounds.allow(*time));
+    let indexes: Vec<i32> = wrong.map(|(index, _)| *index).collect();
     if indexes.is_empty() { vec![0] } else { indexes }
 }

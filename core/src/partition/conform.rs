@@ -5,8 +5,11 @@
 //! (K39). That was done before the turn, as a rule ([`super::opening`]); here it is done where it
 //! was not. Compare Kafka's `LogValidator`, which opens every batch.
 
+use std::sync::Arc;
+
 use super::append::AppendRefusal;
-use super::opening::Demand;
+use super::opening::{Demand, TimeBounds};
+use crate::limits::RECORD_ERRORS_MAX;
 use crate::mutants::mutant;
 use crate::time::Timestamp;
 use crate::wire::batch::{BatchError, PreparedBatch};
@@ -60,8 +63,21 @@ pub(super) fn recompress(
     let rebuilt = PreparedBatch::from_log(builder.build())?;
     Ok(PreparedBatch {
         facts: batch.facts,
+        odd_times: batch.odd_times,
         ..rebuilt
     })
+}
+
+/// The records whose times are out of bounds, the first [`RECORD_ERRORS_MAX`] of them; none where
+/// the batch cannot be opened.
+pub(super) fn odd_times(batch: &PreparedBatch, bounds: &TimeBounds) -> Arc<[(i32, Timestamp)]> {
+    let Ok(records) = Records::open(&batch.bytes) else {
+        return Arc::default();
+    };
+    let records = (0..).zip(records.map_while(Result::ok));
+    let times = records.map(|(index, record)| (index, record.timestamp));
+    let odd = times.filter(|(_index, time)| !bounds.allow(*time));
+    odd.take(RECORD_ERRORS_MAX).collect()
 }
 
 /// The lowest and the highest timestamp of a batch, as far as they are known.

@@ -21,11 +21,36 @@ use std::sync::Arc;
 use super::conform;
 use crate::config::{CompressionType, LogConfig, RecordValidation};
 use crate::ids::{TopicId, TopicName};
-use crate::wire::batch::{Compression, PreparedBatch};
+use crate::time::Timestamp;
+use crate::wire::batch::{Compression, PreparedBatch, TimestampType};
 use crate::wire::produce::{ProduceInput, ProduceTopic};
 
+/// The times that a topic takes just now, both included.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) struct TimeBounds {
+    pub(super) first: i64,
+    pub(super) last: i64,
+}
+
+impl TimeBounds {
+    /// What a configuration allows at a time (K38).
+    pub(super) fn of(config: &LogConfig, wall: Timestamp) -> Self {
+        Self {
+            first: wall
+                .0
+                .saturating_sub(config.message_timestamp_before_max_ms),
+            last: wall.0.saturating_add(config.message_timestamp_after_max_ms),
+        }
+    }
+
+    /// Whether a record may have this time; one without is never wrong.
+    pub(super) fn allow(&self, time: Timestamp) -> bool {
+        time == Timestamp::NONE || (self.first..=self.last).contains(&time.0)
+    }
+}
+
 /// What a topic asks of each record of its batches.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Demand {
     /// Whether it must know what all records say.
     asks_facts: bool,
@@ -33,6 +58,20 @@ pub struct Demand {
     codec: Option<Compression>,
     /// Larger batches are refused as they came, so nobody need open them.
     batch_bytes_max: u32,
+    /// How far behind the clock and ahead of it the producer's times may be, in milliseconds.
+    times_ms: (i64, i64),
+}
+
+impl Default for Demand {
+    /// Asks for nothing.
+    fn default() -> Self {
+        Self {
+            asks_facts: false,
+            codec: None,
+            batch_bytes_max: u32::MAX,
+            times_ms: (i64::MAX, i64::MAX),
+        }
+    }
 }
 
 impl Demand {
@@ -50,13 +89,25 @@ impl Demand {
         let asks_facts = config.compact
             || config.message_timestamp_before_max_ms != i64::MAX
             || config.record_validation == RecordValidation::Deep;
+        let times_ms = match config.message_timestamp_type {
+            TimestampType::CreateTime => (
+                config.message_timestamp_before_max_ms,
+                config.message_timestamp_after_max_ms,
+            ),
+            TimestampType::LogAppendTime => (i64::MAX, i64::MAX),
+        };
         if codec.is_none() && !asks_facts {
-            return Self::default();
+            // The size is not noted: most topics are alike in the rest, and need not be listed.
+            return Self {
+                times_ms,
+                ..Self::default()
+            };
         }
         Self {
             asks_facts,
             codec,
             batch_bytes_max: config.max_message_bytes,
+            times_ms,
         }
     }
 
@@ -71,20 +122,43 @@ impl Demand {
         self.codec.filter(|wanted| codec != Some(*wanted))
     }
 
-    fn is_met(self, batch: &PreparedBatch) -> bool {
+    fn bounds(self, wall: Timestamp) -> TimeBounds {
+        TimeBounds {
+            first: wall.0.saturating_sub(self.times_ms.0),
+            last: wall.0.saturating_add(self.times_ms.1),
+        }
+    }
+
+    /// Whether the batch will be refused for its times, and its records must be decompressed to
+    /// tell which are at fault.
+    fn lacks_times(self, batch: &PreparedBatch, wall: Timestamp) -> bool {
+        let bounds = self.bounds(wall);
+        batch.odd_times.is_none()
+            && batch.header.attributes.compression() != Some(Compression::None)
+            && conform::timestamps(batch, batch.facts.as_ref())
+                .into_iter()
+                .any(|time| !bounds.allow(time))
+    }
+
+    fn is_met(self, batch: &PreparedBatch, wall: Timestamp) -> bool {
         batch.flaw.is_some()
             || batch.size_bytes() > self.batch_bytes_max as usize
-            || !self.lacks_facts(batch) && self.other_codec(batch).is_none()
+            || !self.lacks_facts(batch)
+                && self.other_codec(batch).is_none()
+                && !self.lacks_times(batch, wall)
     }
 
     /// Does to the batch what the append would do.
-    fn meet(self, batch: &mut PreparedBatch) {
+    fn meet(self, batch: &mut PreparedBatch, wall: Timestamp) {
         match conform::facts_for(self, batch) {
             Ok(facts) => batch.facts = facts,
             Err(flaw) => {
                 batch.flaw = Some(flaw);
                 return;
             }
+        }
+        if self.lacks_times(batch, wall) {
+            batch.odd_times = Some(conform::odd_times(batch, &self.bounds(wall)));
         }
         match conform::recompress(self, batch.clone()) {
             Ok(conforming) => *batch = conforming,
@@ -134,26 +208,35 @@ impl Demands {
         self.set(name, id, self.others);
     }
 
-    /// Whether batches of a request would be opened, or compressed.
+    /// Whether batches of a request that came at this time would be opened, or compressed.
     #[must_use]
-    pub fn asks(&self, input: &ProduceInput) -> bool {
+    pub fn asks(&self, input: &ProduceInput, wall: Timestamp) -> bool {
+        // What is refused as a whole is not looked into.
+        let is_open = !input.has_bad_acks() && !input.is_unnamed_transaction();
+        is_open && self.asks_of_topics(input, wall)
+    }
+
+    fn asks_of_topics(&self, input: &ProduceInput, wall: Timestamp) -> bool {
         input.topics.iter().any(|topic| {
             let demand = self.of(topic);
             let batches = topic.partitions.iter();
             let mut batches = batches.filter_map(|partition| partition.batch.as_ref().ok());
-            batches.any(|batch| !demand.is_met(batch))
+            batches.any(|batch| !demand.is_met(batch, wall))
         })
     }
 
     /// Opens and compresses what must be: pure, and as slow as the batches are large.
-    pub fn open(&self, input: &mut ProduceInput) {
+    pub fn open(&self, input: &mut ProduceInput, wall: Timestamp) {
+        if !self.asks(input, wall) {
+            return;
+        }
         for topic in input.topics.iter_mut() {
             let demand = self.of(topic);
             for partition in topic.partitions.iter_mut() {
                 if let Ok(batch) = &mut partition.batch
-                    && !demand.is_met(batch)
+                    && !demand.is_met(batch, wall)
                 {
-                    demand.meet(batch);
+                    demand.meet(batch, wall);
                 }
             }
         }
@@ -177,12 +260,14 @@ mod tests {
     use super::*;
     use crate::ids::PartitionIndex;
     use crate::one_or_many::OneOrMany;
-    use crate::time::Timestamp;
     use crate::wire::batch::{BatchError, seal};
     use crate::wire::builder::BatchBuilder;
     use crate::wire::produce::ProducePartition;
 
     const ID: TopicId = TopicId([7; 16]);
+
+    /// When requests come: batches are of then, unless they are meant to be wrong.
+    const NOW: Timestamp = Timestamp(50);
 
     fn name() -> TopicName {
         Arc::from("topic")
@@ -219,11 +304,14 @@ mod tests {
     }
 
     fn opened(demands: &Demands, mut input: ProduceInput) -> PreparedBatch {
-        let asks = demands.asks(&input);
+        let asks = demands.asks(&input, NOW);
         let before = input.clone();
-        demands.open(&mut input);
+        demands.open(&mut input, NOW);
         assert_eq!(asks, input != before, "asking foretells what is done");
-        assert!(!demands.asks(&input), "what is opened is not opened again");
+        assert!(
+            !demands.asks(&input, NOW),
+            "what is opened is not opened again"
+        );
         input.topics[0].partitions[0]
             .batch
             .clone()
@@ -269,7 +357,7 @@ mod tests {
         for codec in Compression::ALL {
             let sent = batch(codec);
             let early = opened(&listed(&compacted), request("", ID, sent.clone()));
-            assert!(demand.is_met(&early), "{codec:?}");
+            assert!(demand.is_met(&early, NOW), "{codec:?}");
             let late = conform::recompress(demand, sent).expect("readable");
             assert_eq!(early.bytes, late.bytes, "the same bytes, early or late");
         }
@@ -287,6 +375,53 @@ mod tests {
             Ok(early),
             "the topic was configured anew meanwhile"
         );
+    }
+
+    #[test]
+    fn records_out_of_time_are_noted_and_survive_a_new_codec() {
+        // The records have the times 0 to 99.
+        let of = |compression_type| {
+            listed(&LogConfig {
+                message_timestamp_after_max_ms: 40,
+                message_timestamp_before_max_ms: 47,
+                compression_type,
+                ..LogConfig::default()
+            })
+        };
+        let odd = [0, 1, 2].into_iter().chain(91..100);
+        let odd: Vec<i32> = odd.collect();
+        for demands in [of(CompressionType::Producer), of(CompressionType::Zstd(3))] {
+            let early = opened(&demands, request("", ID, batch(Compression::Gzip)));
+            let noted = early.odd_times.expect("it was looked for");
+            let at: Vec<i32> = noted.iter().map(|(index, _time)| *index).collect();
+            assert_eq!(at, odd);
+        }
+        let sent = batch(Compression::None);
+        let same = opened(
+            &of(CompressionType::Producer),
+            request("", ID, sent.clone()),
+        );
+        assert_eq!(same, sent, "nothing is to be decompressed in the turn");
+        let stamped = listed(&LogConfig {
+            message_timestamp_type: TimestampType::LogAppendTime,
+            message_timestamp_after_max_ms: 0,
+            ..LogConfig::default()
+        });
+        let sent = batch(Compression::Gzip);
+        let same = opened(&stamped, request("", ID, sent.clone()));
+        assert_eq!(same, sent, "its times do not count");
+    }
+
+    #[test]
+    fn what_is_refused_as_a_whole_is_not_opened() {
+        let demands = listed(&zstd());
+        let sent = request("", ID, batch(Compression::Gzip));
+        assert!(demands.asks(&sent, NOW));
+        let mut refused = ProduceInput { acks: 5, ..sent };
+        assert!(!demands.asks(&refused, NOW));
+        let before = refused.clone();
+        demands.open(&mut refused, NOW);
+        assert_eq!(refused, before);
     }
 
     #[test]

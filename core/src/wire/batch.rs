@@ -6,6 +6,7 @@
 //! `DefaultRecordBatch` and `LogValidator`, 4.3.1.
 
 use std::fmt;
+use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 
@@ -236,6 +237,10 @@ pub struct PreparedBatch {
     /// What is wrong with the records, where they were opened in vain: told by the append, in its
     /// place among the other checks, and only where it must look into them.
     pub flaw: Option<BatchError>,
+    /// Records whose times were out of bounds when the batch was opened, by position, the first
+    /// of them where there are many; `None` where nobody looked. Told by the append if it refuses
+    /// the batch for its times.
+    pub odd_times: Option<Arc<[(i32, Timestamp)]>>,
     /// Size of the read buffer that `bytes` keeps alive, itself at least: what holding it costs.
     pub pinned_bytes: usize,
 }
@@ -297,6 +302,7 @@ impl PreparedBatch {
             bytes,
             facts: None,
             flaw: None,
+            odd_times: None,
         })
     }
 
@@ -315,6 +321,7 @@ impl PreparedBatch {
             bytes,
             facts,
             flaw: None,
+            odd_times: None,
         };
         // Kafka corrects a maximum that the records do not bear out, and clears the bit of
         // LogAppendTime, which is the broker's to set.
@@ -349,6 +356,7 @@ impl PreparedBatch {
             bytes: bytes.freeze(),
             facts: self.facts,
             flaw: self.flaw,
+            odd_times: self.odd_times,
         }
     }
 }

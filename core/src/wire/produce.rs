@@ -26,6 +26,29 @@ pub struct ProduceInput {
     pub topics: OneOrMany<ProduceTopic>,
 }
 
+impl ProduceInput {
+    /// Whether it asks for acknowledgements that there are not (K32): all of it is refused.
+    #[must_use]
+    pub fn has_bad_acks(&self) -> bool {
+        !(-1..=1).contains(&self.acks)
+    }
+
+    /// Whether a batch belongs to a transaction that the request does not name (K45): all of it is
+    /// refused.
+    #[must_use]
+    pub fn is_unnamed_transaction(&self) -> bool {
+        let is_transactional = |partition: &ProducePartition| {
+            let batch = partition.batch.as_ref();
+            batch.is_ok_and(|batch| batch.header.attributes.is_transactional())
+        };
+        self.transactional_id.is_none()
+            && self
+                .topics
+                .iter()
+                .any(|topic| topic.partitions.iter().any(is_transactional))
+    }
+}
+
 /// One topic of a Produce request.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct ProduceTopic {

@@ -25,7 +25,7 @@ use ottla_core::node::Node;
 use ottla_core::node::door::{Input, Outbox};
 use ottla_core::partition::opening::Demands;
 use ottla_core::storage::DiskDone;
-use ottla_core::time::Instant;
+use ottla_core::time::{Instant, Timestamp};
 use tokio::sync::{Notify, watch};
 
 pub(crate) use clock::Clock;
@@ -150,6 +150,11 @@ impl Driver {
     /// Nanoseconds of the driver's clock.
     pub(crate) fn now_ns(&self) -> u64 {
         self.clock.instant().0
+    }
+
+    /// The time that people go by.
+    pub(crate) fn wall(&self) -> Timestamp {
+        self.clock.now().wall
     }
 
     /// The disk.

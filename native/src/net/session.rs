@@ -247,7 +247,8 @@ impl Session {
         let Request::Produce(produce) = request else {
             return None;
         };
-        Some(self.net.driver.demands()).filter(|demands| demands.asks(produce))
+        let wall = self.net.driver.wall();
+        Some(self.net.driver.demands()).filter(|demands| demands.asks(produce, wall))
     }
 
     /// Opens and compresses the batches of the newest input as their topics ask for it, so that no
@@ -263,7 +264,8 @@ impl Session {
             ..
         }) = self.inputs.last_mut()
         {
-            tokio::task::block_in_place(|| demands.open(produce));
+            let wall = self.net.driver.wall();
+            tokio::task::block_in_place(|| demands.open(produce, wall));
         }
         drop(place);
     }

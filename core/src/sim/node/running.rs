@@ -74,7 +74,7 @@ impl Running {
                     let key = (connection, received.sequence);
                     judges.on_request(key, (&received.head, &received.request), now);
                     if let Request::Produce(input) = &mut received.request {
-                        self.demands.open(input);
+                        self.demands.open(input, now.wall);
                     }
                     self.inbox.push(Input::Request {
                         connection,
