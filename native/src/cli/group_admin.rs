@@ -82,10 +82,11 @@ pub(crate) struct Committed {
     pub(crate) leader_epoch: i32,
 }
 
-/// Every group of every broker, by name.
+/// Every group of every broker, in the order of their answers.
 pub(crate) fn list(cluster: &mut Cluster) -> Result<Vec<Listed>, Failure> {
     let brokers = cluster.brokers()?.brokers;
-    let mut groups: BTreeMap<String, Listed> = BTreeMap::new();
+    let mut seen = BTreeSet::new();
+    let mut groups = Vec::new();
     for broker in brokers {
         let answer = retried(cluster, |cluster| {
             let answer = cluster.call_node(broker.node_id, ListGroupsRequest::default())?;
@@ -104,10 +105,12 @@ pub(crate) fn list(cluster: &mut Cluster) -> Result<Vec<Listed>, Failure> {
                 state: group.group_state.to_string(),
                 kind: capitalised(kind),
             };
-            groups.insert(listed.group.clone(), listed);
+            if seen.insert(listed.group.clone()) {
+                groups.push(listed);
+            }
         }
     }
-    Ok(groups.into_values().collect())
+    Ok(groups)
 }
 
 /// `classic` as the tools print it: `Classic`.

@@ -20,7 +20,7 @@ pub(super) fn groups(
     console: &mut Console<'_>,
 ) -> Result<(), Failure> {
     let (mut deleted, mut refused) = (Vec::new(), Vec::new());
-    for group in super::groups(matches, cluster)? {
+    for group in super::groups_in_kafkas_order(matches, cluster)? {
         match group_admin::delete(cluster, &group)? {
             Ok(()) => deleted.push(group),
             Err(why) => refused.push((group, why)),

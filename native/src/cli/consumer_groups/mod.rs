@@ -7,7 +7,10 @@
 mod delete;
 mod describe;
 mod list;
+mod plan_file;
 mod reset;
+
+use std::collections::BTreeSet;
 
 use clap::{Arg, ArgMatches, Command};
 use serde_json::json;
@@ -17,6 +20,7 @@ use crate::cli::console::{Console, joined};
 use crate::cli::driver::Cluster;
 use crate::cli::failure::{CallError, Failure};
 use crate::cli::group_admin;
+use crate::cli::kafka_order::{HASH_MAP_CAPACITY, hash_map_order, string_hash};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -210,9 +214,18 @@ fn groups(matches: &ArgMatches, cluster: &mut Cluster) -> Result<Vec<String>, Fa
         let listed = listed.filter(group_admin::Listed::is_of_consumers);
         return Ok(listed.map(|listed| listed.group).collect());
     }
-    let mut groups: Vec<String> = texts(matches, "group").into_iter().cloned().collect();
-    groups.sort();
-    groups.dedup();
+    let mut seen = BTreeSet::new();
+    let named = texts(matches, "group").into_iter().cloned();
+    Ok(named.filter(|group| seen.insert(group.clone())).collect())
+}
+
+/// The same in the order in which Kafka's tool goes through them.
+fn groups_in_kafkas_order(
+    matches: &ArgMatches,
+    cluster: &mut Cluster,
+) -> Result<Vec<String>, Failure> {
+    let mut groups = groups(matches, cluster)?;
+    hash_map_order(&mut groups, HASH_MAP_CAPACITY, |group| string_hash(group));
     Ok(groups)
 }
 

@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use clap::ArgMatches;
 use serde_json::json;
 
-use super::{SCENARIOS, error, groups};
+use super::plan_file::{self, File, Plan, cell};
+use super::{SCENARIOS, error, groups_in_kafkas_order};
 use crate::cli::admin;
 use crate::cli::args::{given, number, text, texts};
 use crate::cli::console::{Console, joined};
@@ -20,25 +21,24 @@ use crate::cli::when;
 const LATEST: i64 = -1;
 const EARLIEST: i64 = -2;
 
-/// Offsets to move to.
-type Plan = BTreeMap<Partition, i64>;
-
-/// The groups' offsets by the lines of a file.
-type File = BTreeMap<Option<String>, Plan>;
-
 pub(super) fn run(
     matches: &ArgMatches,
     cluster: &mut Cluster,
     console: &mut Console<'_>,
 ) -> Result<(), Failure> {
     let is_single = texts(matches, "group").len() == 1;
+    // What is no number is told first, whatever else is asked.
+    let numbers = Numbers {
+        shift: whole(matches, "shift-by")?,
+        target: whole(matches, "to-offset")?,
+    };
     let file = match text(matches, "from-file") {
-        Some(path) => Some(read_file(path, is_single)?),
+        Some(path) => Some(plan_file::read(path, is_single)?),
         None => None,
     };
-    let mut plans: BTreeMap<String, Plan> = BTreeMap::new();
+    let mut plans: Vec<(String, Plan)> = Vec::new();
     let mut is_refused = false;
-    for group in groups(matches, cluster)? {
+    for group in groups_in_kafkas_order(matches, cluster)? {
         let state = match group_admin::describe(cluster, &group)? {
             Ok(found) => found.state,
             Err(_absent) => "Dead".to_owned(),
@@ -53,9 +53,9 @@ pub(super) fn run(
         }
         let plan = match &file {
             Some(file) => from_file(cluster, file, &group, is_single, console)?,
-            None => plan(matches, cluster, &group, console)?,
+            None => plan(matches, cluster, &group, &numbers, console)?,
         };
-        plans.insert(group, plan);
+        plans.push((group, plan));
     }
     if matches.get_flag("execute") {
         for (group, plan) in plans.iter().filter(|(_group, plan)| !plan.is_empty()) {
@@ -71,7 +71,7 @@ pub(super) fn run(
 
 fn print(
     matches: &ArgMatches,
-    plans: &BTreeMap<String, Plan>,
+    plans: &[(String, Plan)],
     is_single: bool,
     console: &mut Console<'_>,
 ) -> Result<(), Failure> {
@@ -126,15 +126,6 @@ fn print(
         row(group, topic, &index.to_string(), &offset.to_string())?;
     }
     Ok(())
-}
-
-/// A cell of an exported line, in quotes where Kafka's tool puts some.
-fn cell(text: &str) -> String {
-    const PLAIN_LENGTH_MAX: usize = 24;
-    if text.len() <= PLAIN_LENGTH_MAX && text.chars().all(|character| character > ',') {
-        return text.to_owned();
-    }
-    format!("\"{}\"", text.replace('"', "\"\""))
 }
 
 /// Reads `topic` or `topic:0,1`.
@@ -244,11 +235,27 @@ fn at(
     Ok(offsets)
 }
 
+/// What was said in numbers; 0 where nothing was.
+struct Numbers {
+    shift: i64,
+    target: i64,
+}
+
+/// A number of the command line; what is none is a refusal here, as in Kafka's tool.
+fn whole(matches: &ArgMatches, option: &str) -> Result<i64, Failure> {
+    match number::<i64>(matches, option) {
+        Ok(number) => Ok(number.unwrap_or(0)),
+        Err(Failure::Usage(words)) => Err(Failure::Refused(words)),
+        Err(other) => Err(other),
+    }
+}
+
 /// Where a group is to go.
 fn plan(
     matches: &ArgMatches,
     cluster: &mut Cluster,
     group: &str,
+    numbers: &Numbers,
     console: &mut Console<'_>,
 ) -> Result<Plan, Failure> {
     let committed = group_admin::committed(cluster, group)?;
@@ -268,7 +275,7 @@ fn plan(
             Ok(plan)
         }
         "to-offset" => {
-            let offset = number::<i64>(matches, "to-offset")?.unwrap_or(0);
+            let offset = numbers.target;
             let all = scope.values().flatten();
             bounded(
                 cluster,
@@ -278,7 +285,6 @@ fn plan(
             )
         }
         "shift-by" => {
-            let shift = number::<i64>(matches, "shift-by")?.unwrap_or(0);
             let mut plan = Plan::new();
             for partition in scope.values().flatten() {
                 // Kafka's tool takes it for a slip on the command line.
@@ -289,7 +295,10 @@ fn plan(
                         partition.0, partition.1
                     ))
                 })?;
-                plan.insert(partition.clone(), current.offset.saturating_add(shift));
+                plan.insert(
+                    partition.clone(),
+                    current.offset.saturating_add(numbers.shift),
+                );
             }
             bounded(cluster, &scope, plan, console)
         }
@@ -387,88 +396,9 @@ fn from_file(
     bounded(cluster, &scope, plan.clone(), console)
 }
 
-/// Reads lines of `topic,partition,offset`, with the group in front where there are several; for a
-/// single group the first line says whether it is there.
-fn read_file(path: &str, is_single: bool) -> Result<File, Failure> {
-    let lines = std::fs::read_to_string(path).map_err(|_unreadable| {
-        Failure::refused(format!("java.io.IOException: Unable to read file {path}"))
-    })?;
-    parse_file(&lines, is_single)
-}
-
-/// The cells of a line; between quotes a comma is a character like others, and `""` is a quote.
-///
-/// `None` where a quote is not closed.
-fn cells(line: &str) -> Option<Vec<String>> {
-    let mut cells = vec![String::new()];
-    let mut rest = line.chars().peekable();
-    let mut is_quoted = false;
-    while let Some(character) = rest.next() {
-        let cell = cells.last_mut().expect("there is always one");
-        match character {
-            '"' if !is_quoted => is_quoted = true,
-            '"' if rest.next_if_eq(&'"').is_some() => cell.push('"'),
-            '"' => is_quoted = false,
-            ',' if !is_quoted => cells.push(String::new()),
-            other => cell.push(other),
-        }
-    }
-    (!is_quoted).then_some(cells)
-}
-
-fn parse_file(lines: &str, is_single: bool) -> Result<File, Failure> {
-    let mut file = File::new();
-    let mut lines = lines
-        .lines()
-        .filter(|line| !line.trim().is_empty())
-        .peekable();
-    let first = lines.peek().and_then(|line| cells(line));
-    let is_single = is_single && first.is_none_or(|cells| cells.len() != 4);
-    for line in lines {
-        let bad = || {
-            let form = if is_single { "" } else { "group," };
-            Failure::refused(format!(
-                "The line '{line}' is not of the form {form}topic,partition,offset"
-            ))
-        };
-        let cells = cells(line).ok_or_else(bad)?;
-        let (group, cells) = match &cells[..] {
-            [group, rest @ ..] if !is_single && rest.len() == 3 => (Some(group.clone()), rest),
-            all => (None, all),
-        };
-        let [topic, index, offset] = cells else {
-            return Err(bad());
-        };
-        if is_single == group.is_some() {
-            return Err(bad());
-        }
-        let index = index.trim().parse().map_err(|_not_a_number| bad())?;
-        let offset = offset.trim().parse().map_err(|_not_a_number| bad())?;
-        let plan = file.entry(group).or_default();
-        plan.insert((topic.clone(), index), offset);
-    }
-    Ok(file)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn what_is_exported_is_read_again() {
-        for group in [
-            "plain",
-            "a,b",
-            "with \"quotes\"",
-            "a group with a name that is long",
-        ] {
-            let line = format!("{},t,0,7", cell(group));
-            let file = parse_file(&line, false).expect("our own line");
-            let plan = Plan::from([(("t".to_owned(), 0), 7)]);
-            assert_eq!(file, File::from([(Some(group.to_owned()), plan)]), "{line}");
-        }
-        assert!(parse_file("\"open,t,0,7", false).is_err());
-    }
 
     #[test]
     fn topics_may_name_partitions() {
@@ -476,18 +406,5 @@ mod tests {
         assert_eq!(read("a"), ("a".to_owned(), None));
         assert_eq!(read("a:0,2"), ("a".to_owned(), Some(vec![0, 2])));
         assert!(topic_and_partitions("a:x").is_err());
-    }
-
-    #[test]
-    fn files_have_a_line_for_each_partition() {
-        let one = parse_file("a,0,7\n\"b\",1,8\n\n", true).expect("good");
-        assert_eq!(one[&None][&("b".to_owned(), 1)], 8);
-        let several = parse_file("g,a,0,7\nh,a,0,9\n", false).expect("good");
-        assert_eq!(several[&Some("h".to_owned())][&("a".to_owned(), 0)], 9);
-        let named = parse_file("g,a,0,7\nh,a,0,9\n", true).expect("as with several");
-        assert_eq!(named, several);
-        assert!(parse_file("a,0,7\ng,a,0,7\n", true).is_err());
-        assert!(parse_file("a,0,7\n", false).is_err());
-        assert!(parse_file("a,0,x\n", true).is_err());
     }
 }
