@@ -284,6 +284,38 @@ pub(crate) fn broker(
     Ok((address, properties))
 }
 
+/// Whose words tell that an option has another name today.
+#[derive(Clone, Copy)]
+pub(crate) enum Words {
+    ConsoleConsumer,
+    ConsoleProducer,
+}
+
+/// Says that an option has another name today, where it is given; refuses both names together.
+pub(crate) fn deprecated(
+    matches: &ArgMatches,
+    words: Words,
+    (old, new): (&str, &str),
+    console: &mut Console<'_>,
+) -> Result<(), Failure> {
+    if !given(matches, old) {
+        return Ok(());
+    }
+    let (subject, first, second) = match words {
+        Words::ConsoleConsumer => ("Option", old, new),
+        Words::ConsoleProducer => ("Warning:", new, old),
+    };
+    if given(matches, new) {
+        return Err(Failure::usage(format!(
+            "Options --{first} and --{second} cannot be specified together."
+        )));
+    }
+    console.line(format!(
+        "{subject} --{old} is deprecated and will be removed in a future version. Use --{new} \
+         instead."
+    ))
+}
+
 /// The properties of an option for a file that has another name today; says so where it is given.
 ///
 /// Refuses the old name beside the new one.

@@ -11,7 +11,7 @@ use ottla_core::time::Instant;
 use serde_json::json;
 
 use crate::cli::admin;
-use crate::cli::args::{self, flag, number, option, repeated, text, texts};
+use crate::cli::args::{self, flag, given, number, option, repeated, text, texts};
 use crate::cli::console::Console;
 use crate::cli::failure::Failure;
 use crate::cli::member::{self, Member};
@@ -88,12 +88,17 @@ pub(crate) fn run(matches: &ArgMatches, console: &mut Console<'_>) -> Result<(),
             "Exactly one of the following arguments is required: [topic], [include]",
         ));
     }
-    let records = number::<u64>(matches, "num-records")?.or(number(matches, "messages")?);
+    let records = match (given(matches, "num-records"), given(matches, "messages")) {
+        (true, false) => number::<u64>(matches, "num-records")?,
+        (false, true) => number::<u64>(matches, "messages")?,
+        (true, true) | (false, false) => None,
+    };
     let records = records.ok_or_else(|| {
         Failure::usage(
-            "Exactly one of the following arguments is required: [num-records], [messages]",
+            "Exactly one of the following arguments is required: [messages], [num-records]",
         )
     })?;
+    deprecated(matches, console)?;
     let mut member = join(matches, console)?;
     let mut measured = Measured::new(&member);
     let is_json = matches.get_flag("json");
@@ -111,6 +116,25 @@ pub(crate) fn run(matches: &ArgMatches, console: &mut Console<'_>) -> Result<(),
         return Ok(());
     }
     console.line(measured.total(ended))
+}
+
+/// Says which options have other names today; the words are not those of other tools.
+fn deprecated(matches: &ArgMatches, console: &mut Console<'_>) -> Result<(), Failure> {
+    if given(matches, "consumer.config") && given(matches, "command-config") {
+        return Err(Failure::usage(
+            "Option \"[consumer.config]\" can't be used with option \"[command-config]\"",
+        ));
+    }
+    for (old, new) in [
+        ("messages", "num-records"),
+        ("consumer.config", "command-config"),
+    ] {
+        if given(matches, old) {
+            let words = format!("Warning: --{old} is deprecated. Use --{new} instead.");
+            console.line(words)?;
+        }
+    }
+    Ok(())
 }
 
 fn join(matches: &ArgMatches, console: &mut Console<'_>) -> Result<Member, Failure> {

@@ -22,7 +22,7 @@ pub(crate) use self::formatter::insert_bytes;
 use self::position::Start;
 use self::subscription::Subscription;
 use crate::cli::admin;
-use crate::cli::args::{self, flag, given, number, option, repeated, text, texts};
+use crate::cli::args::{self, Words, flag, given, number, option, repeated, text, texts};
 use crate::cli::console::Console;
 use crate::cli::driver::Cluster;
 use crate::cli::failure::Failure;
@@ -154,7 +154,7 @@ fn with_printing(command: Command) -> Command {
 /// Runs the tool.
 pub(crate) fn run(matches: &ArgMatches, console: &mut Console<'_>) -> Result<(), Failure> {
     let (address, file) = args::broker(matches, console)?;
-    let properties = consumer_properties(matches, file)?;
+    let properties = consumer_properties(matches, file, console)?;
     let (subscription, for_person) = subscription(matches)?;
     let options = fetch_options(matches, &properties, for_person)?;
     let formatter = formatter(matches, console)?;
@@ -290,7 +290,17 @@ fn subscription(matches: &ArgMatches) -> Result<(Subscription, bool), Failure> {
 }
 
 /// The consumer's properties: a file's, then those given one by one.
-fn consumer_properties(matches: &ArgMatches, file: Properties) -> Result<Properties, Failure> {
+fn consumer_properties(
+    matches: &ArgMatches,
+    file: Properties,
+    console: &mut Console<'_>,
+) -> Result<Properties, Failure> {
+    for renamed in [
+        ("consumer-property", "command-property"),
+        ("consumer.config", "command-config"),
+    ] {
+        args::deprecated(matches, Words::ConsoleConsumer, renamed, console)?;
+    }
     let mut merged = file;
     if let Some(path) = text(matches, "consumer.config") {
         merged.extend(properties::read_file(path)?);
@@ -378,12 +388,8 @@ fn formatter(matches: &ArgMatches, console: &mut Console<'_>) -> Result<Formatte
     if matches.get_flag("json") {
         return Ok(Formatter::Json);
     }
-    if given(matches, "property") {
-        console.line(
-            "Option --property is deprecated and will be removed in a future version. Use \
-             --formatter-property instead.",
-        )?;
-    }
+    let renamed = ("property", "formatter-property");
+    args::deprecated(matches, Words::ConsoleConsumer, renamed, console)?;
     let mut properties = match text(matches, "formatter-config") {
         Some(path) => properties::read_file(path)?,
         None => Properties::new(),

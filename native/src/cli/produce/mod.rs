@@ -17,7 +17,7 @@ use ottla_core::ids::{PartitionIndex, TopicName};
 use serde_json::json;
 
 use self::lines::LineReader;
-use crate::cli::args::{self, flag, given, number, option, repeated, text, texts};
+use crate::cli::args::{self, Words, flag, number, option, repeated, text, texts};
 use crate::cli::console::Console;
 use crate::cli::driver::Cluster;
 use crate::cli::failure::Failure;
@@ -147,8 +147,8 @@ pub(crate) fn run(matches: &ArgMatches, console: &mut Console<'_>) -> Result<(),
             ));
         }
     };
+    let properties = options::producer_properties(matches, file, console)?;
     let reader = LineReader::new(&reader_properties(matches, console)?)?;
-    let properties = options::producer_properties(matches, file)?;
     let sync = matches.get_flag("sync");
     let options = options::producer_options(&address, &properties, sync)?;
     let partition = number::<i32>(matches, "partition")?.map(PartitionIndex);
@@ -175,12 +175,8 @@ fn reader_properties(
     matches: &ArgMatches,
     console: &mut Console<'_>,
 ) -> Result<Properties, Failure> {
-    if given(matches, "property") {
-        console.line(
-            "Warning: --property is deprecated and will be removed in a future version. Use \
-             --reader-property instead.",
-        )?;
-    }
+    let renamed = ("property", "reader-property");
+    args::deprecated(matches, Words::ConsoleProducer, renamed, console)?;
     if let Some(class) = text(matches, "line-reader")
         && !class.ends_with("LineMessageReader")
     {

@@ -9,7 +9,8 @@ use ottla_core::client::network::NetworkOptions;
 use ottla_core::client::producer::{Acks, ProducerOptions, RetryPolicy};
 use ottla_core::wire::batch::Compression;
 
-use crate::cli::args::{given, text, texts};
+use crate::cli::args::{self, Words, text, texts};
+use crate::cli::console::Console;
 use crate::cli::driver;
 use crate::cli::failure::Failure;
 use crate::cli::properties::{self, Properties};
@@ -30,11 +31,13 @@ const STAND_FOR: &[(&str, &str)] = &[
 pub(in crate::cli) fn producer_properties(
     matches: &ArgMatches,
     file: Properties,
+    console: &mut Console<'_>,
 ) -> Result<Properties, Failure> {
-    if given(matches, "command-property") && given(matches, "producer-property") {
-        return Err(Failure::usage(
-            "Options --command-property and --producer-property cannot be specified together.",
-        ));
+    for renamed in [
+        ("producer-property", "command-property"),
+        ("producer.config", "command-config"),
+    ] {
+        args::deprecated(matches, Words::ConsoleProducer, renamed, console)?;
     }
     let mut merged = file;
     if let Some(path) = text(matches, "producer.config") {
