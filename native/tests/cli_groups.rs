@@ -273,3 +273,28 @@ fn eager_members_give_up_all() {
 fn cooperative_members_give_up_what_moves() {
     share("cooperative-sticky", 3, 3);
 }
+
+/// As Kafka's tool, whose own end asks it to shut down.
+#[test]
+fn a_verifiable_consumer_that_has_enough_says_so_last() {
+    let broker = Broker::start("enough");
+    let enough = ["--topic", "enough", "--max-messages", "3"];
+    run(
+        &broker,
+        &[&["verifiable-producer"][..], &enough].concat(),
+        "",
+    );
+    let consumer = ["verifiable-consumer", "--group-id", "enough"];
+    let told = run(&broker, &[&consumer[..], &enough].concat(), "");
+    let names: Vec<String> = told
+        .lines()
+        .map(|line| {
+            let event: Value = serde_json::from_str(line).expect("every line is JSON");
+            event["name"].as_str().expect("it has a name").to_owned()
+        })
+        .collect();
+    assert!(
+        names.ends_with(&["shutdown_complete".into(), "shutdown_requested".into()]),
+        "{names:?}"
+    );
+}

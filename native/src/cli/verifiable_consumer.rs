@@ -15,7 +15,6 @@ use crate::cli::args::{self, flag, number, option, text};
 use crate::cli::console::{Console, joined};
 use crate::cli::failure::Failure;
 use crate::cli::member::{self, Member};
-use crate::cli::properties;
 use crate::cli::time::now_ms;
 
 const EXAMPLES: &str = "\
@@ -82,9 +81,8 @@ pub(crate) fn run(matches: &ArgMatches, console: &mut Console<'_>) -> Result<(),
         ));
     }
     let (address, mut properties) = args::broker(matches, console)?;
-    if let Some(path) = text(matches, "consumer.config") {
-        properties.extend(properties::read_file(path)?);
-    }
+    let (old, new) = ("consumer.config", "command-config");
+    properties.extend(args::deprecated_file(matches, old, new, console)?);
     for (option, property, default) in [
         ("group-instance-id", "group.instance.id", None),
         ("session-timeout", "session.timeout.ms", None),
@@ -113,12 +111,17 @@ pub(crate) fn run(matches: &ArgMatches, console: &mut Console<'_>) -> Result<(),
         left: number::<i64>(matches, "max-messages")?.and_then(|most| u64::try_from(most).ok()),
         is_verbose: matches.get_flag("verbose"),
         commits: !matches.get_flag("enable-autocommit"),
+        is_asked: false,
         console,
     };
     telling.tell("startup_complete", "")?;
     let result = telling.consume(&mut member);
     member.close(|event| telling.on_event(event))?;
     telling.tell("shutdown_complete", "")?;
+    if !telling.is_asked {
+        // Kafka's tool says so when it ends by itself, too, and then last.
+        telling.tell("shutdown_requested", "")?;
+    }
     result
 }
 
@@ -127,6 +130,8 @@ struct Telling<'a, 'b> {
     left: Option<u64>,
     is_verbose: bool,
     commits: bool,
+    /// Whether it was told that somebody asked it to end.
+    is_asked: bool,
     console: &'a mut Console<'b>,
 }
 
@@ -143,6 +148,7 @@ impl Telling<'_, '_> {
     fn consume(&mut self, member: &mut Member) -> Result<(), Failure> {
         while self.left != Some(0) {
             if member.is_stopped() {
+                self.is_asked = true;
                 return self.tell("shutdown_requested", "");
             }
             while let Some(event) = member.group.next_event() {
