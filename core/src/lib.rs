@@ -24,6 +24,8 @@
 //! `connection`, `log`, `partition`, `group`, `metadata`, `quorum`, `controller`, `api`,
 //! [`node`].
 
+#![forbid(unsafe_code)]
+
 pub mod api;
 pub mod client;
 pub mod config;
