@@ -4,6 +4,7 @@
 //! that carries requests. Whatever a topic may override is in [`LogConfig`]. Kafka class to
 //! compare: `KafkaConfig`.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 pub use super::broker_parts::{
@@ -161,12 +162,14 @@ fn windows(settings: &Settings, prefix: &str) -> Windows {
 }
 
 fn log_dirs(settings: &Settings) -> Vec<String> {
-    let dirs = settings.list("log.dirs");
+    let mut dirs = settings.list("log.dirs");
     if dirs.is_empty() {
-        settings.list("log.dir")
-    } else {
-        dirs
+        dirs = settings.list("log.dir");
     }
+    // One that is named twice is one, as in Kafka 4.3.1.
+    let mut seen = BTreeSet::new();
+    dirs.retain(|dir| seen.insert(dir.clone()));
+    dirs
 }
 
 /// Which of the directories this one is; with or without a slash at its end.
@@ -191,23 +194,7 @@ fn check_relations(
              not serve yet; write broker,controller"
         ));
     }
-    if log_dirs.is_empty() || log_dirs.iter().any(String::is_empty) {
-        error("log.dirs: an empty directory name; write paths separated by commas".to_owned());
-    }
-    if log_dirs.len() > usize::from(u8::MAX) {
-        error(format!(
-            "log.dirs: {} directories, at most 255 are served",
-            log_dirs.len()
-        ));
-    }
-    if let Some(dir) = settings.text("metadata.log.dir")
-        && place_of(log_dirs, &dir).is_none()
-    {
-        error(format!(
-            "metadata.log.dir={dir}: is none of log.dirs; name one of them, or add it there: a \
-             directory for metadata alone is not served"
-        ));
-    }
+    check_directories(settings, log_dirs, &mut error);
     let broker_id = settings.int("broker.id");
     if settings.is_set("broker.id")
         && settings.is_set("node.id")
@@ -237,6 +224,33 @@ fn check_relations(
     if let Err(wrong) = ip_overrides(&overrides) {
         error(format!(
             "max.connections.per.ip.overrides: {wrong} is not host:count"
+        ));
+    }
+}
+
+fn check_directories(settings: &Settings, log_dirs: &[String], error: &mut impl FnMut(String)) {
+    for name in ["log.dirs", "log.dir"] {
+        if settings.is_set(name) && settings.list(name).is_empty() {
+            error(format!(
+                "{name}=: names no directory; write a path, or leave it out"
+            ));
+        }
+    }
+    if log_dirs.iter().any(String::is_empty) {
+        error("log.dirs: an empty directory name; write paths separated by commas".to_owned());
+    }
+    if log_dirs.len() > usize::from(u8::MAX) {
+        error(format!(
+            "log.dirs: {} directories, at most 255 are served",
+            log_dirs.len()
+        ));
+    }
+    if let Some(dir) = settings.text("metadata.log.dir")
+        && place_of(log_dirs, &dir).is_none()
+    {
+        error(format!(
+            "metadata.log.dir={dir}: is none of log.dirs; name one of them, or add it there: a \
+             directory for metadata alone is not served"
         ));
     }
 }
@@ -344,6 +358,8 @@ mod tests {
         let config = load("log.dirs=a,b,c/\nmetadata.log.dir=c").expect("valid");
         assert_eq!(config.log_dirs, ["c/", "a", "b"]);
         assert_eq!(config.metadata_log_dir, "c/");
+        let config = load("log.dirs=a,b,a").expect("one of them is named twice");
+        assert_eq!(config.log_dirs, ["a", "b"]);
     }
 
     #[test]
@@ -364,6 +380,8 @@ mod tests {
             ("process.roles=", "names no role"),
             ("process.roles=broker", "needs a cluster"),
             ("log.dirs=a,,b", "empty directory"),
+            ("log.dirs=", "names no directory"),
+            ("log.dirs=a\nlog.dir=", "names no directory"),
             ("node.id=1\nbroker.id=2", "differs from node.id"),
             ("default.replication.factor=0", "from 1 to 32767"),
             ("max.connections.per.ip.overrides=a", "is not host:count"),

@@ -183,6 +183,7 @@ impl Listeners {
                 ));
             }
         }
+        self.check_inter_broker(settings, &mut error);
         let roles = settings.list("process.roles");
         let is_controller_only = roles == ["controller"];
         for name in &self.controller_names {
@@ -200,6 +201,38 @@ impl Listeners {
         let serves_clients = |listener: &&Listener| !self.is_controller(&listener.name);
         if !is_controller_only && !self.bound.iter().any(|listener| serves_clients(&listener)) {
             error("listeners: every one serves the controller, none serves clients".to_owned());
+        }
+    }
+
+    /// Brokers have one way to each other, which is a listener that others reach.
+    fn check_inter_broker(&self, settings: &Settings, error: &mut impl FnMut(String)) {
+        let (by_name, by_protocol) = (
+            "inter.broker.listener.name",
+            "security.inter.broker.protocol",
+        );
+        let key = match (settings.is_set(by_name), settings.is_set(by_protocol)) {
+            (true, true) => {
+                error(format!(
+                    "{by_protocol}: only one of it and {by_name} may be set"
+                ));
+                return;
+            }
+            (true, false) => by_name,
+            (false, true) => by_protocol,
+            (false, false) => return,
+        };
+        let name = settings.text(key).unwrap_or_default().to_ascii_uppercase();
+        if name.is_empty() {
+            return;
+        }
+        if self.advertised_by_name(&name).is_none() {
+            error(format!(
+                "{key}={name}: is none of advertised.listeners; name one of them"
+            ));
+        } else if self.is_controller(&name) {
+            error(format!(
+                "{key}={name}: serves the controller; name a listener that serves brokers"
+            ));
         }
     }
 }
@@ -375,6 +408,20 @@ mod tests {
             ("listener.security.protocol.map=A:B", "is not NAME:PROTOCOL"),
             ("controller.listener.names=C", "C is none of listeners"),
             ("process.roles=controller", "a controller needs one"),
+            (
+                "inter.broker.listener.name=NOSUCH",
+                "is none of advertised.listeners",
+            ),
+            ("security.inter.broker.protocol=SSL", "is none of adv"),
+            (
+                "security.inter.broker.protocol=PLAINTEXT\ninter.broker.listener.name=PLAINTEXT",
+                "only one of it and inter.broker.listener.name",
+            ),
+            (
+                "listeners=A://:1,B://:2\nlistener.security.protocol.map=A:PLAINTEXT,B:PLAINTEXT\n\
+                 controller.listener.names=B\ninter.broker.listener.name=B",
+                "serves the controller",
+            ),
         ];
         for (text, expected) in cases {
             let errors = load(text).expect_err(text);

@@ -46,6 +46,44 @@ pub fn listener_base(name: &str) -> Option<&str> {
 
 /// Every rule between values that these settings break, in words.
 #[must_use]
+pub fn broken_rules_with_values(settings: &Settings) -> Vec<String> {
+    let told = broken_rules(settings);
+    told.into_iter()
+        .map(|text| with_values(settings, text))
+        .collect()
+}
+
+/// The rule, and the values in `server.properties` of the names that are in it.
+fn with_values(settings: &Settings, text: String) -> String {
+    let is_of_name = |c: char| c.is_ascii_alphanumeric() || c == '.';
+    let mut named: Vec<&str> = Vec::new();
+    for word in text.split(|c| !is_of_name(c)) {
+        let word = word.trim_end_matches('.');
+        let (base, units) = word
+            .strip_suffix(".ms")
+            .map_or((word, &[][..]), |base| (base, &["minutes", "hours"][..]));
+        let in_units = units.iter().map(|unit| format!("{base}.{unit}"));
+        for name in std::iter::once(word.to_owned()).chain(in_units) {
+            if let Some(definition) = table::find(Scope::Broker, &name)
+                && settings.is_set(definition.name)
+                && !named.contains(&definition.name)
+            {
+                named.push(definition.name);
+            }
+        }
+    }
+    let values: Vec<String> = named
+        .into_iter()
+        .map(|name| format!("{name}={}", settings.text(name).unwrap_or_default()))
+        .collect();
+    if values.is_empty() {
+        return text;
+    }
+    format!("{}: {}", values.join(", "), text)
+}
+
+/// Every rule between values that these settings break, in Kafka's words.
+#[must_use]
 pub fn broken_rules(settings: &Settings) -> Vec<String> {
     let mut broken = Vec::new();
     check_times(settings, &mut broken);
@@ -53,6 +91,7 @@ pub fn broken_rules(settings: &Settings) -> Vec<String> {
     check_connections(settings, &mut broken);
     check_groups(settings, &mut broken);
     check_cordoned(settings, &mut broken);
+    check_followers(settings, &mut broken);
     broken
 }
 
@@ -138,6 +177,15 @@ fn check_groups(settings: &Settings, broken: &mut Vec<String>) {
                 broken.push(format!("{name} must be {word} than or equal to {bound}"));
             }
         }
+    }
+}
+
+fn check_followers(settings: &Settings, broken: &mut Vec<String>) {
+    let wait = settings.integer("replica.fetch.wait.max.ms");
+    if wait > settings.integer("replica.lag.time.max.ms") {
+        let text = "replica.fetch.wait.max.ms should always be less than or equal to \
+                    replica.lag.time.max.ms to prevent frequent changes in ISR";
+        broken.push(text.to_owned());
     }
 }
 
@@ -328,4 +376,39 @@ fn local_retention(settings: &Settings) -> Option<String> {
         ));
     }
     None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_broken_rule_is_told_with_the_values_that_break_it() {
+        let check = |text: &str, told: &[&str]| {
+            let settings = Settings::load(text, &[]).expect("values of the right types");
+            assert_eq!(broken_rules_with_values(&settings), told, "{text}");
+        };
+        check("", &[]);
+        check(
+            "log.retention.hours=0",
+            &[
+                "log.retention.hours=0: log.retention.ms must be unlimited (-1) or, greater than \
+               or equal to 1",
+            ],
+        );
+        check(
+            "log.cleaner.threads=0\nlog.roll.ms=0",
+            &[
+                "log.roll.ms=0: log.roll.ms must be greater than or equal to 1",
+                "log.cleaner.threads=0: log.cleaner.threads must be at least 1",
+            ],
+        );
+        check(
+            "replica.lag.time.max.ms=1",
+            &[
+                "replica.lag.time.max.ms=1: replica.fetch.wait.max.ms should always be less than \
+               or equal to replica.lag.time.max.ms to prevent frequent changes in ISR",
+            ],
+        );
+    }
 }

@@ -6,7 +6,7 @@ use std::net::ToSocketAddrs as _;
 use std::sync::Arc;
 
 use ottla_core::config::listeners::{Listener as Address, SecurityProtocol};
-use ottla_core::config::rules::broken_rules;
+use ottla_core::config::rules::broken_rules_with_values;
 use ottla_core::config::topic::FlushPolicy;
 use ottla_core::config::{BrokerConfig, ConfigError, Settings};
 use ottla_core::ids::ListenerId;
@@ -44,7 +44,7 @@ pub(crate) fn settings(options: &Options) -> Result<Settings, Refusal> {
 /// The node's own configuration.
 pub(crate) fn config(settings: &Settings) -> Result<BrokerConfig, Refusal> {
     let mut config = BrokerConfig::of(settings).map_err(|errors| joined(&errors))?;
-    let broken: Vec<ConfigError> = broken_rules(settings)
+    let broken: Vec<ConfigError> = broken_rules_with_values(settings)
         .into_iter()
         .map(ConfigError)
         .collect();
