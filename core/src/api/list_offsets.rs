@@ -124,7 +124,15 @@ pub fn on_search(
         return;
     }
     match ended(outcome) {
-        Ok(found) => settle(broker, waiter, found, out),
+        Ok(found) => {
+            if matches!(found, Err(ErrorCode::CorruptMessage)) {
+                let partition = broker.partitions.get(log);
+                let start =
+                    partition.map_or(Offset::ZERO, |hosted| hosted.log().log_start_offset());
+                broker.tell_damage(log, start, out);
+            }
+            settle(broker, waiter, found, out);
+        }
         Err(search) => broker.begin_search(log, search, waiter, out),
     }
 }

@@ -290,6 +290,23 @@ impl Broker {
         }
     }
 
+    /// Says, once, that a read met damage where no start had found any: it looks only at what may
+    /// have been written last.
+    pub fn tell_damage(&mut self, log: LogId, offset: Offset, out: &mut Outbox) {
+        let Some(partition) = self.partitions.get_mut(log) else {
+            return;
+        };
+        if partition.note_damage(offset) {
+            let name = partition.topic_partition().to_string();
+            let text = format!(
+                "a read from offset {offset} met damage on disk although it was durable; it is \
+                 answered with CORRUPT_MESSAGE, the rest is served. Restore the segment from a \
+                 replica or a backup, or skip it"
+            );
+            out.events.push(event(Severity::Error, &name, text));
+        }
+    }
+
     /// Tells the requests that waited for a partition.
     pub fn wake(&mut self, now: Now, wakeups: Wakeups, out: &mut Outbox) {
         for part in wakeups.acknowledged {

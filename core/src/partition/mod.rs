@@ -78,6 +78,8 @@ pub struct Partition {
     /// Nothing beyond is acknowledged, whatever its own log says: another copy of it does not have
     /// more yet.
     hold: Option<Hold>,
+    /// The offset at which damage on the disk was told of last.
+    damage_told: Option<Offset>,
 }
 
 /// How far the writes of a partition may be acknowledged while its log moves to another directory.
@@ -109,6 +111,7 @@ impl Partition {
             fetches: BTreeSet::new(),
             traffic: Traffic::default(),
             hold: None,
+            damage_told: None,
         };
         partition.high_watermark = partition.committed_end();
         partition

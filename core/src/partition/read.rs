@@ -134,6 +134,12 @@ impl Partition {
         resumed(self.log.resume_read(lookup, bytes, memory))
     }
 
+    /// Notes that a read from this offset met damage; whether that is to be told, because it was
+    /// not told of this offset last. Readers ask again and again.
+    pub fn note_damage(&mut self, offset: Offset) -> bool {
+        self.damage_told.replace(offset) != Some(offset)
+    }
+
     fn is_in_range(&self, offset: Offset) -> bool {
         (self.log.log_start_offset()..=self.log.log_end_offset()).contains(&offset)
     }

@@ -17,7 +17,7 @@ use self::parts::{
 use super::{Handled, Requester};
 use crate::error::ErrorCode;
 use crate::fetch_session::{Answered, FetchContext, FetchTarget, PartitionKey, TopicKey};
-use crate::ids::{LogId, TopicId};
+use crate::ids::{LogId, Offset, TopicId};
 use crate::log::Lookup;
 use crate::node::Broker;
 use crate::node::door::Outbox;
@@ -170,7 +170,19 @@ pub fn on_lookup(
             return;
         }
         Ok(Resumed::Records(records)) => Ok(records),
-        Err(refused) => Err(refused),
+        Err(refused) => {
+            if refused.code == ErrorCode::CorruptMessage {
+                let targets = wait.targets().iter();
+                let offset = targets
+                    .map(|target| target.fetch_offset)
+                    .nth(target_at as usize);
+                broker.tell_damage(log, offset.unwrap_or(Offset::ZERO), out);
+            }
+            Err(refused)
+        }
+    };
+    let Some(Wait::Fetch(wait)) = broker.waiting.get_mut(id) else {
+        return;
     };
     let replacements = replacements_of(&broker.partitions, log);
     let resolved = Resolved {
