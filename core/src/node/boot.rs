@@ -258,7 +258,13 @@ impl Boot {
             "only the vote is read at this stage"
         );
         let bytes = result.map_err(|error| BootError(error.to_string()))?;
-        self.voted_epoch = state_file::epoch(&bytes).unwrap_or(LeaderEpoch(0));
+        let epoch = state_file::epoch(&bytes);
+        if epoch.is_none() && !bytes.is_empty() {
+            let text = "is malformed: the epoch is taken from the log".to_owned();
+            out.events
+                .push(event(Severity::Warning, "quorum-state", text));
+        }
+        self.voted_epoch = epoch.unwrap_or(LeaderEpoch(0));
         self.begin_load(log, out);
         Ok(())
     }
