@@ -44,7 +44,7 @@ pub fn listener_base(name: &str) -> Option<&str> {
     rest.split_once('.').map(|(_, base)| base)
 }
 
-/// Every rule between values that these settings break, in words.
+/// Every rule between values that these settings break, in words, with the values.
 #[must_use]
 pub fn broken_rules_with_values(settings: &Settings) -> Vec<String> {
     let told = broken_rules(settings);

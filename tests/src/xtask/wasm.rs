@@ -10,7 +10,7 @@ use std::process::Command;
 use std::sync::Mutex;
 
 use super::command::{cargo, command, quiet, run};
-use super::{Tally, Workshop, setup};
+use super::{Tally, Workshop, clients, setup};
 
 const TARGET: &str = "wasm32-unknown-unknown";
 
@@ -24,6 +24,9 @@ static FINDING: Mutex<()> = Mutex::new(());
 
 /// Seeds whose hash under Node must be the native one.
 const SEEDS: u32 = 20;
+
+/// Of these, seeds that run without optimisation too, where each takes seconds.
+const DEBUG_SEEDS: u32 = 3;
 
 /// An empty crate: its build leaves the standard library behind.
 const STUB: &str = "\
@@ -170,10 +173,28 @@ pub fn check(workshop: &Workshop) -> Result<Tally, String> {
     node.arg(workshop.tests("web/node.js"))
         .arg(folder.join("ottla_web.js"));
     node.arg(env!("CARGO_PKG_VERSION"));
+    let mut tally = Tally::default();
     for seed in 1..=SEEDS {
-        node.arg(format!("{seed}={}", native_hash(workshop, seed)?));
+        let hash = native_hash(workshop, seed)?;
+        if seed <= DEBUG_SEEDS {
+            tally.add(hash_of_this_build(seed, &hash));
+        }
+        node.arg(format!("{seed}={hash}"));
     }
-    run(&mut node)
+    tally.add(run(&mut node)?);
+    Ok(tally)
+}
+
+/// The same world in this program, which cargo built without optimisation.
+fn hash_of_this_build(seed: u32, wanted: &str) -> Tally {
+    let hash = format!("{:032x}", ottla_core::sim::run_seed(u64::from(seed)).hash);
+    if hash == wanted {
+        Tally::counted(1, 0)
+    } else {
+        clients::failure(format!(
+            "seed {seed}: {hash} in this build, {wanted} optimised"
+        ))
+    }
 }
 
 /// What the native simulator says of a seed.
